@@ -1,0 +1,5 @@
+//! The small codecs that every format is made of.
+
+pub mod bits;
+pub mod frame;
+pub mod varint;

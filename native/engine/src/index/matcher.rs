@@ -1,0 +1,5 @@
+//! Label matchers.
+//!
+/// Placeholder until index lands.
+#[derive(Debug, Clone)]
+pub struct Matcher;

@@ -1,0 +1,107 @@
+//! Every option and every limit of the engine, in one place, each with unit and reason.
+
+use std::path::PathBuf;
+
+/// When a write is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// After the log's fsync. Nothing acknowledged is lost, whatever happens. The default.
+    Always,
+    /// After the log's write; an fsync follows at this interval. A power loss may take that long.
+    IntervalMs(u64),
+    /// After the log's write; the operating system decides when it reaches the disk. A killed
+    /// process loses nothing, a power loss may.
+    Off,
+}
+
+/// Limits on what a write may bring. Zero means "no limit" where the field says so.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteLimits {
+    /// Decoded request size in bytes; checked before unpacking where the format allows.
+    pub max_request_bytes: usize,
+    /// How far ahead of the clock a sample may be, in milliseconds.
+    pub max_future_ms: i64,
+    /// Refuse NaN (other than the stale marker) and infinities.
+    pub reject_non_finite: bool,
+    /// Labels per series, the metric name included.
+    pub max_labels_per_series: usize,
+    /// Bytes of a label name.
+    pub max_label_name_bytes: usize,
+    /// Bytes of a label value.
+    pub max_label_value_bytes: usize,
+    /// Series in the head, all tenants together; 0 means no limit.
+    pub max_series: usize,
+}
+
+impl Default for WriteLimits {
+    fn default() -> Self {
+        Self {
+            max_request_bytes: 10 << 20,
+            max_future_ms: 10 * 60 * 1000,
+            reject_non_finite: false,
+            // Prometheus has no cap; these only keep a broken client from one absurd series.
+            max_labels_per_series: 256,
+            max_label_name_bytes: 4 << 10,
+            max_label_value_bytes: 64 << 10,
+            max_series: 0,
+        }
+    }
+}
+
+/// How an engine is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The data directory; created when it does not exist.
+    pub dir: PathBuf,
+    /// When a write is acknowledged.
+    pub sync: SyncPolicy,
+    /// Samples older than this are refused and dropped, in milliseconds.
+    pub retention_ms: i64,
+    /// Limits on writes.
+    pub write: WriteLimits,
+    /// Width of the blocks that recent data is flushed into, in milliseconds. Two hours, as
+    /// Prometheus: small enough to keep the head small, large enough for 480 samples a series at
+    /// 15 s.
+    pub block_range_ms: i64,
+    /// A head generation is flushed once its newest sample is this far past the end of its window,
+    /// so that stragglers of the old window still land in its block.
+    pub flush_slack_ms: i64,
+    /// A generation that crossed its window is flushed only when it holds at least this many
+    /// samples or is [`Options::flush_min_age_ms`] old: a fast backfill of one series makes tens of
+    /// blocks, not thousands.
+    pub flush_min_samples: u64,
+    /// See [`Options::flush_min_samples`]; wall time in milliseconds.
+    pub flush_min_age_ms: i64,
+    /// A generation is flushed when its chunks take this many bytes of memory, whatever its window.
+    pub head_max_bytes: u64,
+    /// A generation is flushed when its log takes this many bytes on disk.
+    pub wal_max_bytes: u64,
+    /// Size in bytes at which a log segment is full.
+    pub wal_segment_bytes: u64,
+    /// Bytes of prepared but not yet logged writes; past it a write gets `overloaded`.
+    pub write_queue_bytes: u64,
+    /// How often retention looks for blocks to drop, in milliseconds.
+    pub retention_interval_ms: u64,
+}
+
+impl Options {
+    /// The defaults for `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        const HOUR_MS: i64 = 3_600_000;
+        Self {
+            dir: dir.into(),
+            sync: SyncPolicy::Always,
+            retention_ms: 15 * 24 * HOUR_MS,
+            write: WriteLimits::default(),
+            block_range_ms: 2 * HOUR_MS,
+            flush_slack_ms: 60_000,
+            flush_min_samples: 100_000,
+            flush_min_age_ms: 60_000,
+            head_max_bytes: 2 << 30,
+            wal_max_bytes: 4 << 30,
+            wal_segment_bytes: 128 << 20,
+            write_queue_bytes: 128 << 20,
+            retention_interval_ms: 60_000,
+        }
+    }
+}

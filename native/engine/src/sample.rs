@@ -1,0 +1,148 @@
+//! Time, samples and the stale marker.
+//!
+//! Time is integer milliseconds since the epoch, UTC. Ranges are inclusive at both ends
+//! ([`TimeRange`]) or half-open ([`Window`]); only this file adds or subtracts the one millisecond
+//! between the two.
+
+/// Milliseconds since the epoch, UTC.
+pub type TimestampMs = i64;
+
+/// The largest magnitude of a timestamp that the API accepts: the integers that an `f64` holds
+/// exactly, because JavaScript sees timestamps as numbers.
+pub const TIMESTAMP_LIMIT: TimestampMs = 1 << 53;
+
+/// The bits of the stale marker: "this series ended here".
+///
+/// Source: Prometheus 3.14, `model/value/value.go`, `StaleNaN`.
+pub const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
+
+/// Whether `value` is the stale marker. Compares bits: every other NaN is an ordinary value.
+#[inline]
+pub fn is_stale(value: f64) -> bool {
+    value.to_bits() == STALE_BITS
+}
+
+/// One float sample.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// When.
+    pub t: TimestampMs,
+    /// What; any IEEE-754 value, kept by its bits.
+    pub v: f64,
+}
+
+/// Two samples are equal when time and value *bits* are: NaN equals the same NaN, 0 is not -0.
+impl PartialEq for Sample {
+    fn eq(&self, other: &Self) -> bool {
+        self.t == other.t && self.v.to_bits() == other.v.to_bits()
+    }
+}
+
+/// What a stored sample is. Only floats are stored by format version 1; the other kinds have their
+/// numbers from the first day, so that a reader can name what it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SampleKind {
+    /// An IEEE-754 double.
+    Float = 0,
+    /// A native histogram with integer counts.
+    IntHistogram = 1,
+    /// A native histogram with float counts.
+    FloatHistogram = 2,
+}
+
+/// A range of time, inclusive at both ends. Empty when `mint > maxt`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first millisecond.
+    pub mint: TimestampMs,
+    /// The last millisecond.
+    pub maxt: TimestampMs,
+}
+
+impl TimeRange {
+    /// All of time.
+    pub const ALL: Self = Self { mint: i64::MIN, maxt: i64::MAX };
+    /// No time at all; the neutral element of [`TimeRange::include`].
+    pub const EMPTY: Self = Self { mint: i64::MAX, maxt: i64::MIN };
+
+    /// `[mint, maxt]`.
+    pub const fn new(mint: TimestampMs, maxt: TimestampMs) -> Self {
+        Self { mint, maxt }
+    }
+
+    /// Whether no instant is inside.
+    pub const fn is_empty(&self) -> bool {
+        self.mint > self.maxt
+    }
+
+    /// Whether `t` is inside.
+    pub const fn contains(&self, t: TimestampMs) -> bool {
+        self.mint <= t && t <= self.maxt
+    }
+
+    /// Whether the two ranges share an instant.
+    pub const fn overlaps(&self, other: &Self) -> bool {
+        self.mint <= other.maxt && other.mint <= self.maxt
+    }
+
+    /// Widens the range so that it contains `t`.
+    pub fn include(&mut self, t: TimestampMs) {
+        self.mint = self.mint.min(t);
+        self.maxt = self.maxt.max(t);
+    }
+
+    /// Widens the range so that it contains `other`.
+    pub fn include_range(&mut self, other: &Self) {
+        self.mint = self.mint.min(other.mint);
+        self.maxt = self.maxt.max(other.maxt);
+    }
+
+    /// What both ranges contain; may be empty.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Self {
+        Self { mint: self.mint.max(other.mint), maxt: self.maxt.min(other.maxt) }
+    }
+}
+
+/// A half-open window of time `[start, end)`, as blocks are aligned to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Window {
+    /// The first millisecond inside.
+    pub start: TimestampMs,
+    /// The first millisecond after.
+    pub end: TimestampMs,
+}
+
+impl Window {
+    /// The window of `width_ms` that contains `t`, aligned to multiples of the width from the
+    /// epoch (rounding towards minus infinity).
+    pub fn aligned(t: TimestampMs, width_ms: i64) -> Self {
+        let start = t.div_euclid(width_ms).saturating_mul(width_ms);
+        Self { start, end: start.saturating_add(width_ms) }
+    }
+
+    /// The same instants as an inclusive range.
+    pub fn range(&self) -> TimeRange {
+        TimeRange { mint: self.start, maxt: self.end - 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_exact_payload_is_stale() {
+        assert!(is_stale(f64::from_bits(STALE_BITS)));
+        assert!(!is_stale(f64::NAN));
+        assert!(!is_stale(f64::from_bits(STALE_BITS | 1 << 51)));
+    }
+
+    #[test]
+    fn windows_align_below_the_epoch_too() {
+        assert_eq!(Window::aligned(-1, 10), Window { start: -10, end: 0 });
+        assert_eq!(Window::aligned(0, 10), Window { start: 0, end: 10 });
+        assert_eq!(Window::aligned(19, 10).range(), TimeRange::new(10, 19));
+    }
+}

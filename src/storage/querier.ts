@@ -1,0 +1,94 @@
+/**
+ * @file The read interface that everything above the storage knows instead of the engine.
+ *
+ * One `QuerySession` serves one query: it pins nothing by itself, holds the query's dictionary of
+ * label text, and gives selections. All calls are synchronous and are made on the thread that owns
+ * the session (a query worker, or the HTTP thread within its small budget). Native loops stop with
+ * code `canceled` once the session's cancel token is canceled.
+ */
+
+import type { LabelTable } from '../model/labels.js';
+
+/** Who asks. The engine adds these matchers to every selection by itself. */
+export interface Scope {
+  /** 0 alone until tenants exist. */
+  readonly tenant: number;
+  readonly matchers: readonly LabelMatcher[];
+}
+
+export type MatchOp = '=' | '!=' | '=~' | '!~';
+
+export interface LabelMatcher {
+  readonly name: string;
+  readonly op: MatchOp;
+  /** Text, or for `=~` and `!~` a regular expression in Go's syntax, anchored at both ends. */
+  readonly value: string;
+}
+
+export interface SelectRequest {
+  readonly matchers: readonly LabelMatcher[];
+  /** Milliseconds, inclusive. */
+  readonly mint: number;
+  /** Milliseconds, inclusive. */
+  readonly maxt: number;
+}
+
+/**
+ * Columns that JavaScript owns and reuses from batch to batch.
+ *
+ * After a read of `n` series, series `k` of the batch owns `[offsets[k], offsets[k + 1])` of
+ * `timestamps` (milliseconds, strictly ascending) and `values` (by bits; stale markers included).
+ */
+export interface SampleBatch {
+  timestamps: Float64Array;
+  values: Float64Array;
+  /** Length at least the number of series wanted in a batch, plus one. */
+  offsets: Uint32Array;
+}
+
+/** The series that a selector found, merged over head and blocks as of one instant. */
+export interface Selection {
+  readonly labels: LabelTable;
+  /**
+   * Decodes whole series from index `first` on, as many as fit, and returns how many (at least 1).
+   * Returns 0 when not even the first fits; `required` then says how many samples it has.
+   */
+  read(first: number, batch: SampleBatch): number;
+  /** Samples of the series that did not fit at the last `read` that returned 0. */
+  readonly required: number;
+  close(): void;
+}
+
+export interface QuerySession {
+  /** The id of `text`: equal text has equal ids; the empty text is 0. */
+  intern(text: string): number;
+  /** The text of an id. */
+  text(id: number): string;
+  select(request: SelectRequest): Selection;
+  /** Indexes of the label sets in ascending order (bytewise by pairs, as Prometheus sorts). */
+  sortOrder(labels: LabelTable): Uint32Array;
+  /** Whether the client went away, the query was killed or its time is up. */
+  canceled(): boolean;
+  close(): void;
+}
+
+/** Label queries: `matchers` is a list of selectors, of which one must match; empty means all. */
+export interface LabelRequest {
+  readonly selectors: readonly (readonly LabelMatcher[])[];
+  readonly mint: number;
+  readonly maxt: number;
+  /** 0 means no limit; a truncated answer says so. */
+  readonly limit: number;
+}
+
+export interface LabelAnswer {
+  /** Ascending bytewise. */
+  readonly values: string[];
+  readonly truncated: boolean;
+}
+
+/** What a query engine needs of a store. */
+export interface Querier {
+  /** `cancelToken` comes from `openCancelToken` of the engine façade; 0 means none. */
+  openSession(scope: Scope, cancelToken: number): QuerySession;
+}
