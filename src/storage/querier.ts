@@ -8,6 +8,7 @@
  */
 
 import type { LabelTable } from '../model/labels.js';
+import type { QueryResult } from '../model/result.js';
 
 /** Who asks. The engine adds these matchers to every selection by itself. */
 export interface Scope {
@@ -65,6 +66,17 @@ export interface QuerySession {
   /** The text of an id. */
   text(id: number): string;
   select(request: SelectRequest): Selection;
+  labelNames(request: LabelRequest): LabelAnswer;
+  labelValues(name: string, request: LabelRequest): LabelAnswer;
+  /** The label sets of `GET /api/v1/series`, sorted, each once; `labels.count <= limit` unless 0. */
+  series(request: LabelRequest): { readonly labels: LabelTable; readonly truncated: boolean };
+  /**
+   * UTF-8 JSON text of a result as Prometheus prints it: the members
+   * `"resultType":…,"result":…` without braces around them. Series are printed in table order.
+   */
+  encodeResult(result: QueryResult): Uint8Array;
+  /** UTF-8 JSON text of a list of label objects, in table order. */
+  encodeLabels(labels: LabelTable): Uint8Array;
   /** Indexes of the label sets in ascending order (bytewise by pairs, as Prometheus sorts). */
   sortOrder(labels: LabelTable): Uint32Array;
   /** Whether the client went away, the query was killed or its time is up. */
