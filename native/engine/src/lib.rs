@@ -15,4 +15,5 @@ pub mod refs;
 pub mod sample;
 pub mod source;
 pub mod sync;
+pub mod wal;
 pub mod wire;
