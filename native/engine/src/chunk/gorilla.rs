@@ -63,6 +63,25 @@ struct Window {
     width: u8,
 }
 
+/// Bits to be written, as the low ones of a number.
+#[derive(Clone, Copy)]
+struct Code {
+    bits: u128,
+    width: u32,
+}
+
+impl Code {
+    #[inline(always)]
+    fn new(bits: u64, width: u32) -> Self {
+        Self { bits: u128::from(bits), width }
+    }
+
+    #[inline(always)]
+    fn then(self, next: Self) -> Self {
+        Self { bits: self.bits << next.width | next.bits, width: self.width + next.width }
+    }
+}
+
 impl Appender {
     /// An empty chunk. Allocates nothing.
     pub fn new() -> Self {
@@ -79,8 +98,15 @@ impl Appender {
             varint::write_signed(&mut self.bytes, t);
             self.bytes.extend_from_slice(&value.to_be_bytes());
         } else {
-            self.push_time(t);
-            self.push_value(value);
+            let time = self.encode_time(t);
+            let value = self.encode_value(value);
+            // One push where both fit: all but a gap of weeks.
+            if time.width + value.width <= bits::PUSH_BITS_MAX {
+                self.push(time.then(value));
+            } else {
+                self.push(time);
+                self.push(value);
+            }
         }
         self.last_time = t;
         self.last_bits = value;
@@ -93,36 +119,34 @@ impl Appender {
         }
     }
 
-    fn push(&mut self, value: u64, width: u32) {
-        self.free = bits::push(&mut self.bytes, self.free, value, width);
+    fn push(&mut self, code: Code) {
+        self.free = bits::push(&mut self.bytes, self.free, code.bits, code.width);
     }
 
-    fn push_time(&mut self, t: TimestampMs) {
+    fn encode_time(&mut self, t: TimestampMs) -> Code {
         let delta = t.wrapping_sub(self.last_time) as u64;
         let change = delta.wrapping_sub(self.last_delta) as i64;
         self.last_delta = delta;
         if change == 0 {
-            return self.push(0, 1);
+            return Code::new(0, 1);
         }
         // Bits that two's complement needs: the significant ones of the magnitude and a sign.
         let needed = 65 - (change ^ (change >> 63)).leading_zeros();
         match TIME_WIDTHS.iter().position(|width| needed <= *width) {
             Some(class @ 0..4) => {
-                let (width, ones) = (TIME_WIDTHS[class], class as u32 + 1);
-                let prefix = ((1u64 << ones) - 1) << 1;
-                self.push(prefix << width | change as u64 & ((1 << width) - 1), ones + 1 + width);
+                let width = TIME_WIDTHS[class];
+                let ones = class as u32 + 1;
+                let prefix = Code::new(((1 << ones) - 1) << 1, ones + 1);
+                prefix.then(Code::new(change as u64 & ((1 << width) - 1), width))
             }
-            _ => {
-                self.push(0b11111, 5);
-                self.push(change as u64, 64);
-            }
+            _ => Code::new(0b11111, 5).then(Code::new(change as u64, 64)),
         }
     }
 
-    fn push_value(&mut self, value: u64) {
+    fn encode_value(&mut self, value: u64) -> Code {
         let xor = value ^ self.last_bits;
         if xor == 0 {
-            return self.push(0, 1);
+            return Code::new(0, 1);
         }
         let leading = xor.leading_zeros().min(LEADING_MAX);
         let trailing = xor.trailing_zeros();
@@ -135,13 +159,12 @@ impl Appender {
             // One wide XOR must not make all that follow wide: a new window pays for itself.
             && old_width <= width + WINDOW_BITS;
         if fits {
-            self.push(0b10, 2);
-            self.push(xor >> (64 - old_leading - old_width), old_width);
+            Code::new(0b10, 2).then(Code::new(xor >> (64 - old_leading - old_width), old_width))
         } else {
             self.window = Window { leading: leading as u8, width: width as u8 };
             let header = 0b11 << 5 | u64::from(leading);
-            self.push(header << 6 | u64::from(width % 64), 2 + WINDOW_BITS);
-            self.push(xor >> trailing, width);
+            Code::new(header << 6 | u64::from(width % 64), 2 + WINDOW_BITS)
+                .then(Code::new(xor >> trailing, width))
         }
     }
 
@@ -321,6 +344,7 @@ impl<'a> Decoder<'a> {
 
     /// Writes the current sample and the following ones, up to `maxt` or the end of the columns,
     /// and returns how many.
+    #[inline(always)]
     fn fill(&mut self, maxt: TimestampMs, ts: &mut [TimestampMs], vs: &mut [f64]) -> usize {
         let len = ts.len();
         for (i, (t, v)) in ts.iter_mut().zip(vs).enumerate() {
@@ -341,6 +365,11 @@ impl<'a> Decoder<'a> {
     #[inline(always)]
     fn advance(&mut self) {
         let mut word = self.reader.peek();
+        if word >> 62 == 0 {
+            // Said apart because a predicted branch, unlike the class below, is no latency.
+            self.step();
+            return self.reader.skip(2);
+        }
         let ones = (!word).leading_zeros();
         let time_bits = match ones {
             0 => 1,
@@ -357,9 +386,7 @@ impl<'a> Decoder<'a> {
                 0
             }
         };
-        let time = self.time.wrapping_add(self.delta as i64);
-        self.ascending &= time > self.time;
-        self.time = time;
+        self.step();
 
         // At least 57 - 37 bits are left of the word, enough for the description of a window.
         word <<= time_bits;
@@ -391,6 +418,13 @@ impl<'a> Decoder<'a> {
             self.reader.read(self.width)
         };
         self.value ^= xor << (64 - end);
+    }
+
+    #[inline(always)]
+    fn step(&mut self) {
+        let time = self.time.wrapping_add(self.delta as i64);
+        self.ascending &= time > self.time;
+        self.time = time;
     }
 
     /// Whether what was decoded is what an encoder wrote; `complete` when it was all.

@@ -8,19 +8,24 @@
 /// Bits that [`BitReader::peek`] always gives, whatever the position within a byte.
 pub const PEEK_BITS: u32 = 57;
 
-/// Appends the low `width` bits of `value` (at most 64; the others must be zero) to `bytes`, whose
-/// last byte has `free` unused low bits, and returns how many the last byte has then.
+/// The widest field of one [`push`]: a `u128` less what the last byte may hold already.
+pub const PUSH_BITS_MAX: u32 = 121;
+
+/// Appends the low `width` bits of `value` (at most [`PUSH_BITS_MAX`]; the others must be zero) to
+/// `bytes`, whose last byte has `free` unused low bits, and returns how many the last byte has then.
 #[inline]
 #[must_use]
-pub fn push(bytes: &mut Vec<u8>, free: u8, value: u64, width: u32) -> u8 {
-    debug_assert!(width <= 64 && free < 8 && (width == 64 || value >> width == 0));
+pub fn push(bytes: &mut Vec<u8>, free: u8, value: u128, width: u32) -> u8 {
+    debug_assert!(free < 8 && width <= PUSH_BITS_MAX && value >> width == 0);
     if width == 0 {
         return free;
     }
-    let used = if free == 0 { 0 } else { 8 - u32::from(free) };
-    let head = if free == 0 { 0 } else { bytes.pop().unwrap_or(0) };
+    let (used, head) = match free {
+        0 => (0, 0),
+        free => (8 - u32::from(free), bytes.pop().unwrap_or(0)),
+    };
     let total = used + width;
-    let bits = u128::from(head) << 120 | u128::from(value) << (128 - total);
+    let bits = u128::from(head) << 120 | value << (128 - total);
     bytes.extend_from_slice(&bits.to_be_bytes()[..total.div_ceil(8) as usize]);
     (total.next_multiple_of(8) - total) as u8
 }
@@ -46,17 +51,9 @@ impl<'a> BitReader<'a> {
         let index = self.at / 8;
         let word = match self.bytes.get(index..).and_then(<[u8]>::first_chunk) {
             Some(eight) => u64::from_be_bytes(*eight),
-            None => self.last_word(index),
+            None => last_word(self.bytes, index),
         };
         word << (self.at % 8)
-    }
-
-    #[cold]
-    fn last_word(&self, index: usize) -> u64 {
-        let rest = self.bytes.get(index..).unwrap_or_default();
-        let mut eight = [0; 8];
-        eight[..rest.len()].copy_from_slice(rest);
-        u64::from_be_bytes(eight)
     }
 
     /// Moves on by `width` bits.
@@ -91,6 +88,16 @@ impl<'a> BitReader<'a> {
     }
 }
 
+/// Takes the slice, not the reader: a reader whose address escapes does not stay in registers.
+#[cold]
+#[inline(never)]
+fn last_word(bytes: &[u8], index: usize) -> u64 {
+    let rest = bytes.get(index..).unwrap_or_default();
+    let mut eight = [0; 8];
+    eight[..rest.len()].copy_from_slice(rest);
+    u64::from_be_bytes(eight)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,7 +114,7 @@ mod tests {
         ) {
             let (mut bytes, mut free) = (Vec::new(), 0);
             for (value, width) in &fields {
-                free = push(&mut bytes, free, value & mask(*width), *width);
+                free = push(&mut bytes, free, u128::from(value & mask(*width)), *width);
             }
             let total: u32 = fields.iter().map(|f| f.1).sum();
             prop_assert_eq!(bytes.len(), total.div_ceil(8) as usize);

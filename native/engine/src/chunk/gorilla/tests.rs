@@ -43,12 +43,17 @@ fn value() -> impl Strategy<Value = f64> {
 
 /// Ascending times: scrapes with jitter and gaps, or anything with the extremes.
 fn times() -> impl Strategy<Value = Vec<i64>> {
-    let scrapes = (any::<i32>(), vec(prop_oneof![14_990..15_010i64, 1..1i64 << 40], 0..300)).prop_map(
-        |(start, deltas)| {
+    let scrapes = (any::<i32>(), vec(prop_oneof![14_990..15_010i64, 1..1i64 << 40], 0..300))
+        .prop_map(|(start, deltas)| {
             let mut t = i64::from(start);
-            deltas.iter().map(|d| { t += d; t }).collect()
-        },
-    );
+            deltas
+                .iter()
+                .map(|d| {
+                    t += d;
+                    t
+                })
+                .collect()
+        });
     let any_time = prop_oneof![any::<i64>(), -3..3i64, Just(i64::MIN), Just(i64::MAX)];
     prop_oneof![scrapes, btree_set(any_time, 0..50).prop_map(|set| set.into_iter().collect())]
 }
