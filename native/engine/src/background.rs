@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use roaring::RoaringBitmap;
 
-use crate::compact::flush::{Flush, remove_block};
+use crate::block;
+use crate::compact::flush::Flush;
 use crate::compact::retention;
 use crate::engine::Store;
 use crate::error::{Error, ErrorCode, Result};
@@ -254,7 +255,7 @@ impl Background {
             view.blocks.iter().cloned().partition(|b| expired.contains(&b.meta().ulid));
         store.replace_view(|view| view.with_blocks(kept.clone()));
         for block in gone {
-            match remove_block(&*store.disk, block.dir()) {
+            match block::remove(&*store.disk, &store.layout.blocks, block.meta().ulid) {
                 Ok(()) => store.counters.blocks_dropped.fetch_add(1, Ordering::Relaxed),
                 Err(error) => {
                     store.note_failure(&error);

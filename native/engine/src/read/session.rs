@@ -8,7 +8,7 @@ use crate::head::Head;
 use crate::index::matcher::Matcher;
 use crate::read::cancel::Cancel;
 use crate::read::label_order::sort_order;
-use crate::read::json::LabelIds;
+use crate::read::LabelIds;
 use crate::read::selection::Selection;
 use crate::read::view::View;
 use crate::sample::TimeRange;

@@ -333,3 +333,14 @@ fn witness(
         intact(rest, header.salt, at).map(|frame| (at, frame.stamp))
     })
 }
+
+/// Where the log in `dir` begins: everything below was cut, or was never there. `None` for a log
+/// without a segment.
+///
+/// # Errors
+/// `corruption` of the file that remembers cuts; errors of the disk.
+pub fn first_position(disk: &dyn Disk, dir: &Path) -> Result<Option<Position>> {
+    let files = segment::list(disk, dir)?;
+    let cut = 0;
+    Ok(files.first().map(|file| Position(file.start.max(cut))))
+}
