@@ -149,6 +149,21 @@ impl<'a> Message<'a> {
         malformed(self.at, &format!("want {len} bytes, got {}", self.end - self.at))
     }
 
+    /// Skips fields for as long as their tag is `tag`, below 128, and their content is there and
+    /// shorter than 128 bytes: the labels of a series, without a look at the rest of the message
+    /// for each.
+    #[inline(always)]
+    pub fn skip_short(&mut self, tag: u64) {
+        let mut rest = self.rest();
+        while let [first, len @ 0..0x80, after @ ..] = rest
+            && u64::from(*first) == tag
+            && let Some(next) = after.get(usize::from(*len)..)
+        {
+            rest = next;
+        }
+        self.at = self.end - rest.len();
+    }
+
     /// Reads a length and returns that many bytes.
     ///
     /// # Errors
