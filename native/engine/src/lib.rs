@@ -11,6 +11,7 @@ pub mod error;
 pub mod index;
 pub mod labels;
 pub mod options;
+pub mod read;
 pub mod refs;
 pub mod sample;
 pub mod source;

@@ -1,0 +1,1 @@
+//! Reading: result columns, and what is made of them.
