@@ -2,9 +2,11 @@
 
 #![warn(missing_docs)]
 
+pub mod block;
 pub mod chunk;
 pub mod clock;
 pub mod codec;
+pub mod compact;
 pub mod dictionary;
 pub mod disk;
 pub mod error;
