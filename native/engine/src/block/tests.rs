@@ -221,9 +221,9 @@ fn damaged_bytes_are_never_read_as_data() {
             std::fs::write(&path, &bad).unwrap();
             let Ok(block) = Block::open(Arc::new(OsDisk), &block_dir) else { continue };
             let mut selection = block.select(&request(Vec::new(), TimeRange::ALL)).unwrap();
+            let mut dictionary = Dictionary::default();
             for series in 0..selection.len() {
-                let (mut dictionary, mut ids) = (Dictionary::default(), Vec::new());
-                let mut columns = Columns::default();
+                let (mut ids, mut columns) = (Vec::new(), Columns::default());
                 let named = selection.labels(series, &mut dictionary, &mut ids);
                 let read = selection.read(&[series as u32], TimeRange::ALL, &mut columns);
                 let (want, samples) = model.iter().nth(series).unwrap();

@@ -29,7 +29,7 @@ mod tests {
             tenant: TenantId(0),
             mint,
             maxt,
-            window: Window { start: mint, end: maxt + 1 },
+            window: Window { start: mint, end: maxt.saturating_add(1) },
             counts: Counts::default(),
             log: LogRange { source: String::new(), from: Position(0), to: Position(0) },
             flush: FlushPart { part: 0, parts: 1 },
