@@ -10,9 +10,7 @@ use metricstor_engine::read::session::{LabelRequest, Session};
 use metricstor_engine::refs::TenantId;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
-use napi::bindgen_prelude::{
-    Float64ArraySlice, Uint8ArraySlice, Uint32Array, Uint32ArraySlice,
-};
+use napi::bindgen_prelude::{Float64ArraySlice, Uint8ArraySlice, Uint32Array, Uint32ArraySlice};
 use napi_derive::napi;
 
 use crate::columns::{SeriesSets, bytes_of, check_apart, check_offsets, label_ids};
@@ -52,7 +50,12 @@ fn time(ms: f64) -> i64 {
     ms as i64
 }
 
-fn label_request(selectors: &[Vec<JsMatcher>], mint: f64, maxt: f64, limit: u32) -> EngineResult<LabelRequest> {
+fn label_request(
+    selectors: &[Vec<JsMatcher>],
+    mint: f64,
+    maxt: f64,
+    limit: u32,
+) -> EngineResult<LabelRequest> {
     Ok(LabelRequest {
         selectors: selectors.iter().map(|s| matchers(s)).collect::<EngineResult<_>>()?,
         range: TimeRange::new(time(mint), time(maxt)),
@@ -95,8 +98,9 @@ impl JsSession {
         encoded.clear();
         guarded(|| {
             write(encoded, session.as_ref().ok_or_else(closed)?)?;
-            u32::try_from(encoded.len())
-                .map_err(|_| Error::new(ErrorCode::LimitExceeded, "the answer is over 4 GiB of JSON"))
+            u32::try_from(encoded.len()).map_err(|_| {
+                Error::new(ErrorCode::LimitExceeded, "the answer is over 4 GiB of JSON")
+            })
         })
     }
 }
@@ -233,7 +237,9 @@ impl JsSession {
             let labels = label_ids(ids, label_offsets)?;
             check_offsets("matrix", offsets, timestamps.len().min(values.len()))?;
             if offsets.len() != label_offsets.len() {
-                return Err(Error::internal("matrix: labels and samples of other numbers of series"));
+                return Err(Error::internal(
+                    "matrix: labels and samples of other numbers of series",
+                ));
             }
             json::matrix(out, &session.dictionary, labels, offsets, timestamps, values);
             Ok(())

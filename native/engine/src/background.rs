@@ -289,7 +289,8 @@ impl Handle {
 
     /// Asks for something; the answer is called with `closed` when the thread has ended.
     pub fn ask(&self, command: Command) {
-        if let Err(crossbeam_channel::SendError(Command::Flush(answer))) = self.commands.send(command)
+        if let Err(crossbeam_channel::SendError(Command::Flush(answer))) =
+            self.commands.send(command)
         {
             answer(Err(Error::new(ErrorCode::Closed, "the engine is closing")));
         }

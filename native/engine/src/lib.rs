@@ -21,10 +21,12 @@
 
 #![warn(missing_docs)]
 
+pub mod background;
 pub mod block;
 pub mod chunk;
 pub mod clock;
 pub mod codec;
+pub mod commit;
 pub mod compact;
 pub mod dictionary;
 pub mod disk;

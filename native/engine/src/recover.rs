@@ -64,7 +64,9 @@ impl Layout {
             Some(version) if version <= u64::from(FORMAT_VERSION) => Ok(()),
             Some(version) => Err(Error::new(
                 ErrorCode::Corruption,
-                format!("the directory has format {version}; this version knows up to {FORMAT_VERSION}"),
+                format!(
+                    "the directory has format {version}; this version knows up to {FORMAT_VERSION}"
+                ),
             )
             .at(&file, None)),
             None => Err(Error::corruption(&file, 0, "want a number in \"formatVersion\"")),

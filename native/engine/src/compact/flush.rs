@@ -12,9 +12,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use ulid::Ulid;
 
-use crate::block::{self, Block};
 use crate::block::meta::{Compaction, FlushPart, LogRange, MetaSeed};
 use crate::block::writer::{BlockWriter, FinishedBlock};
+use crate::block::{self, Block};
 use crate::compact::plan::flush_window;
 use crate::dictionary::Dictionary;
 use crate::disk::Disk;

@@ -91,9 +91,7 @@ impl Matcher {
     /// Whether the text or pattern fits, negation aside.
     fn pattern_matches(&self, value: &str) -> bool {
         match &self.pattern {
-            Pattern::Literals(texts) => {
-                texts.binary_search_by(|t| t.as_str().cmp(value)).is_ok()
-            }
+            Pattern::Literals(texts) => texts.binary_search_by(|t| t.as_str().cmp(value)).is_ok(),
             Pattern::Prefix(prefix) => value.starts_with(prefix.as_str()),
             Pattern::Anything => true,
             Pattern::Something => !value.is_empty(),
@@ -200,9 +198,7 @@ fn literals(hir: &Hir) -> Option<Vec<String>> {
             }
             all
         }
-        HirKind::Class(class) if hir.properties().maximum_len().is_some() => {
-            small_class(class)?
-        }
+        HirKind::Class(class) if hir.properties().maximum_len().is_some() => small_class(class)?,
         _ => return None,
     };
     Some(texts)
@@ -213,9 +209,8 @@ fn small_class(class: &regex_syntax::hir::Class) -> Option<Vec<String>> {
     const MEMBERS_MAX: usize = 32;
     let regex_syntax::hir::Class::Unicode(class) = class else { return None };
     let size: usize = class.iter().map(regex_syntax::hir::ClassUnicodeRange::len).sum();
-    (size <= MEMBERS_MAX).then(|| {
-        class.iter().flat_map(|r| (r.start()..=r.end()).map(String::from)).collect()
-    })
+    (size <= MEMBERS_MAX)
+        .then(|| class.iter().flat_map(|r| (r.start()..=r.end()).map(String::from)).collect())
 }
 
 /// `Some(0)` for `.*`, `Some(1)` for `.+`.

@@ -17,7 +17,9 @@ impl Postings {
     pub fn insert(&mut self, series: u32) {
         match self {
             Self::One(only) if *only == series => {}
-            Self::One(only) => *self = Self::Many(Box::new(RoaringBitmap::from_iter([*only, series]))),
+            Self::One(only) => {
+                *self = Self::Many(Box::new(RoaringBitmap::from_iter([*only, series])))
+            }
             Self::Many(all) => {
                 all.insert(series);
             }

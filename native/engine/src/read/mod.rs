@@ -1,7 +1,11 @@
 //! Reading: result columns, and what is made of them.
 
+pub mod cancel;
 pub mod json;
 pub mod label_order;
+pub mod selection;
+pub mod session;
+pub mod view;
 
 /// Label sets as ids of a query's dictionary.
 ///
