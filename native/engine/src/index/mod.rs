@@ -5,6 +5,7 @@ pub mod file;
 pub mod go_regex;
 pub mod matcher;
 pub mod memory;
+mod pattern;
 pub mod postings;
 pub mod select;
 pub mod symbols;
