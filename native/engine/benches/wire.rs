@@ -84,6 +84,9 @@ fn requests(c: &mut Criterion) {
 /// Points a series of a graph: an hour at 15 s.
 const POINTS: usize = 240;
 
+/// The value of a point by its number.
+type Shape = fn(f64) -> f64;
+
 fn results(c: &mut Criterion) {
     let mut dictionary = Dictionary::default();
     let (mut ids, mut offsets) = (Vec::new(), vec![0]);
@@ -100,7 +103,7 @@ fn results(c: &mut Criterion) {
     group.throughput(Throughput::Elements(POINTS as u64));
     let one = LabelIds { ids: &ids, offsets: &offsets[..2] };
     let times: Vec<f64> = (0..POINTS).map(|i| 1_700_000_000_000.0 + i as f64 * 15_000.0).collect();
-    let shapes: [(&str, fn(f64) -> f64); 4] = [
+    let shapes: [(&str, Shape); 4] = [
         ("integers", |i| 1_000_000.0 + i * 37.0),
         ("decimals", |i| (i * 7.0) / 100.0),
         ("rates", |i| (i + 1.0) / 7.0),
