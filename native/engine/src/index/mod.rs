@@ -3,6 +3,7 @@
 
 pub mod file;
 pub mod go_regex;
+pub mod label_regex;
 pub mod matcher;
 pub mod memory;
 mod pattern;
