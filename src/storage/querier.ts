@@ -60,12 +60,20 @@ export interface Selection {
   close(): void;
 }
 
+/** A regular expression in Go's syntax, anchored at both ends, run natively in linear time. */
+export interface LabelRegex {
+  /** The template (Go's `Regexp.Expand`) expanded when `text` matches, else undefined. */
+  replace(text: string, template: string): string | undefined;
+}
+
 export interface QuerySession {
   /** The id of `text`: equal text has equal ids; the empty text is 0. */
   intern(text: string): number;
   /** The text of an id. */
   text(id: number): string;
   select(request: SelectRequest): Selection;
+  /** Compiles a pattern for `label_replace`; throws `bad_data` when it is not one. */
+  regex(pattern: string): LabelRegex;
   labelNames(request: LabelRequest): LabelAnswer;
   labelValues(name: string, request: LabelRequest): LabelAnswer;
   /** The label sets of `GET /api/v1/series`, sorted, each once; `labels.count <= limit` unless 0. */
