@@ -1,6 +1,6 @@
 /**
- * @file Finds and loads the Rust add-on: the one built in this tree, else the one of the npm package
- * for this platform, which is what an installed metricstor uses.
+ * @file Finds and loads the Rust add-on: the one built in this tree, else the one of the npm
+ * package for this platform, which is what an installed metricstor uses.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
