@@ -32,9 +32,31 @@ export interface Repair {
   count: number;
 }
 
+/** What a shared part of a query annotated, to be repeated where it occurs again. */
+export type Recording = Entry[];
+
 /** Collects the annotations of one query. */
 export class AnnotationLog {
   private readonly entries = new Map<string, Entry>();
+  private readonly recordings = new Set<Recording>();
+
+  /** Starts to write down what is added, until `stop`. */
+  record(): Recording {
+    const recording: Recording = [];
+    this.recordings.add(recording);
+    return recording;
+  }
+
+  stop(recording: Recording): void {
+    this.recordings.delete(recording);
+  }
+
+  /** Adds all of a recording again, `shift` characters further on. */
+  replay(recording: Recording, shift: number): void {
+    for (const entry of recording) {
+      this.put({ ...entry, offset: entry.offset + shift });
+    }
+  }
 
   invalidQuantile(quantile: number, at: Expr): void {
     const text = 'quantile value should be between 0 and 1, got';
@@ -67,27 +89,25 @@ export class AnnotationLog {
       'https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile';
     const text = `input to histogram_quantile needed to be fixed for monotonicity (see ${link})`;
     const shown = `PromQL info: ${text}${forMetric(metric)}`;
-    const known = this.entries.get(shown)?.repair;
-    if (known === undefined) {
-      const entry = { kind: 'info', text: shown, offset: at.span.start, repair } as const;
-      this.entries.set(shown, entry);
-      return;
-    }
-    known.minTimeMs = Math.min(known.minTimeMs, repair.minTimeMs);
-    known.maxTimeMs = Math.max(known.maxTimeMs, repair.maxTimeMs);
-    known.minBucket = Math.min(known.minBucket, repair.minBucket);
-    known.maxBucket = Math.max(known.maxBucket, repair.maxBucket);
-    known.maxDiff = Math.max(known.maxDiff, repair.maxDiff);
-    known.count += repair.count;
+    this.put({ kind: 'info', text: shown, offset: at.span.start, repair });
   }
 
   private add(kind: Kind, text: string, at: Expr): void {
-    const shown = `PromQL ${kind}: ${text}`;
-    const known = this.entries.get(shown);
+    this.put({ kind, text: `PromQL ${kind}: ${text}`, offset: at.span.start });
+  }
+
+  private put(entry: Entry): void {
+    for (const recording of this.recordings) {
+      recording.push(entry);
+    }
+    const known = this.entries.get(entry.text);
     if (known === undefined) {
-      this.entries.set(shown, { kind, text: shown, offset: at.span.start });
+      const repair = entry.repair === undefined ? {} : { repair: { ...entry.repair } };
+      this.entries.set(entry.text, { ...entry, ...repair });
+    } else if (known.repair !== undefined && entry.repair !== undefined) {
+      addRepair(known.repair, entry.repair);
     } else {
-      known.offset = at.span.start;
+      known.offset = entry.offset;
     }
   }
 
@@ -115,6 +135,15 @@ export class AnnotationLog {
     }
     return texts;
   }
+}
+
+function addRepair(to: Repair, more: Repair): void {
+  to.minTimeMs = Math.min(to.minTimeMs, more.minTimeMs);
+  to.maxTimeMs = Math.max(to.maxTimeMs, more.maxTimeMs);
+  to.minBucket = Math.min(to.minBucket, more.minBucket);
+  to.maxBucket = Math.max(to.maxBucket, more.maxBucket);
+  to.maxDiff = Math.max(to.maxDiff, more.maxDiff);
+  to.count += more.count;
 }
 
 function forMetric(metric: string): string {

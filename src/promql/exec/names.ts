@@ -39,6 +39,22 @@ function withoutNames(ctx: EvalContext, labels: LabelTable, dropName: Uint8Array
   return { labels: index.table(), target: index.count === labels.count ? null : target };
 }
 
+/** A table without the flagged names; throws where two series become equal. */
+export function distinctWithoutNames(
+  ctx: EvalContext,
+  labels: LabelTable,
+  dropName: Uint8Array | null,
+): LabelTable {
+  if (dropName === null) {
+    return labels;
+  }
+  const renamed = withoutNames(ctx, labels, dropName);
+  if (renamed.target !== null) {
+    throw sameLabels();
+  }
+  return renamed.labels;
+}
+
 /** A sink that drops the names of all series before `sink` sees them. */
 export function droppingNames(ctx: EvalContext, sink: RowSink, steps: number): RowSink {
   if (ctx.delayedNames) {

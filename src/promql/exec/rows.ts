@@ -79,7 +79,7 @@ export function emptyGrid(steps: number): Grid {
 
 /** Bytes that a grid holds, labels included. */
 export function gridBytes(grid: Grid): number {
-  return grid.values.byteLength + (grid.present?.byteLength) + labelBytes(grid.labels);
+  return grid.values.byteLength + (grid.present?.byteLength ?? 0) + labelBytes(grid.labels);
 }
 
 /** Passes the rows of a grid on. */
@@ -188,7 +188,7 @@ const maxCells = 2 ** 31;
 
 /** Gives the memory of a grid back to the budget. */
 export function releaseGrid(grid: Grid, budget: Budget): void {
-  const bytes = grid.values.buffer.byteLength + (grid.present?.buffer.byteLength);
+  const bytes = grid.values.buffer.byteLength + (grid.present?.buffer.byteLength ?? 0);
   budget.release(bytes, grid.labels.count * grid.steps);
 }
 

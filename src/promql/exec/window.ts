@@ -39,8 +39,8 @@ export class WindowFinder {
   readonly last: Int32Array;
   from = 0;
   to = 0;
-  timestamps = new Float64Array(0);
-  values = new Float64Array(0);
+  timestamps: Float64Array = new Float64Array(0);
+  values: Float64Array = new Float64Array(0);
 
   constructor(readonly windows: Windows) {
     this.first = new Int32Array(windows.steps);
