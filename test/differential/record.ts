@@ -8,14 +8,14 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { RemoteWriteClient } from '../../src/client/remote-write.js';
 import type { ApiAnswer, RecordedAnswer, Recording } from '../conformance/recorded/answers.js';
-import { arrivalRequests, parseDataset } from '../conformance/recorded/dataset.js';
 import {
-  parseCases,
-  type RecordedCase,
-  requestPath,
-} from '../conformance/recorded/expressions.js';
-import { encodeWriteRequest, pushWriteRequest } from '../support/remote-write.js';
+  arrivalRequests,
+  parseDataset,
+  type RecordedSeries,
+} from '../conformance/recorded/dataset.js';
+import { parseCases, type RecordedCase, requestPath } from '../conformance/recorded/expressions.js';
 import { generateDataset } from './generate-data.js';
 import { prometheusArguments, prometheusConfiguration, startPrometheus } from './prometheus.js';
 
@@ -47,13 +47,30 @@ async function describeRecording(url: string): Promise<Recording> {
   };
 }
 
-/** The order of an instant vector is chance unless the case asks for it; sorted, a recording can be compared. */
+async function push(url: string, dataset: readonly RecordedSeries[]): Promise<void> {
+  const client = new RemoteWriteClient({ url });
+  try {
+    for (const request of arrivalRequests(dataset)) {
+      const answer = await client.write(request);
+      if (answer.status !== 204) {
+        throw new Error(`write answered ${answer.status}, want 204: ${answer.body}`);
+      }
+    }
+  } finally {
+    client.close();
+  }
+}
+
+/** The order of an instant vector is chance unless the case asks for it: sorted, to compare. */
 function sortedAnswer(one: RecordedCase, answer: ApiAnswer): ApiAnswer {
   const data = answer.data as { resultType?: string; result?: { metric: object }[] } | undefined;
   if (one.kind !== 'instant' || one.ordered || data?.resultType !== 'vector') {
     return answer;
   }
-  const keyed = (data.result ?? []).map((series) => ({ key: JSON.stringify(series.metric), series }));
+  const keyed = (data.result ?? []).map((series) => ({
+    key: JSON.stringify(series.metric),
+    series,
+  }));
   keyed.sort((a, b) => (a.key < b.key ? -1 : 1));
   return { ...answer, data: { ...data, result: keyed.map(({ series }) => series) } };
 }
@@ -68,9 +85,7 @@ async function recordAnswers(binary: string): Promise<void> {
   const cases = parseCases(await readFile(expressionsFile, 'utf8'));
   const prometheus = await startPrometheus(binary);
   try {
-    for (const request of arrivalRequests(dataset)) {
-      await pushWriteRequest(prometheus.url, encodeWriteRequest(request));
-    }
+    await push(prometheus.url, dataset);
     await mkdir(answersFolder, { recursive: true });
     const recording = await describeRecording(prometheus.url);
     await writeFile(

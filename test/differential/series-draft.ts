@@ -47,11 +47,7 @@ function valueText(value: number | 'stale'): string {
 }
 
 /** A series without samples. `lag` is how late its late samples arrive. */
-export function newSeries(
-  labels: Record<string, string>,
-  interval: number,
-  lag = 0,
-): SeriesDraft {
+export function newSeries(labels: Record<string, string>, interval: number, lag = 0): SeriesDraft {
   const samples: DraftSample[] = [];
   const add = (t: number, value: number | 'stale', late = false): void => {
     const before = samples.at(-1);

@@ -13,7 +13,7 @@
  * arrives at its own time. Lines that start with `#` are comments.
  */
 import { readFileSync } from 'node:fs';
-import type { WireSeries } from '../../support/remote-write.js';
+import type { WireSeries } from '../../../src/client/encode.js';
 
 /** 2026-01-01T00:00:00Z. Times in data and expressions count from here. */
 export const datasetStartMs = 1767225600000;

@@ -1,27 +1,20 @@
 /**
- * @file Encodes remote_write 1.0 requests for tests and the benchmark's load generator.
+ * @file Encodes remote_write 1.0 requests: the schema is `proto/remote_write_v1.proto`.
  *
  * Written by hand instead of through a protobuf library because a sample's value must keep its
- * bits: a stale marker that passes through a JavaScript number may become another NaN. The schema
- * is `proto/remote_write_v1.proto`, and a test decodes this encoder's output by it.
+ * bits: a stale marker that passes through a JavaScript number may become another NaN. A test
+ * decodes this encoder's output by the schema.
  */
 import { compress } from 'snappyjs';
 
 /** One series of a request. `timestamps` (milliseconds, ascending) and `values` have one length. */
 export interface WireSeries {
-  /** Name and value pairs in the order in which they go out. */
+  /** Name and value pairs in the order in which they go out; a server wants them sorted by name. */
   readonly labels: readonly (readonly [string, string])[];
   readonly timestamps: Float64Array;
   /** Copied by bits. */
   readonly values: Float64Array;
 }
-
-export const remoteWriteHeaders: Readonly<Record<string, string>> = {
-  'content-type': 'application/x-protobuf',
-  'content-encoding': 'snappy',
-  'x-prometheus-remote-write-version': '0.1.0',
-};
-
 const timeseriesTag = 0x0a;
 const labelsTag = 0x0a;
 const samplesTag = 0x12;
@@ -138,17 +131,4 @@ export function encodeWriteMessage(series: readonly WireSeries[]): Uint8Array {
 /** The body of a request: protobuf in snappy's block format. */
 export function encodeWriteRequest(series: readonly WireSeries[]): Uint8Array {
   return compress(encodeWriteMessage(series));
-}
-
-/** Sends a body to a server's `/api/v1/write` and throws unless it was stored. */
-export async function pushWriteRequest(serverUrl: string, body: Uint8Array): Promise<void> {
-  const answer = await fetch(`${serverUrl}/api/v1/write`, {
-    method: 'POST',
-    headers: remoteWriteHeaders,
-    body: body as Uint8Array<ArrayBuffer>,
-  });
-  const text = await answer.text();
-  if (answer.status !== 204) {
-    throw new Error(`write answered ${answer.status}, want 204: ${text}`);
-  }
 }
