@@ -14,7 +14,7 @@ export const prometheusArguments = [
   '--enable-feature=promql-experimental-functions',
   '--query.lookback-delta=5m',
   '--query.timeout=2m',
-  '--log.level=warn',
+  '--log.level=error',
 ] as const;
 
 /** The window reaches back to 1970, whose samples arrive after those of 2026. */

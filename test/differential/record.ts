@@ -9,13 +9,14 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RemoteWriteClient } from '../../src/client/remote-write.js';
-import type { ApiAnswer, RecordedAnswer, Recording } from '../conformance/recorded/answers.js';
+import type { RecordedAnswer, Recording } from '../conformance/recorded/answers.js';
 import {
   arrivalRequests,
   parseDataset,
   type RecordedSeries,
 } from '../conformance/recorded/dataset.js';
 import { parseCases, type RecordedCase, requestPath } from '../conformance/recorded/expressions.js';
+import type { ApiEnvelope } from '../support/compare-results.js';
 import { generateDataset } from './generate-data.js';
 import { prometheusArguments, prometheusConfiguration, startPrometheus } from './prometheus.js';
 
@@ -28,7 +29,7 @@ async function ask(url: string, one: RecordedCase): Promise<RecordedAnswer> {
   const response = await fetch(url + requestPath(one));
   const text = await response.text();
   try {
-    const answer = sortedAnswer(one, JSON.parse(text) as ApiAnswer);
+    const answer = sortedAnswer(one, JSON.parse(text) as ApiEnvelope);
     return { id: one.id, httpStatus: response.status, answer };
   } catch (cause) {
     throw new Error(`"${one.id}" was answered by ${response.status} ${text}`, { cause });
@@ -62,7 +63,7 @@ async function push(url: string, dataset: readonly RecordedSeries[]): Promise<vo
 }
 
 /** The order of an instant vector is chance unless the case asks for it: sorted, to compare. */
-function sortedAnswer(one: RecordedCase, answer: ApiAnswer): ApiAnswer {
+function sortedAnswer(one: RecordedCase, answer: ApiEnvelope): ApiEnvelope {
   const data = answer.data as { resultType?: string; result?: { metric: object }[] } | undefined;
   if (one.kind !== 'instant' || one.ordered || data?.resultType !== 'vector') {
     return answer;

@@ -1,21 +1,12 @@
 /** @file Reads the answers that Prometheus gave to `expressions.txt`. */
 import { readFileSync } from 'node:fs';
-
-/** The JSON envelope of Prometheus' HTTP API. */
-export interface ApiAnswer {
-  readonly status: 'success' | 'error';
-  readonly data?: unknown;
-  readonly errorType?: string;
-  readonly error?: string;
-  readonly warnings?: readonly string[];
-  readonly infos?: readonly string[];
-}
+import type { ApiEnvelope } from '../../support/compare-results.js';
 
 export interface RecordedAnswer {
   /** The id of the case. */
   readonly id: string;
   readonly httpStatus: number;
-  readonly answer: ApiAnswer;
+  readonly answer: ApiEnvelope;
 }
 
 /** Who answered, and how it was started. */

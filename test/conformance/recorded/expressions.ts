@@ -71,8 +71,8 @@ function parseTime(text: string): number {
     : datasetStartMs + parseDuration(text);
 }
 
-const instantPattern = /^(ordered )?at (\S+) ([^]*)$/;
-const rangePattern = /^from (\S+) to (\S+) step (\S+) ([^]*)$/;
+const instantPattern = /^(ordered )?at (\S+) (.*)$/s;
+const rangePattern = /^from (\S+) to (\S+) step (\S+) (.*)$/s;
 const getPattern = /^get (\S+)$/;
 
 function parseCase(id: string, theme: string): RecordedCase {
