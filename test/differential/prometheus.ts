@@ -7,18 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** The flags that every recording uses, apart from address and directory. */
-export const prometheusArguments = [
-  '--web.enable-remote-write-receiver',
+const prometheusArguments = [
   '--storage.tsdb.retention.time=100y',
   '--enable-feature=promql-experimental-functions',
   '--query.lookback-delta=5m',
   '--query.timeout=2m',
-  '--log.level=error',
-] as const;
+];
 
 /** The window reaches back to 1970, whose samples arrive after those of 2026. */
-export const prometheusConfiguration = `global:
+const prometheusConfiguration = `global:
   scrape_interval: 1m
   evaluation_interval: 1m
 storage:
@@ -26,13 +23,29 @@ storage:
     out_of_order_time_window: 60y
 `;
 
+export interface PrometheusSetup {
+  /** Flags beside address, directories and the remote_write receiver. */
+  readonly arguments: readonly string[];
+  /** Text of the configuration file. */
+  readonly configuration: string;
+}
+
+/** How every recording is made. */
+export const recordingSetup: PrometheusSetup = {
+  arguments: prometheusArguments,
+  configuration: prometheusConfiguration,
+};
+
 export interface RunningPrometheus {
   readonly url: string;
+  readonly pid: number;
+  readonly dataDir: string;
   /** Stops the process and deletes its data. */
   stop(): Promise<void>;
 }
 
-async function freePort(): Promise<number> {
+/** A port of the loopback interface that was free a moment ago. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -63,18 +76,24 @@ async function waitUntilReady(url: string, process: ChildProcess): Promise<void>
 }
 
 /** Starts the binary with an empty data directory and waits until it answers. */
-export async function startPrometheus(binary: string): Promise<RunningPrometheus> {
+export async function startPrometheus(
+  binary: string,
+  setup: PrometheusSetup,
+): Promise<RunningPrometheus> {
   const directory = await mkdtemp(join(tmpdir(), 'metricstor-prometheus-'));
   const configFile = join(directory, 'prometheus.yml');
-  await writeFile(configFile, prometheusConfiguration);
+  const dataDir = join(directory, 'data');
+  await writeFile(configFile, setup.configuration);
   const port = await freePort();
   const child = spawn(
     binary,
     [
       `--config.file=${configFile}`,
-      `--storage.tsdb.path=${join(directory, 'data')}`,
+      `--storage.tsdb.path=${dataDir}`,
       `--web.listen-address=127.0.0.1:${port}`,
-      ...prometheusArguments,
+      '--web.enable-remote-write-receiver',
+      '--log.level=error',
+      ...setup.arguments,
     ],
     { stdio: ['ignore', 'inherit', 'inherit'], cwd: directory },
   );
@@ -91,5 +110,5 @@ export async function startPrometheus(binary: string): Promise<RunningPrometheus
     await stop();
     throw error;
   }
-  return { url, stop };
+  return { url, pid: child.pid ?? 0, dataDir, stop };
 }

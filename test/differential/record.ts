@@ -18,7 +18,7 @@ import {
 import { parseCases, type RecordedCase, requestPath } from '../conformance/recorded/expressions.js';
 import type { ApiEnvelope } from '../support/compare-results.js';
 import { generateDataset } from './generate-data.js';
-import { prometheusArguments, prometheusConfiguration, startPrometheus } from './prometheus.js';
+import { recordingSetup, startPrometheus } from './prometheus.js';
 
 const folder = join('test', 'conformance', 'recorded');
 const dataFile = join(folder, 'data.txt');
@@ -43,8 +43,7 @@ async function describeRecording(url: string): Promise<Recording> {
     version: data.version,
     revision: data.revision,
     goVersion: data.goVersion,
-    arguments: [...prometheusArguments],
-    configuration: prometheusConfiguration,
+    ...recordingSetup,
   };
 }
 
@@ -84,7 +83,7 @@ function printAnswers(answers: readonly RecordedAnswer[]): string {
 async function recordAnswers(binary: string): Promise<void> {
   const dataset = parseDataset(await readFile(dataFile, 'utf8'));
   const cases = parseCases(await readFile(expressionsFile, 'utf8'));
-  const prometheus = await startPrometheus(binary);
+  const prometheus = await startPrometheus(binary, recordingSetup);
   try {
     await push(prometheus.url, dataset);
     await mkdir(answersFolder, { recursive: true });
