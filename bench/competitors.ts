@@ -19,6 +19,8 @@ export interface BenchServer {
   readonly pid: number;
   /** Added to every query's form: what keeps a server from answering out of a result cache. */
   readonly queryForm: Readonly<Record<string, string>>;
+  /** Makes everything written visible to queries, where a write does not do so by itself. */
+  makeVisible(): Promise<void>;
   /** Bytes on disk of everything written, in the server's final form, its log apart. */
   storedBytes(): Promise<{ readonly blocks: number; readonly log: number }>;
   /** Stops it and deletes its data. */
@@ -73,6 +75,7 @@ async function startMetricstor(): Promise<BenchServer> {
     url: server.url,
     pid: server.pid,
     queryForm: {},
+    makeVisible: () => Promise.resolve(),
     storedBytes: async () => {
       await post(`${server.url}/api/v1/admin/tsdb/flush`);
       await post(`${server.url}/api/v1/admin/tsdb/compact`);
@@ -98,6 +101,7 @@ async function startPrometheusBench(binary: string): Promise<BenchServer> {
     url: server.url,
     pid: server.pid,
     queryForm: {},
+    makeVisible: () => Promise.resolve(),
     // A snapshot holds the blocks (hard links) and the head as one more block.
     storedBytes: async () => {
       await post(`${server.url}/api/v1/admin/tsdb/snapshot`);
@@ -152,6 +156,9 @@ async function startVictoriaMetrics(binary: string): Promise<BenchServer> {
     url,
     pid: child.pid ?? 0,
     queryForm: { nocache: '1' },
+    makeVisible: async () => {
+      await fetch(`${url}/internal/force_flush`);
+    },
     storedBytes: async () => {
       await fetch(`${url}/internal/force_flush`);
       await fetch(`${url}/internal/force_merge`);

@@ -174,6 +174,7 @@ export async function measureQueries(
       const server = await contender.start();
       try {
         const { samples } = await load.send({ url: server.url, from: 0, to: scrapes });
+        await server.makeVisible();
         await settle(server.pid, 60_000);
         for (const query of dashboardQueries) {
           const result = await measureQuery(server, query, endMs);
