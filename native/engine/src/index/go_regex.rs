@@ -407,8 +407,7 @@ impl<'p> Translator<'p> {
             Some(b'B') => r"(?-u:\B)",
             Some(b'C') => return Err(refused("invalid escape sequence", &before[..2])),
             Some(b'Q') => {
-                let (quoted, rest) =
-                    before[2..].split_once(r"\E").unwrap_or((&before[2..], ""));
+                let (quoted, rest) = before[2..].split_once(r"\E").unwrap_or((&before[2..], ""));
                 quoted.chars().for_each(|c| self.literal(c));
                 self.rest = rest;
                 return Ok(());

@@ -177,7 +177,10 @@ mod tests {
     fn alternatives_become_sorted_texts() {
         let texts = |value: &str| regex(value).literals().map(|texts| texts.join(","));
         assert_eq!(texts("b|a|b"), Some("a,b".into()));
-        assert_eq!(texts(r"10\.0\.0\.1:9100|10\.0\.0\.2:9100"), Some("10.0.0.1:9100,10.0.0.2:9100".into()));
+        assert_eq!(
+            texts(r"10\.0\.0\.1:9100|10\.0\.0\.2:9100"),
+            Some("10.0.0.1:9100,10.0.0.2:9100".into())
+        );
         assert_eq!(texts("(a|b)-(x|y)"), Some("a-x,a-y,b-x,b-y".into()));
         assert_eq!(texts("^(foo|bar)$"), Some("bar,foo".into()));
         assert_eq!(texts("foo(bar)?"), Some("foo,foobar".into()));

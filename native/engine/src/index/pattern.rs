@@ -172,9 +172,7 @@ fn plain_alternatives(value: &str) -> Option<Vec<String>> {
 fn enumerate(hir: &Hir, first: bool, last: bool) -> Option<Vec<String>> {
     match hir.kind() {
         HirKind::Empty => Some(vec![String::new()]),
-        HirKind::Literal(literal) => {
-            Some(vec![std::str::from_utf8(&literal.0).ok()?.to_owned()])
-        }
+        HirKind::Literal(literal) => Some(vec![std::str::from_utf8(&literal.0).ok()?.to_owned()]),
         HirKind::Class(Class::Unicode(class)) => {
             let len: usize = class.iter().map(|range| range.len()).sum();
             (len <= MAX_PRODUCT).then(|| {

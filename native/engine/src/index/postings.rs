@@ -211,9 +211,7 @@ impl<'a> Union<'a> {
         let numbers: RoaringBitmap = self.numbers.iter().copied().collect();
         match self.bitmaps.len() {
             0 => numbers,
-            1 if numbers.is_empty() => {
-                self.bitmaps.pop().map(Cow::into_owned).unwrap_or_default()
-            }
+            1 if numbers.is_empty() => self.bitmaps.pop().map(Cow::into_owned).unwrap_or_default(),
             _ => {
                 let mut sets: Vec<&RoaringBitmap> = vec![&numbers];
                 sets.extend(self.bitmaps.iter().map(Cow::as_ref));

@@ -18,6 +18,9 @@ const PAGE_BYTES: usize = 64 << 10;
 /// Marks a free slot.
 const NO_PAGE: u32 = u32::MAX;
 
+/// Ends the list of free ids.
+const NO_ID: u32 = u32::MAX;
+
 /// Length of the hash's secret: XXH3's default.
 const SECRET_BYTES: usize = 192;
 
@@ -25,7 +28,10 @@ const SECRET_BYTES: usize = 192;
 pub struct Symbols {
     /// By id.
     slots: Vec<Slot>,
-    free_ids: Vec<u32>,
+    /// The first free id; the `start` of a free slot is the next one.
+    free: u32,
+    /// Symbols in use.
+    live: usize,
     pages: Vec<Page>,
     /// Pages without memory.
     free_pages: Vec<u32>,
@@ -74,7 +80,8 @@ impl Default for Symbols {
         }
         Self {
             slots: Vec::new(),
-            free_ids: Vec::new(),
+            free: NO_ID,
+            live: 0,
             pages: vec![Page::default()],
             free_pages: Vec::new(),
             open: 0,
@@ -85,9 +92,9 @@ impl Default for Symbols {
 }
 
 impl Symbols {
-    /// The id of `text`, with one use more. At most 2^32 - 1 symbols and 4 GiB a text.
+    /// The id of `text`, with one use more. At most 2^32 - 1 symbols, of 4 GiB each.
     pub fn intern(&mut self, text: &str) -> u32 {
-        let hash = self.hash(text);
+        let hash = self.hash(text.as_bytes());
         self.intern_hashed(hash, text)
     }
 
@@ -99,14 +106,11 @@ impl Symbols {
             self.slots[id as usize].uses += 1;
             return id;
         }
-        let id = self.free_ids.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { page: NO_PAGE, start: 0, len: 0, uses: 0 });
-            self.slots.len() as u32 - 1
-        });
+        let id = self.new_id();
         let (page, start) = self.put(id, text);
         self.slots[id as usize] = Slot { page, start, len: text.len() as u32, uses: 1 };
         let (slots, pages, secret) = (&self.slots, &self.pages, &self.secret);
-        let rehash = |id: &u32| hash_with(secret, text_at(slots, pages, *id));
+        let rehash = |id: &u32| hash_with(secret, text_at(slots, pages, *id).as_bytes());
         self.table.insert_unique(hash, id, rehash);
         id
     }
@@ -122,21 +126,27 @@ impl Symbols {
             return;
         }
         let Slot { page, len, .. } = *slot;
-        let hash = self.hash(self.text(id));
+        let hash = self.hash(self.text(id).as_bytes());
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
             entry.remove();
         }
-        self.slots[id as usize].page = NO_PAGE;
-        self.free_ids.push(id);
+        self.slots[id as usize] = Slot { page: NO_PAGE, start: self.free, len: 0, uses: 0 };
+        self.free = id;
+        self.live -= 1;
         self.pages[page as usize].holes += len as usize + size_of::<u32>();
         if page != self.open && self.pages[page as usize].is_mostly_holes() {
             self.vacate(page);
+        }
+        if self.live < self.table.capacity() / 8 {
+            let (slots, pages, secret) = (&self.slots, &self.pages, &self.secret);
+            let rehash = |id: &u32| hash_with(secret, text_at(slots, pages, *id).as_bytes());
+            self.table.shrink_to(self.live * 2, rehash);
         }
     }
 
     /// The id of `text`, if it is in use.
     pub fn get(&self, text: &str) -> Option<u32> {
-        self.table.find(self.hash(text), |id| self.text(*id) == text).copied()
+        self.table.find(self.hash(text.as_bytes()), |id| self.text(*id) == text).copied()
     }
 
     /// The text of `id`; empty for an id that is not in use.
@@ -146,7 +156,7 @@ impl Symbols {
 
     /// Number of symbols in use.
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free_ids.len()
+        self.live
     }
 
     /// Whether there is none.
@@ -161,13 +171,24 @@ impl Symbols {
         };
         self.pages.iter().map(page).sum::<usize>()
             + self.slots.capacity() * size_of::<Slot>()
-            + self.free_ids.capacity() * size_of::<u32>()
             + self.table.allocation_size()
     }
 
     /// The hash of `text` in this interner, for tables that are keyed by the same text.
-    pub(super) fn hash(&self, text: &str) -> u64 {
+    pub(super) fn hash(&self, text: &[u8]) -> u64 {
         hash_with(&self.secret, text)
+    }
+
+    /// An id that is not in use.
+    fn new_id(&mut self) -> u32 {
+        self.live += 1;
+        match self.slots.get(self.free as usize) {
+            Some(slot) => std::mem::replace(&mut self.free, slot.start),
+            None => {
+                self.slots.push(Slot { page: NO_PAGE, start: NO_ID, len: 0, uses: 0 });
+                self.slots.len() as u32 - 1
+            }
+        }
     }
 
     /// Puts `text` on the open page, or on a new one. Returns page and offset.
@@ -220,8 +241,8 @@ fn text_at<'a>(slots: &[Slot], pages: &'a [Page], id: u32) -> &'a str {
     &page.text[slot.start as usize..slot.start as usize + slot.len as usize]
 }
 
-fn hash_with(secret: &[u8; SECRET_BYTES], text: &str) -> u64 {
-    xxh3_64_with_secret(text.as_bytes(), secret)
+fn hash_with(secret: &[u8; SECRET_BYTES], text: &[u8]) -> u64 {
+    xxh3_64_with_secret(text, secret)
 }
 
 #[cfg(test)]
