@@ -183,13 +183,13 @@ fn bench(c: &mut Criterion) {
             "service_requests_handled_00.*".to_owned(),
         ),
     ] {
-        let request = request(vec![Matcher::new(op, label, &value).unwrap()], TimeRange::ALL);
+        let request = request(vec![Matcher::new(label, op, &value).unwrap()], TimeRange::ALL);
         group.bench_function(what, |b| {
             b.iter(|| black_box(Arc::clone(&block).select(&request).unwrap().len()));
         });
     }
     group.bench_function("select and read one metric of 100 targets", |b| {
-        let matchers = vec![Matcher::new(MatchOp::Equal, "__name__", &name(44)).unwrap()];
+        let matchers = vec![Matcher::new("__name__", MatchOp::Equal, &name(44)).unwrap()];
         let request = request(matchers, TimeRange::ALL);
         b.iter(|| {
             columns.clear();

@@ -8,7 +8,7 @@ use roaring::RoaringBitmap;
 use super::{CRC_BYTES, GROUP, IndexFile, Name, Postings};
 use crate::codec::varint;
 use crate::error::Result;
-use crate::index::matcher::Matcher;
+use crate::index::matcher::{MatchOp, Matcher};
 use crate::index::select::PostingsSource;
 
 impl IndexFile {
@@ -111,14 +111,20 @@ impl PostingsSource for IndexFile {
     fn matching(&self, matcher: &Matcher) -> Result<RoaringBitmap> {
         let mut union = Union::default();
         let Some(name) = self.find_name(matcher.name()) else { return Ok(union.finish()) };
+        let negative = matches!(matcher.op(), MatchOp::NotEqual | MatchOp::NotRegex);
         if let Some(literals) = matcher.literals() {
             for literal in literals {
-                let found = self.find_value(name, literal)?;
-                union.bitmap |= found.unwrap_or_default();
+                union.bitmap |= self.find_value(name, literal)?.unwrap_or_default();
             }
-            return Ok(union.finish());
+            let found = union.finish();
+            return if negative {
+                Ok(self.read_bitmap(&name.postings)? - found)
+            } else {
+                Ok(found)
+            };
         }
-        let prefix = matcher.prefix().unwrap_or_default();
+        // What a negative matcher accepts begins in no common way.
+        let prefix = matcher.prefix().filter(|_| !negative).unwrap_or_default();
         let start =
             if prefix.is_empty() { name.pairs.start } else { self.lower_bound(name, prefix)? };
         self.walk(start..name.pairs.end, |_, entry| {
