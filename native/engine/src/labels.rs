@@ -140,6 +140,10 @@ fn checked_pair(bytes: &[u8]) -> Option<(&str, &str, &[u8])> {
 
 fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = varint::read(bytes)?;
+    // An overlong length would be a second encoding of the same labels.
+    if bytes.len() - rest.len() != varint::len(len) {
+        return None;
+    }
     rest.split_at_checked(usize::try_from(len).ok()?)
 }
 
@@ -207,7 +211,7 @@ impl LabelsHasher {
     #[inline]
     pub fn hash(&self, tenant: TenantId, encoded: &[u8]) -> LabelsHash {
         let hash = xxh3_128_with_secret(encoded, &self.secret[..]);
-        // Multiplying by an odd constant spreads the tenant over all bits; tenant 0 changes nothing.
+        // An odd factor spreads the tenant over all bits; tenant 0 changes nothing.
         LabelsHash(
             hash ^ u128::from(tenant.0).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835),
         )
@@ -245,6 +249,8 @@ mod tests {
         assert!(Labels::from_canonical(&unsorted).is_err());
         let good = labels(&[("a", "1")]);
         assert!(Labels::from_canonical(&good.as_bytes()[..4]).is_err());
+        let overlong = [0x0A, 0x86, 0x00, 0x0A, 1, b'a', 0x12, 1, b'1'];
+        assert!(Labels::from_canonical(&overlong).is_err());
     }
 
     #[test]

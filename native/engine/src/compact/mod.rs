@@ -1,5 +1,5 @@
-//! What becomes of blocks: which window a sample is flushed into, and which blocks have expired.
-//! The decisions are pure functions of times and descriptions; nothing here touches a disk.
+//! Blocks from the head, and what becomes of blocks: planning and retention are pure, flush writes.
 
+pub mod flush;
 pub mod plan;
 pub mod retention;

@@ -125,7 +125,8 @@ impl Disk for OsDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        fs::rename(from, to).map_err(|e| Error::io(&format!("rename to {}", to.display()), from, &e))
+        fs::rename(from, to)
+            .map_err(|e| Error::io(&format!("rename to {}", to.display()), from, &e))
     }
 
     fn remove_file(&self, path: &Path) -> Result<()> {
