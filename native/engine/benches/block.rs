@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p metricstor-engine --bench block`
 
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
+
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;

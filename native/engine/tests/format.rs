@@ -4,6 +4,8 @@
 //! When a format changes, its version does too, a new fixture is written by
 //! `cargo test -p metricstor-engine --test format -- --ignored`, and the old one stays.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
