@@ -74,9 +74,7 @@ export class DurationParser {
     const seconds = parseNumber(tokens, number) * (sign === '-' ? -1 : 1);
     if (!(Math.abs(seconds) < 2 ** 63)) {
       // Numbers of this size are whole, and `toFixed` would use an exponent.
-      const text = Number.isFinite(seconds)
-        ? `${BigInt(seconds)}.000000`
-        : formatFloat(seconds);
+      const text = Number.isFinite(seconds) ? `${BigInt(seconds)}.000000` : formatFloat(seconds);
       tokens.fail(selectorStart, `timestamp out of bounds for @ modifier: ${text}`);
     }
     return { kind: 'time', ms: Math.round(seconds * 1000) };

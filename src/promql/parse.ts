@@ -24,11 +24,11 @@ import type {
   VectorSelector,
 } from './ast.js';
 import { check, checkSelector } from './check.js';
-import { DurationParser } from './parse-duration.js';
 import { isFunction, unsupportedFunctions } from './functions/signatures.js';
+import { DurationParser } from './parse-duration.js';
 import { parseMatchers } from './parse-matchers.js';
-import { goQuote } from './position.js';
 import { parseNumber } from './parse-number.js';
+import { goQuote } from './position.js';
 import { TokenStream } from './token-stream.js';
 import type { Token } from './tokens.js';
 import { unquote } from './unquote.js';

@@ -9,6 +9,7 @@
  * Prometheus' `promql/engine.go`, durations `promql/durations.go` (3.14).
  */
 import { MetricstorError } from '../errors.js';
+import { maxDurationMs } from '../model/duration.js';
 import {
   type Aggregate,
   type Binary,
@@ -26,7 +27,6 @@ import {
   type VectorSelector,
 } from './ast.js';
 import { typeOf } from './check.js';
-import { maxDurationMs } from '../model/duration.js';
 import { instantGrid, type TimeGrid, timeGrid, type Windows, windowBounds } from './time-grid.js';
 
 interface PlanNode<E extends Expr> {

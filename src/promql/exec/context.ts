@@ -57,4 +57,3 @@ export interface SeriesReader {
   samples(series: number, samples: SeriesSamples): void;
   end(): void;
 }
-

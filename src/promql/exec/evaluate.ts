@@ -7,8 +7,8 @@
 import { MetricstorError } from '../../errors.js';
 import type { QuerySession } from '../../storage/querier.js';
 import type { AnnotationLog, Recording } from '../annotations.js';
-import { implementationOf } from '../functions/table.js';
 import { rangeArgument } from '../functions/range.js';
+import { implementationOf } from '../functions/table.js';
 import {
   type CallPlan,
   type Plan,

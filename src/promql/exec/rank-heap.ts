@@ -44,14 +44,14 @@ export class RankHeap {
 
   private beats(value: number, root: number): boolean {
     const better = this.op === 'topk' ? root < value : root > value;
-    return better || (root !== root && value === value);
+    return better || (Number.isNaN(root) && !Number.isNaN(value));
   }
 
   /** NaN is worse than everything. */
   private less(i: number, j: number): boolean {
     const left = this.values[i];
     const right = this.values[j];
-    return left !== left || (this.op === 'topk' ? left < right : left > right);
+    return Number.isNaN(left) || (this.op === 'topk' ? left < right : left > right);
   }
 
   private swap(i: number, j: number): void {

@@ -37,7 +37,7 @@ export function newBatch(): SampleBatch {
 /** Whether element `index` is a stale marker; `bits` views the same memory as `values`. */
 function isStale(values: Float64Array, bits: Uint32Array, index: number): boolean {
   const value = values[index];
-  return value !== value && bits[2 * index] === staleLow && bits[2 * index + 1] === staleHigh;
+  return Number.isNaN(value) && bits[2 * index] === staleLow && bits[2 * index + 1] === staleHigh;
 }
 
 /** Reads all series of a selector, batch by batch, stale markers included. */
@@ -112,12 +112,7 @@ function readBatch(
   return selection.read(first, batch);
 }
 
-function sendBatch(
-  batch: SampleBatch,
-  first: number,
-  read: number,
-  reader: SeriesReader,
-): void {
+function sendBatch(batch: SampleBatch, first: number, read: number, reader: SeriesReader): void {
   const { timestamps, values, offsets } = batch;
   const samples: SeriesSamples = { timestamps, values, from: 0, to: 0 };
   for (let i = 0; i < read; i++) {

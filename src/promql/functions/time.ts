@@ -1,8 +1,9 @@
 /**
  * @file Functions of times: `time`, `timestamp` and the parts of a UTC date.
  */
-import { droppingNames } from '../exec/names.js';
+
 import { emptyLabels } from '../exec/label-sets.js';
+import { droppingNames } from '../exec/names.js';
 import { selectorRows } from '../exec/selector.js';
 import { type CivilTime, civilTime, daysInMonth } from './civil.js';
 import type { Implementation, RowMap } from './implementation.js';
