@@ -1,18 +1,48 @@
-//! The storage engine of metricstor.
+//! The storage engine of metricstor: samples in, columns out, one directory.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`dictionary`], [`sync`], [`clock`] |
+//! | 1 | [`codec`], [`disk`] |
+//! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
+//! | 3 | [`source`], [`merge`] |
+//! | 4 | [`head`], [`block`] |
+//! | 5 | [`compact`], [`read`] |
+//! | 6 | [`commit`], [`recover`], [`background`], [`stats`] |
+//! | 7 | [`engine`] |
+//!
+//! A write: [`commit`] has it decoded by [`wire`], prepared by [`head`], logged by [`wal`], applied
+//! by [`head`]. A read: [`read::session`] pins a [`read::view`], selects in its sources and puts
+//! columns together. Later [`background`] freezes a head generation and [`compact`] makes blocks
+//! of it.
+//!
+//! Locks, in this order: a shard's map, its slots, an index, the view's writer. No lock is held
+//! while the disk is waited for, except the log's own.
 
 #![warn(missing_docs)]
 
+pub mod background;
+pub mod block;
 pub mod chunk;
 pub mod clock;
 pub mod codec;
+pub mod commit;
+pub mod compact;
 pub mod dictionary;
 pub mod disk;
+pub mod engine;
 pub mod error;
+pub mod head;
 pub mod index;
 pub mod labels;
+pub mod merge;
 pub mod options;
+pub mod read;
+pub mod recover;
 pub mod refs;
 pub mod sample;
 pub mod source;
+pub mod stats;
 pub mod sync;
+pub mod wal;
 pub mod wire;

@@ -1,9 +1,11 @@
 //! The only way to touch files: a trait with the machine's disk behind it, and in tests one that
 //! loses what was not synced and fails where it is told to.
 
+#[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 pub mod os;
 pub mod publish;
+pub mod sections;
 
 use std::fmt::Debug;
 use std::ops::Deref;

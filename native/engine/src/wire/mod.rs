@@ -2,6 +2,8 @@
 //! [`WireBatch`], and everything after that exists once.
 
 pub mod compression;
+pub mod labels;
+pub mod protobuf;
 pub mod remote_write;
 
 use crate::sample::Sample;

@@ -1,0 +1,317 @@
+//! The engine's own thread for work that nobody waits for: rotation, flush, retention.
+//!
+//! One generation at a time goes through these states:
+//!
+//! ```text
+//! Idle      ──mark────▶ Rotating   the log will pass a mark; on a full disk that takes a while
+//! Rotating  ──passed──▶ Frozen     its log range is known; nobody writes to it
+//! Frozen    ──flush───▶ Draining   its blocks are published; older views may still read the head
+//! Draining  ──forget──▶ Releasing  its memory is free; its ended series are out of the index
+//! Releasing ──release─▶ Idle       their slots may be used again
+//! ```
+//!
+//! A failed flush is tried again; until it succeeds the generation stays readable in the head and
+//! its log stays on disk.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use roaring::RoaringBitmap;
+
+use crate::block;
+use crate::compact::flush::Flush;
+use crate::compact::retention;
+use crate::engine::Store;
+use crate::error::{Error, ErrorCode, Result};
+use crate::read::view::View;
+use crate::refs::{Generation, Position};
+use crate::sample::{TimestampMs, Window};
+use crate::sync::{Arc, Ordering};
+
+/// How often conditions are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// Pause after a failed flush.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What others ask of the thread.
+pub enum Command {
+    /// Flush what is in the head now, and say when it is in blocks.
+    Flush(Box<dyn FnOnce(Result<()>) + Send>),
+    /// End.
+    Stop,
+}
+
+/// A generation whose log range is closed.
+#[derive(Debug, Clone, Copy)]
+struct Frozen {
+    generation: Generation,
+    from: Position,
+    to: Position,
+}
+
+enum State {
+    Idle,
+    Rotating { ended: Generation, passed: Receiver<Result<Position>> },
+    Frozen(Frozen),
+    Draining { generation: Generation, older: std::sync::Weak<View> },
+    Releasing { dead: RoaringBitmap, older: std::sync::Weak<View> },
+}
+
+/// The loop of the thread.
+pub struct Background {
+    store: Arc<Store>,
+    commands: Receiver<Command>,
+    state: State,
+    /// Where the log of the active generation begins.
+    active_from: Position,
+    /// When the active generation began.
+    active_since_ms: TimestampMs,
+    waiting: Vec<Box<dyn FnOnce(Result<()>) + Send>>,
+    retry_at: Option<Instant>,
+    retention_at: Instant,
+}
+
+impl Background {
+    /// `flushed` is the log position up to which everything is in blocks.
+    pub fn new(store: Arc<Store>, commands: Receiver<Command>, flushed: Position) -> Self {
+        let active_since_ms = store.clock.now_ms();
+        Self {
+            store,
+            commands,
+            state: State::Idle,
+            active_from: flushed,
+            active_since_ms,
+            waiting: Vec::new(),
+            retry_at: None,
+            retention_at: Instant::now(),
+        }
+    }
+
+    /// Runs until told to stop.
+    pub fn run(mut self) {
+        loop {
+            match self.commands.recv_timeout(TICK) {
+                Ok(Command::Flush(answer)) => self.waiting.push(answer),
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.step();
+            if self.retention_at <= Instant::now() {
+                let every = Duration::from_millis(self.store.options.retention_interval_ms);
+                self.retention_at = Instant::now() + every;
+                self.drop_expired();
+            }
+        }
+        let closed = || Error::new(ErrorCode::Closed, "the engine is closing");
+        self.waiting.drain(..).for_each(|answer| answer(Err(closed())));
+    }
+
+    /// Moves the generation on as far as it goes without waiting.
+    fn step(&mut self) {
+        loop {
+            let state = std::mem::replace(&mut self.state, State::Idle);
+            let (next, moved) = match state {
+                State::Idle => self.rotate_when_due(),
+                State::Rotating { ended, passed } => self.passed(ended, passed),
+                State::Frozen(frozen) => self.flush(frozen),
+                State::Draining { generation, older } if older.strong_count() == 0 => {
+                    let dead = self.store.head.forget(generation);
+                    (State::Releasing { dead, older: self.renew_view() }, true)
+                }
+                State::Releasing { dead, older } if older.strong_count() == 0 => {
+                    self.store.head.release(&dead);
+                    (State::Idle, true)
+                }
+                waiting => (waiting, false),
+            };
+            self.state = next;
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn rotate_when_due(&mut self) -> (State, bool) {
+        let asked = !self.waiting.is_empty();
+        let empty = self.store.head.counters().samples.load(Ordering::Relaxed) == 0;
+        if empty && asked {
+            // Writes that were answered before the question are applied, so nothing is missing.
+            self.waiting.drain(..).for_each(|answer| answer(Ok(())));
+            return (State::Idle, false);
+        }
+        if empty || !(asked || self.is_due()) {
+            return (State::Idle, false);
+        }
+        match self.rotate() {
+            Ok(rotating) => (rotating, true),
+            Err(error) => {
+                self.waiting.drain(..).for_each(|answer| answer(Err(error.clone())));
+                (State::Idle, false)
+            }
+        }
+    }
+
+    /// Whether the active generation is to end: its newest sample left the window of its time, or
+    /// it is too large.
+    fn is_due(&self) -> bool {
+        let (options, counters) = (&self.store.options, self.store.head.counters());
+        if counters.bytes.load(Ordering::Relaxed) >= options.head_max_bytes
+            || self.store.wal.bytes() >= options.wal_max_bytes
+        {
+            return true;
+        }
+        let oldest_window = counters.first_newest.load(Ordering::Relaxed);
+        let newest = counters.newest.load(Ordering::Relaxed);
+        let end = Window::aligned(oldest_window, options.block_range_ms).end;
+        if newest < end.saturating_add(options.flush_slack_ms) {
+            return false;
+        }
+        counters.samples.load(Ordering::Relaxed) >= options.flush_min_samples
+            || self.store.clock.now_ms() - self.active_since_ms >= options.flush_min_age_ms
+    }
+
+    /// Asks the log for a mark that ends the active generation.
+    fn rotate(&mut self) -> Result<State> {
+        let (send, passed) = crossbeam_channel::bounded(1);
+        let store = self.store.clone();
+        let ended = self.store.wal.generation();
+        self.store.wal.rotate(Box::new(move |mark| {
+            let _ = send.send(mark.map(|(next, position)| {
+                store.head.rotate(next);
+                store.replace_view(|view| View { to: next, ..view.clone() });
+                position
+            }));
+        }))?;
+        Ok(State::Rotating { ended, passed })
+    }
+
+    /// Looks, for a tick at most, whether the log has passed the mark.
+    fn passed(&mut self, ended: Generation, passed: Receiver<Result<Position>>) -> (State, bool) {
+        match passed.recv_timeout(TICK) {
+            Ok(Ok(to)) => {
+                let frozen = Frozen { generation: ended, from: self.active_from, to };
+                self.active_from = to;
+                self.active_since_ms = self.store.clock.now_ms();
+                (State::Frozen(frozen), true)
+            }
+            // The log is closed, and the engine with it.
+            Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => (State::Idle, false),
+            Err(RecvTimeoutError::Timeout) => (State::Rotating { ended, passed }, false),
+        }
+    }
+
+    fn flush(&mut self, frozen: Frozen) -> (State, bool) {
+        if self.retry_at.is_some_and(|at| at > Instant::now()) && self.waiting.is_empty() {
+            return (State::Frozen(frozen), false);
+        }
+        self.retry_at = None;
+        match self.try_flush(frozen) {
+            Ok(state) => {
+                self.store.counters.flushes.fetch_add(1, Ordering::Relaxed);
+                self.waiting.drain(..).for_each(|answer| answer(Ok(())));
+                (state, true)
+            }
+            Err(error) => {
+                self.store.counters.flush_failures.fetch_add(1, Ordering::Relaxed);
+                self.store.note_failure(&error);
+                self.retry_at = Some(Instant::now() + RETRY);
+                self.waiting.drain(..).for_each(|answer| answer(Err(error.clone())));
+                (State::Frozen(frozen), false)
+            }
+        }
+    }
+
+    fn try_flush(&mut self, frozen: Frozen) -> Result<State> {
+        let store = &self.store;
+        let flush = Flush {
+            disk: store.disk.clone(),
+            blocks_dir: store.layout.blocks.clone(),
+            head: store.head.clone(),
+            generation: frozen.generation,
+            from: frozen.from,
+            to: frozen.to,
+            block_range_ms: store.options.block_range_ms,
+            newest: store.head.counters().newest_ever.load(Ordering::Relaxed),
+            retention_ms: store.options.retention_ms,
+            now_ms: store.clock.now_ms(),
+        };
+        let flushed = flush.run()?;
+        store.counters.replaced_in_flush.fetch_add(flushed.replaced, Ordering::Relaxed);
+        let older = store.replace_view(|view| {
+            let blocks = view.blocks.iter().cloned().chain(flushed.blocks.clone()).collect();
+            View { from: frozen.generation.next(), ..view.with_blocks(blocks) }
+        });
+        // The blocks are published: a log that cannot be cut now is cut after the next flush.
+        if let Err(error) = store.wal.cut(frozen.to) {
+            store.note_failure(&error);
+        }
+        Ok(State::Draining { generation: frozen.generation, older })
+    }
+
+    /// Replaces the view by an equal one; the old one is gone when its last reader is.
+    fn renew_view(&self) -> std::sync::Weak<View> {
+        self.store.replace_view(View::clone)
+    }
+
+    /// Drops blocks that are older than retention.
+    fn drop_expired(&self) {
+        let store = &self.store;
+        let view = store.view.load_full();
+        let metas: Vec<_> = view.blocks.iter().map(|b| b.meta()).collect();
+        let newest = store.head.counters().newest_ever.load(Ordering::Relaxed);
+        let now_ms = store.clock.now_ms().min(newest);
+        let expired = retention::expired(&metas, now_ms, store.options.retention_ms);
+        if expired.is_empty() {
+            return;
+        }
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            view.blocks.iter().cloned().partition(|b| expired.contains(&b.meta().ulid));
+        store.replace_view(|view| view.with_blocks(kept.clone()));
+        for block in gone {
+            match block::remove(&*store.disk, &store.layout.blocks, block.meta().ulid) {
+                Ok(()) => store.counters.blocks_dropped.fetch_add(1, Ordering::Relaxed),
+                Err(error) => {
+                    store.note_failure(&error);
+                    0
+                }
+            };
+        }
+    }
+}
+
+/// The handle that the engine keeps.
+pub struct Handle {
+    commands: Sender<Command>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Handle {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// `io` when the system refuses a thread.
+    pub fn start(store: Arc<Store>, flushed: Position) -> Result<Self> {
+        let (commands, received) = crossbeam_channel::unbounded();
+        let background = Background::new(store, received, flushed);
+        let thread = std::thread::Builder::new()
+            .name("background".to_owned())
+            .spawn(move || background.run())
+            .map_err(|e| Error::new(ErrorCode::Io, format!("cannot start a thread: {e}")))?;
+        Ok(Self { commands, thread })
+    }
+
+    /// Asks for something; the answer is called with `closed` when the thread has ended.
+    pub fn ask(&self, command: Command) {
+        if let Err(crossbeam_channel::SendError(Command::Flush(answer))) =
+            self.commands.send(command)
+        {
+            answer(Err(Error::new(ErrorCode::Closed, "the engine is closing")));
+        }
+    }
+
+    /// Stops the thread and waits for it.
+    pub fn stop(self) {
+        let _ = self.commands.send(Command::Stop);
+        let _ = self.thread.join();
+    }
+}

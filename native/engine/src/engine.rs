@@ -1,0 +1,271 @@
+//! The engine: opens a data directory, takes writes, gives sessions for reads, closes.
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::background::{Command, Handle};
+use crate::clock::{Clock, SystemClock};
+use crate::commit::{Answer, Commit, WriteRequest};
+use crate::disk::os::OsDisk;
+use crate::disk::{DirLock, Disk};
+use crate::error::{Error, ErrorCode, Result};
+use crate::head::Head;
+use crate::options::Options;
+use crate::read::cancel::Cancel;
+use crate::read::session::Session;
+use crate::read::view::View;
+use crate::recover::{Layout, restore};
+use crate::refs::Generation;
+use crate::source::Scope;
+use crate::stats::{Counters, Stats, counter_stats, head_stats};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering, RwLock};
+use crate::wal::{Wal, WalOptions};
+
+/// Bodies that may wait for a write thread, in bytes of request body: past it a write is refused
+/// with `overloaded` before it costs anything.
+const WAITING_BODY_BYTES: u64 = 64 << 20;
+/// Most write threads; more only add contention on the shard maps.
+const WRITE_THREADS_MAX: usize = 8;
+
+/// What the parts of an open engine share.
+pub struct Store {
+    /// Options.
+    pub options: Options,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where things are.
+    pub layout: Layout,
+    /// The head.
+    pub head: Arc<Head>,
+    /// The log.
+    pub wal: Arc<Wal>,
+    /// What a reader sees. Written by the log thread at a rotation and by the background thread;
+    /// `view_writer` orders the two.
+    pub view: ArcSwap<View>,
+    /// See `view`.
+    pub view_writer: Mutex<()>,
+    /// Counters.
+    pub counters: Counters,
+    last_failure: Mutex<Option<String>>,
+}
+
+impl Store {
+    /// Replaces the view and returns the old one, which is gone when its last reader is.
+    pub fn replace_view(&self, change: impl FnOnce(&View) -> View) -> std::sync::Weak<View> {
+        let _ordered = self.view_writer.lock();
+        let old = self.view.load_full();
+        self.view.store(Arc::new(change(&old)));
+        Arc::downgrade(&old)
+    }
+
+    /// Keeps a failure of background work for whoever asks for the status.
+    pub fn note_failure(&self, error: &Error) {
+        *self.last_failure.lock() = Some(error.to_string());
+    }
+}
+
+/// A write on its way to a write thread.
+struct Job {
+    request: WriteRequest,
+    answer: Answer,
+    bytes: u64,
+}
+
+struct Writers {
+    jobs: Sender<Job>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+/// An open data directory. All methods may be called from any thread.
+pub struct Engine {
+    store: Arc<Store>,
+    writers: RwLock<Option<Writers>>,
+    background: Mutex<Option<Handle>>,
+    lock: Mutex<Option<Box<dyn DirLock>>>,
+    waiting_bytes: Arc<AtomicU64>,
+}
+
+impl Engine {
+    /// Opens the directory of `options` on the machine's disk and clock.
+    ///
+    /// # Errors
+    /// `read_only` when another process has the directory or it cannot be written, `corruption`
+    /// with file and offset, `io`.
+    pub fn open(options: Options) -> Result<Self> {
+        Self::open_with(options, Arc::new(OsDisk), Arc::new(SystemClock))
+    }
+
+    /// Opens on another disk and clock.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_with(options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Self> {
+        if !disk.exists(&options.dir) {
+            disk.create_dir(&options.dir)?;
+        }
+        let lock = disk.lock(&options.dir)?;
+        let layout = Layout::new(&options.dir);
+        layout.prepare(&*disk)?;
+        let head = Arc::new(Head::new(random_seed(), options.write, options.retention_ms));
+        let restored = restore(&disk, &layout, &head)?;
+        let generation = head.generation();
+        let wal_options = WalOptions {
+            dir: layout.wal.clone(),
+            sync: options.sync,
+            segment_bytes: options.wal_segment_bytes,
+            queue_bytes: options.write_queue_bytes,
+        };
+        let wal = Arc::new(Wal::open(disk.clone(), wal_options, &restored.log, generation)?);
+        let view = View { blocks: restored.blocks, from: Generation(0), to: generation };
+        let store = Arc::new(Store {
+            disk,
+            clock,
+            layout,
+            head,
+            wal,
+            view: ArcSwap::from_pointee(view),
+            view_writer: Mutex::new(()),
+            counters: Counters::default(),
+            last_failure: Mutex::new(None),
+            options,
+        });
+        store.counters.torn_bytes.store(restored.log.torn_bytes, Ordering::Relaxed);
+        let background = Handle::start(store.clone(), restored.flushed)?;
+        let waiting_bytes = Arc::new(AtomicU64::new(0));
+        let writers = start_writers(&store, &waiting_bytes)?;
+        Ok(Self {
+            store,
+            writers: RwLock::new(Some(writers)),
+            background: Mutex::new(Some(background)),
+            lock: Mutex::new(Some(lock)),
+            waiting_bytes,
+        })
+    }
+
+    /// Takes a write. `answer` is called once, on an engine thread or at once on this one; `Ok`
+    /// means that every accepted sample is as durable as the sync policy says and readable.
+    pub fn write(&self, request: WriteRequest, answer: Answer) {
+        let bytes = (*request.body).as_ref().len() as u64;
+        let writers = self.writers.read();
+        let Some(writers) = writers.as_ref() else { return answer(Err(closed())) };
+        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if waiting > 0 && waiting + bytes > WAITING_BODY_BYTES {
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            let text = "too many request bodies are waiting to be decoded";
+            return answer(Err(Error::new(ErrorCode::Overloaded, text)));
+        }
+        if let Err(back) = writers.jobs.send(Job { request, answer, bytes }) {
+            (back.0.answer)(Err(closed()));
+        }
+    }
+
+    /// A session for one query, over the store as it is now.
+    pub fn session(&self, scope: Scope, cancel: Cancel) -> Session {
+        Session::new(self.store.head.clone(), self.store.view.load_full(), scope, cancel)
+    }
+
+    /// Makes blocks of what the head holds; `answer` is called when they are published.
+    pub fn flush(&self, answer: Box<dyn FnOnce(Result<()>) + Send>) {
+        match self.background.lock().as_ref() {
+            Some(background) => background.ask(Command::Flush(answer)),
+            None => answer(Err(closed())),
+        }
+    }
+
+    /// This moment's numbers.
+    pub fn stats(&self) -> Stats {
+        let store = &self.store;
+        let mut out = Stats::new();
+        head_stats(store.head.counters(), &mut out);
+        out.push(("headBytes", store.head.bytes() as f64));
+        counter_stats(&store.counters, &mut out);
+        let view = store.view.load();
+        out.push(("blocks", view.blocks.len() as f64));
+        out.push(("blockBytes", view.blocks.iter().map(|b| b.bytes()).sum::<u64>() as f64));
+        let wal = store.wal.stats();
+        out.push(("walBytes", store.wal.bytes() as f64));
+        out.push(("walFrames", wal.frames as f64));
+        out.push(("walFailures", wal.failures as f64));
+        out.push(("fsyncs", wal.fsyncs as f64));
+        out.push(("fsyncSeconds", wal.fsync_seconds));
+        out.push(("queueBytes", wal.queue_bytes as f64));
+        out.push(("waitingBodyBytes", self.waiting_bytes.load(Ordering::Relaxed) as f64));
+        out
+    }
+
+    /// The last failure of background work, if there was one.
+    pub fn last_failure(&self) -> Option<String> {
+        self.store.last_failure.lock().clone()
+    }
+
+    /// Finishes what was accepted, syncs the log and lets the directory go. Later calls give
+    /// `closed`. Closing twice is fine.
+    ///
+    /// # Errors
+    /// Those of the last sync.
+    pub fn close(&self) -> Result<()> {
+        if let Some(writers) = self.writers.write().take() {
+            drop(writers.jobs);
+            for thread in writers.threads {
+                let _ = thread.join();
+            }
+        }
+        let closed = self.store.wal.close();
+        if let Some(background) = self.background.lock().take() {
+            background.stop();
+        }
+        self.lock.lock().take();
+        closed
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorCode::Closed, "the engine is closed")
+}
+
+/// Randomness from the system, through the keys of the standard hash maps.
+fn random_seed() -> [u8; 32] {
+    use std::hash::{BuildHasher, RandomState};
+    let mut seed = [0u8; 32];
+    for (i, piece) in seed.chunks_mut(8).enumerate() {
+        piece.copy_from_slice(&RandomState::new().hash_one(i).to_le_bytes());
+    }
+    seed
+}
+
+fn start_writers(store: &Arc<Store>, waiting_bytes: &Arc<AtomicU64>) -> Result<Writers> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let (jobs, received) = crossbeam_channel::unbounded::<Job>();
+    let mut threads = Vec::new();
+    for n in 0..cores.min(WRITE_THREADS_MAX) {
+        let (received, store) = (received.clone(), store.clone());
+        let waiting_bytes = waiting_bytes.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("write-{n}"))
+            .spawn(move || serve_writes(&received, &store, &waiting_bytes))
+            .map_err(|e| Error::new(ErrorCode::Io, format!("cannot start a thread: {e}")))?;
+        threads.push(thread);
+    }
+    Ok(Writers { jobs, threads })
+}
+
+fn serve_writes(jobs: &Receiver<Job>, store: &Store, waiting_bytes: &AtomicU64) {
+    let commit = Commit {
+        head: store.head.clone(),
+        wal: store.wal.clone(),
+        clock: store.clock.clone(),
+        max_request_bytes: store.options.write.max_request_bytes,
+    };
+    for Job { request, answer, bytes } in jobs {
+        commit.write(&request, answer);
+        waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,223 @@
+//! The head: all series that were written lately, with their newest samples, in memory.
+//!
+//! ```text
+//! append.rs    prepare(batch): look up or reserve series, judge every sample; apply: cannot fail
+//! series.rs    one series: open chunk, sealed chunks, late samples, per generation
+//! shard.rs     labels hash to series, and the series by slot
+//! snapshot.rs  what a reader sees: the head as a SeriesSource over a span of generations
+//! ```
+//!
+//! Samples belong to a *generation*: everything between two rotations of the log. A rotation is a
+//! point in the log's order, so a generation holds exactly the samples between two log positions,
+//! and freezing it costs nothing: a series moves its older data aside when it is next written.
+//!
+//! Locks, in this order: shard map, shard slots, index of a tenant. Only the log thread applies, so
+//! batches apply in log order; prepare runs on any number of threads.
+
+pub mod append;
+pub mod series;
+pub mod shard;
+pub mod snapshot;
+
+use std::collections::HashMap;
+
+use roaring::RoaringBitmap;
+
+use crate::index::memory::MemoryIndex;
+use crate::labels::LabelsHasher;
+use crate::options::WriteLimits;
+use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
+use crate::sample::TimestampMs;
+use crate::sync::{Arc, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, RwLock};
+use shard::Shard;
+
+/// Memory of a series beyond its chunks, in bytes: struct, map entry and index entry, about. Only
+/// for the decision when a generation is large enough to be flushed.
+const SERIES_BYTES: u64 = 300;
+
+/// What the head counts, all since the process started unless said otherwise.
+#[derive(Debug, Default)]
+pub struct HeadCounters {
+    /// Samples of the active generation.
+    pub samples: AtomicU64,
+    /// Bytes of chunks of the active generation, about.
+    pub bytes: AtomicU64,
+    /// Newest sample time of the active generation; `i64::MIN` when empty.
+    pub newest: AtomicI64,
+    /// Newest sample time of the active generation when it got its first samples: the window that
+    /// its data belongs to; `i64::MAX` when empty.
+    pub first_newest: AtomicI64,
+    /// Newest sample time of all.
+    pub newest_ever: AtomicI64,
+    /// Series, all tenants.
+    pub series: AtomicUsize,
+    /// Series created.
+    pub series_created: AtomicU64,
+    /// Series removed.
+    pub series_removed: AtomicU64,
+    /// Samples applied.
+    pub applied: AtomicU64,
+    /// Samples that were behind their series' newest.
+    pub late: AtomicU64,
+    /// Samples that replaced another value, as far as that was seen without decoding.
+    pub replaced: AtomicU64,
+    /// Samples that were there already.
+    pub duplicates: AtomicU64,
+}
+
+/// The head.
+pub struct Head {
+    shards: Vec<Shard>,
+    indexes: RwLock<HashMap<TenantId, Arc<RwLock<MemoryIndex>>>>,
+    hasher: LabelsHasher,
+    limits: WriteLimits,
+    retention_ms: i64,
+    generation: AtomicU32,
+    counters: HeadCounters,
+}
+
+impl Head {
+    /// An empty head; `seed` keys the series map.
+    pub fn new(seed: [u8; 32], limits: WriteLimits, retention_ms: i64) -> Self {
+        let counters = HeadCounters::default();
+        counters.newest.store(i64::MIN, Ordering::Relaxed);
+        counters.newest_ever.store(i64::MIN, Ordering::Relaxed);
+        counters.first_newest.store(i64::MAX, Ordering::Relaxed);
+        Self {
+            shards: (0..SHARD_COUNT).map(|_| Shard::default()).collect(),
+            indexes: RwLock::default(),
+            hasher: LabelsHasher::new(seed),
+            limits,
+            retention_ms,
+            generation: AtomicU32::new(1),
+            counters,
+        }
+    }
+
+    /// The generation that is being written.
+    pub fn generation(&self) -> Generation {
+        Generation(self.generation.load(Ordering::Acquire))
+    }
+
+    /// Begins the next generation; called on the thread that applies.
+    pub fn rotate(&self, next: Generation) {
+        self.generation.store(next.0, Ordering::Release);
+        self.counters.samples.store(0, Ordering::Relaxed);
+        self.counters.bytes.store(0, Ordering::Relaxed);
+        self.counters.newest.store(i64::MIN, Ordering::Relaxed);
+        self.counters.first_newest.store(i64::MAX, Ordering::Relaxed);
+    }
+
+    /// Counters.
+    pub fn counters(&self) -> &HeadCounters {
+        &self.counters
+    }
+
+    /// Bytes of memory, about.
+    pub fn bytes(&self) -> u64 {
+        self.counters.bytes.load(Ordering::Relaxed)
+            + self.counters.series.load(Ordering::Relaxed) as u64 * SERIES_BYTES
+    }
+
+    /// Notes a sample time seen elsewhere (in a block), for retention.
+    pub fn saw_time(&self, t: TimestampMs) {
+        self.counters.newest_ever.fetch_max(t, Ordering::Relaxed);
+    }
+
+    /// The oldest time that a write may have now.
+    pub fn oldest_allowed(&self, now_ms: TimestampMs) -> TimestampMs {
+        let newest = self.counters.newest_ever.load(Ordering::Relaxed);
+        let from = if newest == i64::MIN { now_ms } else { now_ms.min(newest) };
+        from.saturating_sub(self.retention_ms)
+    }
+
+    /// The index of a tenant, if it ever wrote.
+    pub fn index(&self, tenant: TenantId) -> Option<Arc<RwLock<MemoryIndex>>> {
+        self.indexes.read().get(&tenant).cloned()
+    }
+
+    /// The tenants that ever wrote.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        let mut tenants: Vec<_> = self.indexes.read().keys().copied().collect();
+        tenants.sort_unstable();
+        tenants
+    }
+
+    fn index_for_write(&self, tenant: TenantId) -> Arc<RwLock<MemoryIndex>> {
+        if let Some(index) = self.index(tenant) {
+            return index;
+        }
+        self.indexes.write().entry(tenant).or_default().clone()
+    }
+
+    /// Drops what generations up to `generation` hold, and takes the series that hold nothing any
+    /// more out of map and index. Their slots come back and are to be given to [`Head::release`]
+    /// once no reader that may have found them is left.
+    ///
+    /// Nobody may read those generations any more. A write cannot hold such a series: one that
+    /// looked it up since the generation after them began left its stamp, and an earlier one was
+    /// applied or refused at the rotation.
+    pub fn forget(&self, generation: Generation) -> RoaringBitmap {
+        /// Series visited under one lock: about 50 µs.
+        const SLICE: usize = 2048;
+        let mut dead = RoaringBitmap::new();
+        for (number, shard) in self.shards.iter().enumerate() {
+            let mut from = 0;
+            loop {
+                let mut slots = shard.slots.write();
+                let to = (from + SLICE).min(slots.len());
+                for slot in from..to {
+                    let Some(series) = slots.get_mut(slot) else { continue };
+                    series.forget(generation);
+                    if series.used
+                        && series.is_empty()
+                        && let Some(r) = SeriesRef::pack(number, slot)
+                    {
+                        dead.insert(r.0);
+                    }
+                }
+                from = to;
+                if from >= slots.len() {
+                    break;
+                }
+            }
+        }
+        self.unlink(&mut dead, generation.next());
+        dead
+    }
+
+    /// Takes the series of `dead` that no write has seen since generation `since` began out of the
+    /// maps and indexes; the others leave `dead`.
+    fn unlink(&self, dead: &mut RoaringBitmap, since: Generation) {
+        {
+            // All maps at once: an alias in one shard leads to a series of another. A write waits
+            // for about 10 ms at a million series, once a generation.
+            let mut maps: Vec<_> = self.shards.iter().map(|shard| shard.map.lock()).collect();
+            for map in &maps {
+                map.seen_since(since, |r| {
+                    dead.remove(r.0);
+                });
+            }
+            for map in &mut maps {
+                map.remove(|r| dead.contains(r.0));
+            }
+        }
+        for index in self.indexes.read().values() {
+            index.write().remove_all(dead);
+        }
+        self.counters.series.fetch_sub(dead.len() as usize, Ordering::Relaxed);
+        self.counters.series_removed.fetch_add(dead.len(), Ordering::Relaxed);
+    }
+
+    /// Lets the slots of series that [`Head::forget`] returned be used again.
+    pub fn release(&self, dead: &RoaringBitmap) {
+        for (number, shard) in self.shards.iter().enumerate() {
+            let slots: Vec<u32> = dead
+                .iter()
+                .filter(|r| SeriesRef(*r).shard() == number)
+                .map(|r| SeriesRef(r).slot() as u32)
+                .collect();
+            shard.slots.write().release(&slots);
+        }
+    }
+}

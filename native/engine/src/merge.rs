@@ -1,0 +1,124 @@
+//! Merging sorted runs of one series: last write wins.
+//!
+//! Runs are given oldest write first. Where two runs hold the same timestamp, the later run's value
+//! stays. Almost always the runs do not overlap in time and are only put one after the other.
+
+use crate::sample::TimestampMs;
+
+/// A sorted run of samples: timestamps ascend strictly.
+#[derive(Debug, Default, Clone)]
+pub struct Run {
+    /// Milliseconds.
+    pub timestamps: Vec<TimestampMs>,
+    /// Values, by bits.
+    pub values: Vec<f64>,
+}
+
+/// A borrowed run.
+pub type RunSlice<'a> = (&'a [TimestampMs], &'a [f64]);
+
+/// Calls `emit` with the pieces of the merge of `runs` in ascending time and returns how many
+/// samples were replaced by one with other bits.
+///
+/// Disjoint runs cost one call each; overlapping ones one call per sample.
+pub fn merge(runs: &mut Vec<RunSlice<'_>>, mut emit: impl FnMut(RunSlice<'_>)) -> u64 {
+    runs.retain(|run| !run.0.is_empty());
+    let disjoint = |pair: &[RunSlice<'_>]| pair[0].0.last() < pair[1].0.first();
+    if !runs.windows(2).all(disjoint) {
+        // Rank before sorting is age; a stable sort by first time keeps ties in age order.
+        let mut sorted = runs.clone();
+        sorted.sort_by_key(|run| run.0[0]);
+        if !sorted.windows(2).all(disjoint) {
+            return merge_overlapping(runs, emit);
+        }
+        *runs = sorted;
+    }
+    for run in runs.iter() {
+        emit(*run);
+    }
+    0
+}
+
+/// Repeatedly takes the smallest head; among equal ones the youngest run's. The number of runs is
+/// small (late chunks of one series), so a scan beats a heap.
+fn merge_overlapping(runs: &[RunSlice<'_>], mut emit: impl FnMut(RunSlice<'_>)) -> u64 {
+    if runs.len() > 8 {
+        return merge_many(runs, emit);
+    }
+    let mut at = vec![0usize; runs.len()];
+    let mut replaced = 0;
+    loop {
+        let next = runs.iter().zip(&at).filter_map(|(run, i)| run.0.get(*i)).min().copied();
+        let Some(t) = next else { return replaced };
+        let mut winner: Option<(usize, usize)> = None;
+        for (r, run) in runs.iter().enumerate() {
+            if run.0.get(at[r]) == Some(&t) {
+                if let Some((w, i)) = winner
+                    && runs[w].1[i].to_bits() != run.1[at[r]].to_bits()
+                {
+                    replaced += 1;
+                }
+                winner = Some((r, at[r]));
+                at[r] += 1;
+            }
+        }
+        if let Some((r, i)) = winner {
+            emit((&runs[r].0[i..=i], &runs[r].1[i..=i]));
+        }
+    }
+}
+
+/// Many runs (a series that was backfilled in random order): sort all samples by time, age second.
+fn merge_many(runs: &[RunSlice<'_>], mut emit: impl FnMut(RunSlice<'_>)) -> u64 {
+    let mut all: Vec<(TimestampMs, u32, u32)> = Vec::new();
+    for (r, run) in runs.iter().enumerate() {
+        all.extend(run.0.iter().enumerate().map(|(i, t)| (*t, r as u32, i as u32)));
+    }
+    all.sort_unstable();
+    let mut replaced = 0;
+    for (k, (t, r, i)) in all.iter().enumerate() {
+        let (run, i) = (runs[*r as usize], *i as usize);
+        match all.get(k + 1) {
+            Some((next, r2, i2)) if next == t => {
+                let younger = runs[*r2 as usize].1[*i2 as usize];
+                replaced += u64::from(younger.to_bits() != run.1[i].to_bits());
+            }
+            _ => emit((&run.0[i..=i], &run.1[i..=i])),
+        }
+    }
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn the_last_write_wins(runs in proptest::collection::vec(
+            proptest::collection::btree_map(-50i64..50, 0u8..4, 0..20), 0..12)) {
+            let owned: Vec<(Vec<i64>, Vec<f64>)> = runs
+                .iter()
+                .map(|r| (r.keys().copied().collect(), r.values().map(|v| f64::from(*v)).collect()))
+                .collect();
+            let mut slices: Vec<RunSlice<'_>> =
+                owned.iter().map(|(t, v)| (&t[..], &v[..])).collect();
+            let mut model = BTreeMap::new();
+            let mut want_replaced = 0;
+            for run in &runs {
+                for (t, v) in run {
+                    want_replaced += u64::from(model.insert(*t, *v).is_some_and(|old| old != *v));
+                }
+            }
+            let mut got = Vec::new();
+            let replaced = merge(&mut slices, |(t, v)| {
+                got.extend(t.iter().copied().zip(v.iter().copied()));
+            });
+            let want: Vec<_> = model.into_iter().map(|(t, v)| (t, f64::from(v))).collect();
+            prop_assert_eq!(got, want);
+            prop_assert_eq!(replaced, want_replaced);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! A selection: the series that a selector found, merged over head and blocks.
+//!
+//! Equal label sets of different sources become one series. Samples are decoded in groups of whole
+//! series, source by source, and put together per series; where two sources hold the same time, the
+//! later write wins, which is the order of the sources.
+
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+
+use crate::dictionary::Dictionary;
+use crate::error::Result;
+use crate::merge::{RunSlice, merge};
+use crate::read::cancel::Cancel;
+use crate::sample::TimeRange;
+use crate::source::{Columns, SourceSelection};
+
+/// Samples that one group should decode to, about: 4 MiB of columns, which stay in the cache.
+const GROUP_SAMPLES: usize = 256 << 10;
+/// Most series of a group.
+const GROUP_SERIES: usize = 512;
+
+/// Where a series of the selection is in a source.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    source: u32,
+    local: u32,
+}
+
+/// Samples of some series that were decoded and not yet all handed out.
+#[derive(Default)]
+struct Group {
+    /// The first series of the group, and the first one after it.
+    first: usize,
+    end: usize,
+    columns: Columns,
+}
+
+/// See the page above.
+pub struct Selection {
+    parts: Vec<Box<dyn SourceSelection>>,
+    range: TimeRange,
+    cancel: Cancel,
+    ids: Vec<u32>,
+    offsets: Vec<u32>,
+    origins: Vec<Origin>,
+    /// `origins` of series `i` are `[origin_offsets[i], origin_offsets[i + 1])`, oldest write first.
+    origin_offsets: Vec<u32>,
+    group: Group,
+    /// How many series the next group takes.
+    group_series: usize,
+    scratch: Vec<Columns>,
+}
+
+/// What a read gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// That many series were copied.
+    Series(usize),
+    /// Not even the first one fits: it has that many samples.
+    Needs(usize),
+}
+
+/// Columns of the caller, as f64 milliseconds and values.
+pub struct Target<'a> {
+    /// Milliseconds.
+    pub timestamps: &'a mut [f64],
+    /// Values; the same length.
+    pub values: &'a mut [f64],
+    /// At least one more than the number of series that is wanted.
+    pub offsets: &'a mut [u32],
+}
+
+impl Selection {
+    /// Joins the selections of all sources, oldest write first.
+    ///
+    /// # Errors
+    /// `canceled`, `corruption`.
+    pub fn new(
+        mut parts: Vec<Box<dyn SourceSelection>>,
+        range: TimeRange,
+        dictionary: &mut Dictionary,
+        cancel: Cancel,
+    ) -> Result<Self> {
+        let hasher = RandomState::new();
+        let mut table: HashTable<u32> = HashTable::new();
+        let (mut ids, mut offsets) = (Vec::<u32>::new(), vec![0u32]);
+        let mut places: Vec<(u32, Origin)> = Vec::new();
+        for (source, part) in parts.iter_mut().enumerate() {
+            for local in 0..part.len() {
+                if local % 4096 == 0 {
+                    cancel.check()?;
+                }
+                let start = ids.len();
+                part.labels(local, dictionary, &mut ids)?;
+                if ids.len() == start {
+                    continue;
+                }
+                let span = |i: u32| offsets[i as usize] as usize..offsets[i as usize + 1] as usize;
+                let hash = hasher.hash_one(&ids[start..]);
+                let known = table.find(hash, |i| ids[span(*i)] == ids[start..]).copied();
+                let series = if let Some(series) = known {
+                    ids.truncate(start);
+                    series
+                } else {
+                    let series = offsets.len() as u32 - 1;
+                    table.insert_unique(hash, series, |i| hasher.hash_one(&ids[span(*i)]));
+                    offsets.push(ids.len() as u32);
+                    series
+                };
+                let origin = Origin { source: source as u32, local: local as u32 };
+                places.push((series, origin));
+            }
+        }
+        let (origins, origin_offsets) = arrange(&places, offsets.len() - 1);
+        let scratch = parts.iter().map(|_| Columns::default()).collect();
+        Ok(Self {
+            parts,
+            range,
+            cancel,
+            ids,
+            offsets,
+            origins,
+            origin_offsets,
+            group: Group::default(),
+            group_series: 8,
+            scratch,
+        })
+    }
+
+    /// Number of series.
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Label ids of all series: see [`Selection::label_offsets`].
+    pub fn label_ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Series `i` owns `[offsets[i], offsets[i + 1])` of the ids.
+    pub fn label_offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    /// Label ids of series `i`.
+    pub fn labels(&self, i: usize) -> &[u32] {
+        &self.ids[self.offsets[i] as usize..self.offsets[i + 1] as usize]
+    }
+
+    /// Copies the samples of whole series from `first` on, as many as fit.
+    ///
+    /// # Errors
+    /// `canceled`, `corruption`.
+    pub fn read(&mut self, first: usize, target: &mut Target<'_>) -> Result<Filled> {
+        let most = (self.len() - first.min(self.len())).min(target.offsets.len().saturating_sub(1));
+        let room = target.timestamps.len().min(target.values.len());
+        let (mut done, mut filled) = (0, 0);
+        if let Some(zero) = target.offsets.first_mut() {
+            *zero = 0;
+        }
+        while done < most {
+            let series = first + done;
+            if !(self.group.first..self.group.end).contains(&series) {
+                self.decode_group(series)?;
+            }
+            let (ts, vs) = self.group.columns.series(series - self.group.first);
+            if ts.len() > room - filled {
+                if done == 0 {
+                    return Ok(Filled::Needs(ts.len()));
+                }
+                break;
+            }
+            let span = filled..filled + ts.len();
+            for (to, from) in target.timestamps[span.clone()].iter_mut().zip(ts) {
+                *to = *from as f64;
+            }
+            target.values[span.clone()].copy_from_slice(vs);
+            filled = span.end;
+            done += 1;
+            target.offsets[done] = filled as u32;
+        }
+        Ok(Filled::Series(done))
+    }
+
+    /// Decodes the group that begins at series `first`.
+    fn decode_group(&mut self, first: usize) -> Result<()> {
+        self.cancel.check()?;
+        let end = (first + self.group_series).min(self.len());
+        let mut wanted: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
+        let origins = self.origin_offsets[first] as usize..self.origin_offsets[end] as usize;
+        for origin in &self.origins[origins] {
+            wanted[origin.source as usize].push(origin.local);
+        }
+        for (i, part) in self.parts.iter_mut().enumerate() {
+            self.scratch[i].clear();
+            if !wanted[i].is_empty() {
+                part.read(&wanted[i], self.range, &mut self.scratch[i])?;
+            }
+        }
+        self.assemble(first, end);
+        let samples = self.group.columns.timestamps.len();
+        let per_series = (samples / (end - first)).max(1);
+        self.group_series = (GROUP_SAMPLES / per_series).clamp(1, GROUP_SERIES);
+        Ok(())
+    }
+
+    fn assemble(&mut self, first: usize, end: usize) {
+        let group = &mut self.group;
+        group.columns.clear();
+        (group.first, group.end) = (first, end);
+        let mut cursor = vec![0usize; self.parts.len()];
+        let mut runs: Vec<RunSlice<'_>> = Vec::new();
+        for series in first..end {
+            runs.clear();
+            let span =
+                self.origin_offsets[series] as usize..self.origin_offsets[series + 1] as usize;
+            for origin in &self.origins[span] {
+                let source = origin.source as usize;
+                runs.push(self.scratch[source].series(cursor[source]));
+                cursor[source] += 1;
+            }
+            merge(&mut runs, |(ts, vs)| {
+                group.columns.timestamps.extend_from_slice(ts);
+                group.columns.values.extend_from_slice(vs);
+            });
+            group.columns.end_series();
+        }
+    }
+}
+
+/// Groups origins by series, keeping the order of the sources.
+fn arrange(places: &[(u32, Origin)], series: usize) -> (Vec<Origin>, Vec<u32>) {
+    let mut offsets = vec![0u32; series + 1];
+    for (s, _) in places {
+        offsets[*s as usize + 1] += 1;
+    }
+    for i in 0..series {
+        offsets[i + 1] += offsets[i];
+    }
+    let mut next = offsets.clone();
+    let mut origins = vec![Origin { source: 0, local: 0 }; places.len()];
+    for (s, origin) in places {
+        let at = &mut next[*s as usize];
+        origins[*at as usize] = *origin;
+        *at += 1;
+    }
+    (origins, offsets)
+}

@@ -1,0 +1,165 @@
+//! One query's reading: a pinned view, a dictionary, and the selections made with them.
+
+use std::collections::BTreeSet;
+
+use crate::dictionary::Dictionary;
+use crate::error::Result;
+use crate::head::Head;
+use crate::index::matcher::Matcher;
+use crate::read::LabelIds;
+use crate::read::cancel::Cancel;
+use crate::read::label_order::sort_order;
+use crate::read::selection::Selection;
+use crate::read::view::View;
+use crate::sample::TimeRange;
+use crate::source::{Scope, SelectRequest, SeriesSource};
+use crate::sync::Arc;
+
+/// A label query: series that satisfy one of `selectors` (all series when there is none).
+#[derive(Debug, Clone)]
+pub struct LabelRequest {
+    /// Any must match; inside one, all.
+    pub selectors: Vec<Vec<Matcher>>,
+    /// Which sources are asked; inside a source all series count, whenever their samples are.
+    pub range: TimeRange,
+    /// Most values in the answer; 0 means no limit.
+    pub limit: usize,
+}
+
+/// Label names or values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelAnswer {
+    /// Ascending by bytes.
+    pub values: Vec<String>,
+    /// Whether `limit` left some out.
+    pub truncated: bool,
+}
+
+/// Label sets of a `series` query.
+#[derive(Debug, Clone, Default)]
+pub struct SeriesAnswer {
+    /// Name, value, … ids of the session's dictionary.
+    pub ids: Vec<u32>,
+    /// `offsets.len() == n + 1`.
+    pub offsets: Vec<u32>,
+    /// Whether `limit` left some out.
+    pub truncated: bool,
+}
+
+/// Serves one query, on one thread.
+pub struct Session {
+    head: Arc<Head>,
+    view: Arc<View>,
+    scope: Scope,
+    cancel: Cancel,
+    /// Text of the label ids of every selection of this session.
+    pub dictionary: Dictionary,
+}
+
+impl Session {
+    /// A session over a view.
+    pub fn new(head: Arc<Head>, view: Arc<View>, scope: Scope, cancel: Cancel) -> Self {
+        Self { head, view, scope, cancel, dictionary: Dictionary::default() }
+    }
+
+    /// Whether the query is to stop.
+    pub fn is_canceled(&self) -> bool {
+        self.cancel.is_canceled()
+    }
+
+    /// The series that satisfy all matchers and may have a sample in `range`.
+    ///
+    /// # Errors
+    /// `canceled`, `corruption`.
+    pub fn select(&mut self, matchers: Vec<Matcher>, range: TimeRange) -> Result<Selection> {
+        let request = SelectRequest { scope: self.scope.clone(), matchers, range };
+        let mut parts = Vec::new();
+        if !range.is_empty() {
+            for source in self.view.sources(&self.head, range) {
+                self.cancel.check()?;
+                parts.push(source.select(&request)?);
+            }
+        }
+        Selection::new(parts, range, &mut self.dictionary, self.cancel.clone())
+    }
+
+    /// Label names.
+    ///
+    /// # Errors
+    /// `canceled`, `corruption`.
+    pub fn label_names(&self, request: &LabelRequest) -> Result<LabelAnswer> {
+        self.collect(request, |source, select, out| source.label_names(select, out))
+    }
+
+    /// Values of the label `name`.
+    ///
+    /// # Errors
+    /// `canceled`, `corruption`.
+    pub fn label_values(&self, name: &str, request: &LabelRequest) -> Result<LabelAnswer> {
+        self.collect(request, |source, select, out| source.label_values(name, select, out))
+    }
+
+    fn collect(
+        &self,
+        request: &LabelRequest,
+        ask: impl Fn(&dyn SeriesSource, &SelectRequest, &mut BTreeSet<String>) -> Result<()>,
+    ) -> Result<LabelAnswer> {
+        let mut found = BTreeSet::new();
+        for select in self.requests(request) {
+            for source in self.view.sources(&self.head, request.range) {
+                self.cancel.check()?;
+                ask(&*source, &select, &mut found)?;
+            }
+        }
+        let most = if request.limit == 0 { usize::MAX } else { request.limit };
+        let truncated = found.len() > most;
+        Ok(LabelAnswer { values: found.into_iter().take(most).collect(), truncated })
+    }
+
+    fn requests(&self, request: &LabelRequest) -> Vec<SelectRequest> {
+        let one = |matchers: &[Matcher]| SelectRequest {
+            scope: self.scope.clone(),
+            matchers: matchers.to_vec(),
+            range: request.range,
+        };
+        if request.range.is_empty() {
+            Vec::new()
+        } else if request.selectors.is_empty() {
+            vec![one(&[])]
+        } else {
+            request.selectors.iter().map(|matchers| one(matchers)).collect()
+        }
+    }
+
+    /// The label sets that satisfy the request, ascending, each once.
+    ///
+    /// # Errors
+    /// `canceled`, `corruption`.
+    pub fn series(&mut self, request: &LabelRequest) -> Result<SeriesAnswer> {
+        let mut sets: std::collections::HashSet<Vec<u32>> = std::collections::HashSet::new();
+        for select in self.requests(request) {
+            let found = self.select(select.matchers, request.range)?;
+            for i in 0..found.len() {
+                let ids = found.labels(i);
+                if !sets.contains(ids) {
+                    sets.insert(ids.to_vec());
+                }
+            }
+        }
+        let mut answer = SeriesAnswer { offsets: vec![0], ..SeriesAnswer::default() };
+        let (mut ids, mut offsets) = (Vec::new(), vec![0u32]);
+        for set in &sets {
+            ids.extend_from_slice(set);
+            offsets.push(ids.len() as u32);
+        }
+        let order = sort_order(&self.dictionary, LabelIds { ids: &ids, offsets: &offsets });
+        let most = if request.limit == 0 { usize::MAX } else { request.limit };
+        answer.truncated = order.len() > most;
+        for i in order.into_iter().take(most) {
+            let span = offsets[i as usize] as usize..offsets[i as usize + 1] as usize;
+            answer.ids.extend_from_slice(&ids[span]);
+            answer.offsets.push(answer.ids.len() as u32);
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,168 @@
+//! Opening a data directory: lock, format version, blocks, then the log into a head.
+//!
+//! Which part of the log is already in blocks is read off the blocks: each names the log range it
+//! holds and how many parts its flush had. A flush whose log is still there and of which a part is
+//! missing was cut off while it was being published: its blocks are removed and its log is replayed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use crate::block::{self, Block};
+use crate::disk::{Disk, publish};
+use crate::error::{Error, ErrorCode, Result};
+use crate::head::Head;
+use crate::labels::Labels;
+use crate::refs::{Position, SeriesRef, TenantId};
+use crate::sample::TimestampMs;
+use crate::sync::Arc;
+use crate::wal::record::{self, RecordVisitor};
+use crate::wal::{self, Recovered};
+
+/// The version of the directory's layout that this engine writes, and the newest it opens.
+const FORMAT_VERSION: u32 = 1;
+/// The file that names it.
+const FORMAT_FILE: &str = "metricstor.json";
+
+/// The places inside a data directory.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The directory.
+    pub root: PathBuf,
+    /// The log's segments.
+    pub wal: PathBuf,
+    /// The blocks.
+    pub blocks: PathBuf,
+}
+
+impl Layout {
+    /// The places inside `root`.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_path_buf(), wal: root.join("wal"), blocks: root.join("blocks") }
+    }
+
+    /// Creates what is not there and checks the format version.
+    ///
+    /// # Errors
+    /// `read_only` or `io` when the directory cannot be used, `corruption` when a newer version
+    /// wrote it.
+    pub fn prepare(&self, disk: &dyn Disk) -> Result<()> {
+        for dir in [&self.wal, &self.blocks] {
+            if !disk.exists(dir) {
+                disk.create_dir(dir)?;
+                disk.sync_dir(&self.root)?;
+            }
+        }
+        let file = self.root.join(FORMAT_FILE);
+        if !disk.exists(&file) {
+            let text = format!("{{\"formatVersion\":{FORMAT_VERSION}}}\n");
+            return publish::publish_file(disk, &file, text.as_bytes());
+        }
+        let text = disk.read(&file)?;
+        let found: serde_json::Value = serde_json::from_slice(&text)
+            .map_err(|e| Error::corruption(&file, 0, format!("want a JSON object: {e}")))?;
+        match found.get("formatVersion").and_then(serde_json::Value::as_u64) {
+            Some(version) if version <= u64::from(FORMAT_VERSION) => Ok(()),
+            Some(version) => Err(Error::new(
+                ErrorCode::Corruption,
+                format!(
+                    "the directory has format {version}; this version knows up to {FORMAT_VERSION}"
+                ),
+            )
+            .at(&file, None)),
+            None => Err(Error::corruption(&file, 0, "want a number in \"formatVersion\"")),
+        }
+    }
+}
+
+/// What was found in a data directory.
+pub struct Restored {
+    /// The blocks, in the order of their writes.
+    pub blocks: Vec<Arc<Block>>,
+    /// The log position up to which everything is in blocks.
+    pub flushed: Position,
+    /// What the replay found.
+    pub log: Recovered,
+}
+
+/// Opens blocks and replays the log into `head`.
+///
+/// # Errors
+/// `corruption` with file and offset, `io`.
+pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Restored> {
+    block::sweep(&**disk, &layout.blocks)?;
+    let mut blocks = Vec::new();
+    for dir in block::list(&**disk, &layout.blocks)? {
+        blocks.push(Block::open(disk.clone(), &dir)?);
+    }
+    let logged = wal::first_position(&**disk, &layout.wal)?;
+    let (blocks, flushed) = settle(&**disk, &layout.blocks, blocks, logged)?;
+    for block in &blocks {
+        head.saw_time(block.meta().maxt);
+    }
+    let mut visitor = Replay { head, series: HashMap::new() };
+    let log = wal::replay(&**disk, &layout.wal, flushed, &mut |_, payload| {
+        record::decode(payload, &mut visitor)
+    })?;
+    Ok(Restored { blocks, flushed, log })
+}
+
+/// Removes the blocks of an unfinished flush; returns the others and where the replay begins.
+fn settle(
+    disk: &dyn Disk,
+    dir: &Path,
+    blocks: Vec<Arc<Block>>,
+    logged: Option<Position>,
+) -> Result<(Vec<Arc<Block>>, Position)> {
+    let mut flushes: BTreeMap<(Position, Position), Vec<Arc<Block>>> = BTreeMap::new();
+    for block in blocks {
+        let log = &block.meta().log;
+        flushes.entry((log.from, log.to)).or_default().push(block);
+    }
+    let (mut kept, mut flushed) = (Vec::new(), Position(0));
+    for ((_, to), parts) in flushes {
+        let in_log = logged.is_some_and(|start| start < to);
+        if in_log && !is_complete(&parts) {
+            for block in parts {
+                block::remove(disk, dir, block.meta().ulid)?;
+            }
+            continue;
+        }
+        flushed = flushed.max(to);
+        kept.extend(parts);
+    }
+    kept.sort_by_key(|b| (b.meta().log.to, b.meta().window.start));
+    Ok((kept, flushed))
+}
+
+fn is_complete(blocks: &[Arc<Block>]) -> bool {
+    let parts: Vec<_> = blocks.iter().map(|b| b.meta().flush).collect();
+    let wanted = parts.iter().map(|p| p.parts).max().unwrap_or(0);
+    (0..wanted).all(|n| parts.iter().any(|p| p.part == n))
+}
+
+/// Puts the records of the log into the head.
+struct Replay<'a> {
+    head: &'a Head,
+    /// What the log's refs mean now; a later definition replaces an earlier one.
+    series: HashMap<SeriesRef, SeriesRef>,
+}
+
+impl RecordVisitor for Replay<'_> {
+    fn series(&mut self, series: SeriesRef, tenant: TenantId, canonical: &[u8]) -> Result<()> {
+        let labels = Labels::from_canonical(canonical)?;
+        let restored = self.head.restore_series(tenant, &labels)?;
+        self.series.insert(series, restored);
+        Ok(())
+    }
+
+    fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
+        let known = self.series.get(&series).ok_or_else(|| {
+            Error::new(
+                ErrorCode::Corruption,
+                format!("the log has a sample of series {} before its definition", series.0),
+            )
+        })?;
+        self.head.restore_sample(*known, t, v);
+        Ok(())
+    }
+}

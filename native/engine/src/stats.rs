@@ -1,0 +1,58 @@
+//! What an engine tells about itself: numbers only, each named once.
+
+use crate::head::HeadCounters;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Counters of the background work and of writes that were refused.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Samples refused, by reason: `bad_data`, `too_old`, `too_far_ahead`, `limit_exceeded`.
+    pub rejected: [AtomicU64; 4],
+    /// Exemplars dropped.
+    pub exemplars_dropped: AtomicU64,
+    /// Metadata entries dropped.
+    pub metadata_dropped: AtomicU64,
+    /// Native histogram samples refused.
+    pub histograms_rejected: AtomicU64,
+    /// Flushes that published.
+    pub flushes: AtomicU64,
+    /// Flushes that failed; they are tried again.
+    pub flush_failures: AtomicU64,
+    /// Samples that a flush found replaced by a later write.
+    pub replaced_in_flush: AtomicU64,
+    /// Blocks dropped by retention.
+    pub blocks_dropped: AtomicU64,
+    /// Bytes of a torn log tail that recovery cut.
+    pub torn_bytes: AtomicU64,
+}
+
+/// One moment's numbers, by stable name.
+pub type Stats = Vec<(&'static str, f64)>;
+
+/// Appends the head's counters.
+pub fn head_stats(head: &HeadCounters, out: &mut Stats) {
+    let get = |c: &AtomicU64| c.load(Ordering::Relaxed) as f64;
+    out.push(("headSeries", head.series.load(Ordering::Relaxed) as f64));
+    out.push(("headSamples", get(&head.samples)));
+    out.push(("seriesCreated", get(&head.series_created)));
+    out.push(("seriesRemoved", get(&head.series_removed)));
+    out.push(("samplesAppended", get(&head.applied)));
+    out.push(("samplesLate", get(&head.late)));
+    out.push(("samplesReplaced", get(&head.replaced)));
+    out.push(("samplesDuplicate", get(&head.duplicates)));
+}
+
+/// Appends the counters of writes and background work.
+pub fn counter_stats(counters: &Counters, out: &mut Stats) {
+    let get = |c: &AtomicU64| c.load(Ordering::Relaxed) as f64;
+    let names = ["rejectedBadData", "rejectedTooOld", "rejectedTooFarAhead", "rejectedLimit"];
+    out.extend(names.iter().zip(&counters.rejected).map(|(name, c)| (*name, get(c))));
+    out.push(("exemplarsDropped", get(&counters.exemplars_dropped)));
+    out.push(("metadataDropped", get(&counters.metadata_dropped)));
+    out.push(("histogramsRejected", get(&counters.histograms_rejected)));
+    out.push(("flushes", get(&counters.flushes)));
+    out.push(("flushFailures", get(&counters.flush_failures)));
+    out.push(("samplesReplacedInFlush", get(&counters.replaced_in_flush)));
+    out.push(("blocksDropped", get(&counters.blocks_dropped)));
+    out.push(("tornBytes", get(&counters.torn_bytes)));
+}

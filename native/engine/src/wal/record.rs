@@ -1,0 +1,450 @@
+//! Records: what the payload of a frame says.
+//!
+//! A payload is a run of sections, each of one kind: `u8 kind | u32 length | content`. Series come
+//! before the samples that use them. `FORMAT.md` draws the contents. A sample is a token byte, the
+//! step from the previous sample's series and time where the token does not say them, and the high
+//! bytes of its value that are not zero: integers and short decimals in binary take two to four
+//! bytes instead of eight, and a request that repeats the order of earlier ones needs no more than
+//! the token for its series.
+
+use crate::codec::varint;
+use crate::error::{Error, ErrorCode, Result};
+use crate::refs::{SHARD_COUNT, SeriesRef, TenantId};
+use crate::sample::TimestampMs;
+
+/// The kinds of records. The numbers are on disk. Version 1 writes series and samples; the others
+/// have their numbers so that a reader can name what it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// Series and their labels.
+    Series = 1,
+    /// Float samples.
+    Samples = 2,
+    /// Native histogram samples.
+    Histograms = 3,
+    /// Exemplars.
+    Exemplars = 4,
+    /// Type, unit and help of metrics.
+    Metadata = 5,
+    /// Deleted ranges.
+    Tombstones = 6,
+}
+
+impl RecordKind {
+    /// What the kind of a number is called, for messages about records that cannot be read.
+    fn name(number: u8) -> &'static str {
+        match number {
+            1 => "series",
+            2 => "samples",
+            3 => "histograms",
+            4 => "exemplars",
+            5 => "metadata",
+            6 => "tombstones",
+            _ => "no name yet",
+        }
+    }
+}
+
+/// Bytes before a section's content.
+const SECTION_HEADER_BYTES: usize = 5;
+/// Room that one sample may need: token, series, time, value are at most 1 + 5 + 10 + 8.
+const SAMPLE_ROOM: usize = 32;
+
+/// The token's bits: how many bytes of the value follow.
+const VALUE_BYTES_MASK: u8 = 0x0f;
+/// The token's bit for "the same time as the previous sample".
+const SAME_TIME: u8 = 0x10;
+/// Where the token's series step begins.
+const STEP_SHIFT: u32 = 5;
+/// Series step: a signed varint follows.
+const STEP_EXPLICIT: u8 = 0;
+/// The largest series step in the token: so many slots ahead in the same shard.
+const STEP_MAX: u32 = 6;
+/// Series step: the same series.
+const STEP_SAME: u8 = 7;
+
+/// Encodes one request: series and samples in any order, joined by [`BatchEncoder::finish`].
+pub struct BatchEncoder {
+    /// The series section, its header included; empty while there is no series.
+    series: Vec<u8>,
+    last_defined: u32,
+    /// The samples section in `samples[..end]`, its header included; the rest is room.
+    samples: Vec<u8>,
+    end: usize,
+    last_series: u32,
+    last_t: TimestampMs,
+}
+
+impl BatchEncoder {
+    /// An encoder with room for about `bytes` of samples; 12 a sample are plenty.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self {
+            series: Vec::new(),
+            last_defined: 0,
+            samples: vec![0; bytes + SECTION_HEADER_BYTES + SAMPLE_ROOM],
+            end: SECTION_HEADER_BYTES,
+            last_series: 0,
+            last_t: 0,
+        }
+    }
+
+    /// Defines a series: `canonical` is the canonical encoding of its labels (`labels.rs`).
+    pub fn series(&mut self, series: SeriesRef, tenant: TenantId, canonical: &[u8]) {
+        if self.series.is_empty() {
+            self.series.extend_from_slice(&[0; SECTION_HEADER_BYTES]);
+        }
+        varint::write_signed(&mut self.series, step(self.last_defined, series.0));
+        varint::write(&mut self.series, u64::from(tenant.0));
+        varint::write(&mut self.series, canonical.len() as u64);
+        self.series.extend_from_slice(canonical);
+        self.last_defined = series.0;
+    }
+
+    /// Adds a sample. Cheapest when samples of one time are together and series ascend.
+    #[inline]
+    pub fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) {
+        if self.samples.len() - self.end < SAMPLE_ROOM {
+            self.grow();
+        }
+        let Some(room) = self.samples[self.end..].first_chunk_mut::<SAMPLE_ROOM>() else {
+            return; // Not reached: there is room by the lines above.
+        };
+        let mut used = 1;
+        let ahead = series.0.wrapping_sub(self.last_series);
+        let step_code = if ahead == 0 {
+            STEP_SAME
+        } else if ahead.is_multiple_of(SHARD_COUNT as u32)
+            && ahead <= STEP_MAX * SHARD_COUNT as u32
+            && series.0 > self.last_series
+        {
+            (ahead / SHARD_COUNT as u32) as u8
+        } else {
+            used = put(room, used, varint::zigzag(step(self.last_series, series.0)));
+            STEP_EXPLICIT
+        };
+        let mut token = step_code << STEP_SHIFT;
+        if t == self.last_t {
+            token |= SAME_TIME;
+        } else {
+            used = put(room, used, varint::zigzag(t.wrapping_sub(self.last_t)));
+        }
+        let bits = v.to_bits();
+        // Zero has 64 trailing zeros, so no byte at all.
+        let value_bytes = 8 - (bits.trailing_zeros() / 8) as usize;
+        room[used..used + 8].copy_from_slice(&bits.to_be_bytes());
+        room[0] = token | value_bytes as u8;
+        self.end += used + value_bytes;
+        self.last_series = series.0;
+        self.last_t = t;
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.samples.resize(self.samples.len() * 2 + SAMPLE_ROOM, 0);
+    }
+
+    /// Bytes that [`BatchEncoder::finish`] makes.
+    pub fn len(&self) -> usize {
+        self.series.len() + if self.has_samples() { self.end } else { 0 }
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The payload: all series, then all samples, each in the order in which they were added. Empty
+    /// when nothing was.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.samples.truncate(self.end);
+        close_section(&mut self.samples, RecordKind::Samples);
+        if self.series.is_empty() {
+            if !self.has_samples() {
+                self.samples.clear();
+            }
+            return self.samples;
+        }
+        close_section(&mut self.series, RecordKind::Series);
+        if self.has_samples() {
+            self.series.extend_from_slice(&self.samples);
+        }
+        self.series
+    }
+
+    fn has_samples(&self) -> bool {
+        self.end > SECTION_HEADER_BYTES
+    }
+}
+
+fn step(from: u32, to: u32) -> i64 {
+    i64::from(to) - i64::from(from)
+}
+
+/// Writes a varint at `at` and returns where it ends.
+#[inline]
+fn put(room: &mut [u8; SAMPLE_ROOM], mut at: usize, mut value: u64) -> usize {
+    while value >= 0x80 {
+        room[at] = value as u8 | 0x80;
+        value >>= 7;
+        at += 1;
+    }
+    room[at] = value as u8;
+    at + 1
+}
+
+/// Fills in the header that `section` has room for. A section past 4 GiB would get a wrong length,
+/// and the log refuses a payload of that size.
+fn close_section(section: &mut [u8], kind: RecordKind) {
+    let length = (section.len() - SECTION_HEADER_BYTES) as u32;
+    section[0] = kind as u8;
+    section[1..SECTION_HEADER_BYTES].copy_from_slice(&length.to_le_bytes());
+}
+
+/// What [`decode`] calls, in the order of the payload. An error ends the decoding.
+pub trait RecordVisitor {
+    /// A series is defined; `canonical` is the canonical encoding of its labels, unchecked.
+    ///
+    /// # Errors
+    /// What the visitor finds wrong with it.
+    fn series(&mut self, series: SeriesRef, tenant: TenantId, canonical: &[u8]) -> Result<()>;
+
+    /// A sample.
+    ///
+    /// # Errors
+    /// What the visitor finds wrong with it, such as a series that was not defined.
+    fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()>;
+}
+
+/// Reads a payload.
+///
+/// # Errors
+/// `corruption`, without a place, for a record kind that this version does not know (never skipped)
+/// and for content that no encoder writes; otherwise what the visitor returns.
+pub fn decode<V: RecordVisitor + ?Sized>(payload: &[u8], visitor: &mut V) -> Result<()> {
+    let mut rest = payload;
+    while let [kind, tail @ ..] = rest {
+        let split = tail.split_first_chunk::<4>().and_then(|(length, content)| {
+            content.split_at_checked(u32::from_le_bytes(*length) as usize)
+        });
+        let Some((content, next)) = split else {
+            return Err(broken("a section is longer than its frame"));
+        };
+        match *kind {
+            kind if kind == RecordKind::Series as u8 => decode_series(content, visitor)?,
+            kind if kind == RecordKind::Samples as u8 => decode_samples(content, visitor)?,
+            other => {
+                let name = RecordKind::name(other);
+                return Err(broken(format!(
+                    "record kind {other} ({name}) is unknown to this version (knows: 1, 2); \
+                     a newer version of metricstor has written this log"
+                )));
+            }
+        }
+        rest = next;
+    }
+    Ok(())
+}
+
+fn broken(message: impl Into<String>) -> Error {
+    Error::new(ErrorCode::Corruption, message)
+}
+
+fn decode_series<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) -> Result<()> {
+    let mut rest = content;
+    let mut last = 0u32;
+    while !rest.is_empty() {
+        let (series, tenant, canonical, tail) =
+            one_series(rest, last).ok_or_else(|| broken("a series record is malformed"))?;
+        visitor.series(series, tenant, canonical)?;
+        last = series.0;
+        rest = tail;
+    }
+    Ok(())
+}
+
+fn one_series(bytes: &[u8], last: u32) -> Option<(SeriesRef, TenantId, &[u8], &[u8])> {
+    let (ahead, rest) = varint::read_signed(bytes)?;
+    let (tenant, rest) = varint::read(rest)?;
+    let (length, rest) = varint::read(rest)?;
+    let (canonical, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    Some((SeriesRef(moved(last, ahead)?), TenantId(u32::try_from(tenant).ok()?), canonical, rest))
+}
+
+fn decode_samples<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) -> Result<()> {
+    let mut rest = content;
+    let (mut series, mut t) = (0u32, 0i64);
+    while !rest.is_empty() {
+        let (value, tail) = one_sample(rest, &mut series, &mut t)
+            .ok_or_else(|| broken("a sample record is malformed"))?;
+        visitor.sample(SeriesRef(series), t, value)?;
+        rest = tail;
+    }
+    Ok(())
+}
+
+#[inline]
+fn one_sample<'a>(
+    bytes: &'a [u8],
+    series: &mut u32,
+    t: &mut TimestampMs,
+) -> Option<(f64, &'a [u8])> {
+    let (token, mut rest) = bytes.split_first()?;
+    match token >> STEP_SHIFT {
+        STEP_SAME => {}
+        STEP_EXPLICIT => {
+            let (ahead, tail) = varint::read_signed(rest)?;
+            *series = moved(*series, ahead)?;
+            rest = tail;
+        }
+        slots => *series = series.checked_add(u32::from(slots) * SHARD_COUNT as u32)?,
+    }
+    if token & SAME_TIME == 0 {
+        let (ahead, tail) = varint::read_signed(rest)?;
+        *t = t.wrapping_add(ahead);
+        rest = tail;
+    }
+    let value_bytes = (token & VALUE_BYTES_MASK) as usize;
+    if value_bytes > 8 {
+        return None;
+    }
+    let bits = match rest.first_chunk::<8>() {
+        // Eight bytes at once, and those of the next sample masked out.
+        Some(bytes) => {
+            u64::from_be_bytes(*bytes) & !u64::MAX.checked_shr(value_bytes as u32 * 8).unwrap_or(0)
+        }
+        None => {
+            let mut padded = [0; 8];
+            padded[..value_bytes].copy_from_slice(rest.get(..value_bytes)?);
+            u64::from_be_bytes(padded)
+        }
+    };
+    Some((f64::from_bits(bits), &rest[value_bytes..]))
+}
+
+fn moved(from: u32, ahead: i64) -> Option<u32> {
+    u32::try_from(i64::from(from).checked_add(ahead)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::STALE_BITS;
+    use proptest::prelude::*;
+
+    type Series = (u32, u32, Vec<u8>);
+    type Sample = (u32, i64, u64);
+
+    #[derive(Default)]
+    struct Seen {
+        series: Vec<Series>,
+        samples: Vec<Sample>,
+    }
+
+    impl RecordVisitor for Seen {
+        fn series(&mut self, series: SeriesRef, tenant: TenantId, canonical: &[u8]) -> Result<()> {
+            assert!(self.samples.is_empty(), "series come first");
+            self.series.push((series.0, tenant.0, canonical.to_vec()));
+            Ok(())
+        }
+
+        fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
+            self.samples.push((series.0, t, v.to_bits()));
+            Ok(())
+        }
+    }
+
+    fn encode(series: &[Series], samples: &[Sample]) -> Vec<u8> {
+        let mut encoder = BatchEncoder::with_capacity(0);
+        for (series, t, bits) in samples {
+            encoder.sample(SeriesRef(*series), *t, f64::from_bits(*bits));
+        }
+        for (series, tenant, labels) in series {
+            encoder.series(SeriesRef(*series), TenantId(*tenant), labels);
+        }
+        let len = encoder.len();
+        let payload = encoder.finish();
+        assert_eq!(payload.len(), len);
+        payload
+    }
+
+    fn decoded(payload: &[u8]) -> Result<Seen> {
+        let mut seen = Seen::default();
+        decode(payload, &mut seen).map(|()| seen)
+    }
+
+    fn value_bits() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            any::<u64>(),
+            any::<i32>().prop_map(|v| f64::from(v).to_bits()),
+            Just(STALE_BITS),
+            Just((-0.0f64).to_bits()),
+            Just(0),
+            Just(f64::INFINITY.to_bits()),
+        ]
+    }
+
+    fn a_series_ref() -> impl Strategy<Value = u32> {
+        prop_oneof![any::<u32>(), 0u32..300, Just(u32::MAX)]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_bit_for_bit(
+            series in prop::collection::vec(
+                (a_series_ref(), any::<u32>(), prop::collection::vec(any::<u8>(), 0..40)), 0..8),
+            samples in prop::collection::vec(
+                (a_series_ref(), prop_oneof![any::<i64>(), 0i64..3], value_bits()), 0..60),
+        ) {
+            let seen = decoded(&encode(&series, &samples)).unwrap();
+            prop_assert_eq!(seen.series, series);
+            prop_assert_eq!(seen.samples, samples);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decoded(&bytes);
+        }
+    }
+
+    #[test]
+    fn the_layout_is_the_documented_one() {
+        let samples = [(7, 1000, 1.5f64), (39, 1000, 0.0), (39, 1001, -2.0), (3, 1001, 1.0)];
+        let samples = samples.map(|(series, t, v)| (series, t, v.to_bits()));
+        let payload = encode(&[(7, 2, b"ab".to_vec()), (39, 0, b"".to_vec())], &samples);
+        let series = [1, 8, 0, 0, 0, 14, 2, 2, b'a', b'b', 64, 0, 0];
+        let first = [0b0000_0010, 14, 0xd0, 0x0f, 0x3f, 0xf8];
+        let others = [0b0101_0000, 0b1110_0001, 2, 0xc0, 0b0001_0010, 71, 0x3f, 0xf0];
+        let header = [2, 14, 0, 0, 0];
+        assert_eq!(payload, [&series[..], &header, &first, &others].concat());
+    }
+
+    #[test]
+    fn a_cut_payload_is_an_error() {
+        let payload = encode(&[(7, 0, b"labels".to_vec())], &[(7, 1000, 1), (23, 1000, 2)]);
+        let series_end = SECTION_HEADER_BYTES + 9;
+        for len in (1..payload.len()).filter(|len| *len != series_end) {
+            assert!(decoded(&payload[..len]).is_err(), "length {len}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_is_an_error_that_names_it() {
+        for (kind, name) in [(3u8, "3 (histograms)"), (6, "6 (tombstones)"), (200, "200")] {
+            let error = decoded(&[kind, 0, 0, 0, 0]).err().unwrap();
+            assert_eq!(error.code(), ErrorCode::Corruption);
+            assert!(error.message().contains(&format!("record kind {name}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_steady_request_takes_few_bytes() {
+        let samples: Vec<Sample> = (0..2000)
+            .map(|i| (i % 16 + (i / 16) * 16, 1_700_000_000_000, f64::from(i).to_bits()))
+            .collect();
+        let mut by_shard = samples;
+        by_shard.sort_by_key(|s| (s.0 % 16, s.0));
+        let payload = encode(&[], &by_shard);
+        assert!(payload.len() < 2000 * 4, "{} bytes", payload.len());
+    }
+}
