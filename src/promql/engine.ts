@@ -33,7 +33,7 @@ export interface EngineOptions {
   readonly limits: QueryLimits;
   /**
    * Drops metric names at the end of a query instead of in each operator (Prometheus'
-   * `promql-delayed-name-removal`). On unless false.
+   * `promql-delayed-name-removal`, off by default there too).
    */
   readonly delayedNames?: boolean;
 }
@@ -146,7 +146,7 @@ export class PromqlEngine {
       budget,
       annotations,
       buffers: this.buffers,
-      delayedNames: this.options.delayedNames ?? true,
+      delayedNames: this.options.delayedNames ?? false,
     });
     const result = answer(evaluator, queryPlan.root);
     budget.answer(pointsOf(result));

@@ -237,7 +237,7 @@ class Lexer {
       this.emit('duration', duration);
       return;
     }
-    const bad = this.query.slice(this.position, this.position + this.lengthOf(/[A-Za-z0-9_.]*/y));
+    const bad = this.query.slice(this.position, this.position + this.lengthOf(badNumberPattern));
     this.fail(this.position, `bad number or duration syntax: ${goQuote(bad)}`);
   }
 
@@ -286,3 +286,7 @@ const numberPattern =
 
 /** One unit after each number; the order of units is judged when the duration is read. */
 const durationPattern = /[0-9]+(?:[smhdwy]s?)(?:[0-9]+[smhdw]s?)*(?![A-Za-z0-9_])/y;
+
+/** As far as Prometheus reads into what turns out to be neither. */
+const badNumberPattern =
+  /[0-9_]*(?:\.[0-9_]*)?\.?(?:[eE][+-]?[0-9_]*)?(?:[smhdwy]s?(?:[0-9]+[smhdw]?s?)*)?/y;

@@ -350,9 +350,10 @@ class Parser {
   }
 
   private selector(name: string, start: number): VectorSelector {
+    const named = { start, end: start + name.length };
     const matchers = this.tokens.peek().text === '{' ? parseMatchers(this.tokens) : [];
     if (name !== '') {
-      matchers.push({ name: '__name__', op: '=', value: name });
+      matchers.push({ name: '__name__', op: '=', value: name, span: named });
     }
     const span = { start, end: this.tokens.previousEnd() };
     return { kind: 'selector', name, matchers, shift: noShift, span };

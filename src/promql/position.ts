@@ -58,8 +58,11 @@ const shortEscapes: Readonly<Record<string, string>> = {
   '\v': '\\v',
 };
 
-/** A character as Go's `%q` prints a rune. */
+/** A character as Go's `%q` prints a rune; the empty text stands for the end of input. */
 export function goQuoteRune(char: string): string {
+  if (char === '') {
+    return "'\ufffd'";
+  }
   if (char === "'") {
     return "'\\''";
   }

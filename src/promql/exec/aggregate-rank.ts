@@ -14,6 +14,7 @@ import { isInstant } from '../time-grid.js';
 import { groupSeries } from './aggregate.js';
 import type { EvalContext } from './context.js';
 import { LabelIndex, LabelScratch } from './label-sets.js';
+import { RankHeap } from './rank-heap.js';
 import { RatioSampler } from './ratio-sampler.js';
 import { emptyGrid, type Grid, hasAny, RowBuffer, type RowSink, sendGrid } from './rows.js';
 
@@ -103,25 +104,14 @@ function chooser(ctx: EvalContext, op: RankOp, grid: Grid): Choose {
       return candidates.filter((series) => sampler.isIn(series, capped));
     };
   }
-  const sign = op === 'topk' ? -1 : 1;
+  const heap = new RankHeap(op);
   return (candidates, step, k) => {
-    if (!(k >= 1)) {
-      return [];
+    heap.clear();
+    for (const series of candidates) {
+      heap.offer(series, values[series * steps + step], Math.trunc(k));
     }
-    const ranked = candidates.slice();
-    ranked.sort((a, b) => compareNanLast(values[a * steps + step], values[b * steps + step], sign));
-    return ranked.slice(0, Math.trunc(k));
+    return heap.ranked();
   };
-}
-
-/** Ascending for sign 1, descending for -1; NaN last for both. */
-function compareNanLast(left: number, right: number, sign: number): number {
-  const leftNan = left !== left;
-  const rightNan = right !== right;
-  if (leftNan || rightNan) {
-    return Number(leftNan) - Number(rightNan);
-  }
-  return left < right ? -sign : left > right ? sign : 0;
 }
 
 /** Largest and smallest of a parameter, NaN left out unless it comes first (as in Prometheus). */

@@ -5,8 +5,10 @@
  * Follows `vectorSelectorSingle` in Prometheus' `promql/engine.go` (3.14): a window is open to the
  * left, and a stale marker as the newest sample means no value.
  */
+import { MetricstorError } from '../../errors.js';
 import type { SampleBatch, Selection } from '../../storage/querier.js';
 import type { SelectorPlan } from '../plan.js';
+import { parseError } from '../position.js';
 import type { Windows } from '../time-grid.js';
 import { tooManySamples } from './budget.js';
 import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
@@ -42,8 +44,7 @@ function isStale(values: Float64Array, bits: Uint32Array, index: number): boolea
 function readSelection(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReader): void {
   const { budget } = ctx;
   budget.check();
-  const { matchers, mint, maxt } = plan;
-  const selection = ctx.session.select({ matchers, mint, maxt });
+  const selection = select(ctx, plan);
   try {
     const { count } = selection.labels;
     budget.series += count;
@@ -65,6 +66,35 @@ function readSelection(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReade
     reader.end();
   } finally {
     selection.close();
+  }
+}
+
+/** Selects; a malformed regular expression is a parse error at its matcher. */
+function select(ctx: EvalContext, plan: SelectorPlan): Selection {
+  const { matchers, mint, maxt } = plan;
+  try {
+    return ctx.session.select({ matchers, mint, maxt });
+  } catch (error) {
+    if (!(error instanceof MetricstorError) || error.code !== 'bad_data') {
+      throw error;
+    }
+    for (const { op, value, span } of matchers) {
+      if (op === '=~' || op === '!~') {
+        checkRegex(ctx, value, span.start);
+      }
+    }
+    throw error;
+  }
+}
+
+function checkRegex(ctx: EvalContext, pattern: string, offset: number): void {
+  try {
+    ctx.session.regex(pattern);
+  } catch (error) {
+    if (error instanceof MetricstorError && error.code === 'bad_data') {
+      throw parseError(ctx.query, offset, error.message);
+    }
+    throw error;
   }
 }
 
