@@ -1,8 +1,10 @@
 /**
- * @file Prints the hashes of node_modules that `nix/package.nix` must name, one a platform; exits
- * with 1 when it names others. Needs `nix-hash`, npm and the network.
+ * @file Writes into `nix/package.nix` which node_modules package-lock.json asks for: one hash a
+ * platform, and the hash of the lock that they belong to, by which a test sees that they are stale.
+ * Run it when package-lock.json changed. Needs `nix-hash`, npm and the network.
  */
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { capture, root, run, StepError, script } from './steps.mjs';
@@ -10,14 +12,18 @@ import { capture, root, run, StepError, script } from './steps.mjs';
 const platforms = { 'x86_64-linux': 'x64', 'aarch64-linux': 'arm64' };
 
 await script(async () => {
-  const wanted = readFileSync(join(root, 'nix', 'package.nix'), 'utf8');
-  const stale = [];
-  for (const [system, cpu] of Object.entries(platforms)) {
-    const hash = await hashFor(cpu);
-    console.log(`${system} = "${hash}";`);
-    if (!wanted.includes(`${system} = "${hash}";`)) stale.push(system);
-  }
-  if (stale.length > 0) throw new StepError(`nix/package.nix is stale for ${stale.join(', ')}`);
+  const file = join(root, 'nix', 'package.nix');
+  const lock = readFileSync(join(root, 'package-lock.json'));
+  let text = readFileSync(file, 'utf8');
+  const put = (name, hash) => {
+    const line = new RegExp(`^(\\s*${name} = ")[^"]*(";)$`, 'm');
+    if (!line.test(text)) throw new StepError(`nix/package.nix has no line for ${name}`);
+    text = text.replace(line, `$1${hash}$2`);
+    console.log(`${name} = "${hash}";`);
+  };
+  put('npmLockHash', createHash('sha256').update(lock).digest('hex'));
+  for (const [system, cpu] of Object.entries(platforms)) put(system, await hashFor(cpu));
+  writeFileSync(file, text);
 });
 
 async function hashFor(cpu) {

@@ -29,7 +29,8 @@ let
   };
 
   # package-lock.json names no registry, so the packages are fetched by npm itself into one
-  # fixed-output derivation. `.ci/npm-hash.mjs` prints the hashes and says when they are stale.
+  # fixed-output derivation. `.ci/npm-hash.mjs` writes these hashes when the lock has changed.
+  npmLockHash = "9451de7656ebba0235ae94c55612e48981e58e82170a0509513773bf3ca0ea30";
   npmHashes = {
     x86_64-linux = "sha256-Z8Pil7wDAJZY4+s00O32j0sgOzLo2AwkW6QzzRbzk2c=";
     aarch64-linux = "sha256-nI3B6wQjiV7kgvpl+NpywhBfoMNAisFntC15ROjTBKU=";
@@ -95,7 +96,9 @@ stdenv.mkDerivation {
     runHook postInstall
   '';
 
-  passthru = { inherit nodeModules; };
+  passthru = {
+    inherit nodeModules npmLockHash;
+  };
 
   meta = {
     description = "Push-based, Prometheus-compatible metrics database with mutual TLS";

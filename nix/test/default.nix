@@ -100,6 +100,7 @@ in
     inherit (package) pname version meta;
     build = package.buildPhase;
     nodeModulesHash = package.nodeModules.outputHash;
+    hashesAreOfThisLock = package.npmLockHash == builtins.hashFile "sha256" ../../package-lock.json;
   };
   outputs = builtins.mapAttrs (_: output: builtins.attrNames output) {
     inherit (flake) packages devShells;
