@@ -108,6 +108,7 @@ describe.skipIf(!available)('a real Prometheus agent scraping a real node_export
     ['mutual TLS', true],
   ] as const)(
     'over %s: every sample sent is read back',
+    { timeout: 240_000 },
     async ([, secure]) => {
       const work = temporaryDirectory('agent');
       cleanups.push(() => work.remove());
@@ -196,6 +197,5 @@ remote_write:${remoteWrite(proxy.url, parties, false)}${remoteWrite(server.url, 
           `${want.size} series, ${staleMarkers} series ended by a stale marker, all there`,
       );
     },
-    240_000,
   );
 });
