@@ -12,7 +12,7 @@ import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage
 import type {
   LabelAnswer,
   LabelMatcher,
-  LabelRegex,
+  SessionRegex,
   LabelRequest,
   Querier,
   QuerySession,
@@ -218,7 +218,7 @@ class NativeSession implements QuerySession {
     return new NativeSelection(guarded(() => this.#inner.select(matchers, mint, maxt)));
   }
 
-  regex(pattern: string): LabelRegex {
+  regex(pattern: string): SessionRegex {
     const regex = guarded(() => new addon.LabelRegex(pattern));
     return {
       replace: (text, template) => guarded(() => regex.replace(text, template)) ?? undefined,

@@ -60,9 +60,13 @@ export interface Selection {
   close(): void;
 }
 
-/** A regular expression in Go's syntax, anchored at both ends, run natively in linear time. */
-export interface LabelRegex {
-  /** The template (Go's `Regexp.Expand`) expanded when `text` matches, else undefined. */
+/** A regular expression in Go's syntax, anchored at both ends, that runs natively. */
+export interface SessionRegex {
+  /**
+   * `template` with `$1`, `${1}`, `$name` and `${name}` replaced by the groups of the match, as Go's
+   * `Regexp.Expand` does (`$$` is a dollar sign, an unknown group is empty), or undefined when the
+   * expression does not match the whole of `text`.
+   */
   replace(text: string, template: string): string | undefined;
 }
 
@@ -72,8 +76,6 @@ export interface QuerySession {
   /** The text of an id. */
   text(id: number): string;
   select(request: SelectRequest): Selection;
-  /** Compiles a pattern for `label_replace`; throws `bad_data` when it is not one. */
-  regex(pattern: string): LabelRegex;
   labelNames(request: LabelRequest): LabelAnswer;
   labelValues(name: string, request: LabelRequest): LabelAnswer;
   /** The label sets of `GET /api/v1/series`, sorted, each once; `labels.count <= limit` unless 0. */
@@ -87,6 +89,8 @@ export interface QuerySession {
   encodeLabels(labels: LabelTable): Uint8Array;
   /** Indexes of the label sets in ascending order (bytewise by pairs, as Prometheus sorts). */
   sortOrder(labels: LabelTable): Uint32Array;
+  /** Compiles a regular expression. Throws `bad_data` when it is malformed. */
+  regex(pattern: string): SessionRegex;
   /** Whether the client went away, the query was killed or its time is up. */
   canceled(): boolean;
   close(): void;

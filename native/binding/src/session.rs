@@ -1,7 +1,7 @@
 //! One query's reading. Synchronous: a session lives on the thread that opened it.
 
 use metricstor_engine::error::{Error, ErrorCode, Result as EngineResult};
-use metricstor_engine::index::go_regex;
+use metricstor_engine::index::label_regex::LabelRegex;
 use metricstor_engine::index::matcher::{MatchOp, Matcher};
 use metricstor_engine::read::json;
 use metricstor_engine::read::label_order::sort_order;
@@ -260,11 +260,7 @@ impl JsSession {
     #[napi]
     pub fn encode_string(&mut self, timestamp: f64, value: String) -> Result<u32> {
         self.encode(|out, _| {
-            out.extend_from_slice(b"\"resultType\":\"string\",\"result\":[");
-            json::timestamp(out, timestamp);
-            out.push(b',');
-            json::string(out, &value);
-            out.push(b']');
+            json::string_result(out, timestamp, &value);
             Ok(())
         })
     }
@@ -366,21 +362,21 @@ impl JsSelection {
 
 /// A compiled regex in Go's syntax, anchored at both ends, for `label_replace`.
 #[napi(js_name = "LabelRegex")]
-pub struct LabelRegex {
-    inner: regex::Regex,
+pub struct JsLabelRegex {
+    inner: LabelRegex,
 }
 
 #[napi]
-impl LabelRegex {
+impl JsLabelRegex {
     /// Compiles.
     #[napi(constructor)]
     pub fn new(pattern: String) -> Result<Self> {
-        guarded(|| Ok(Self { inner: go_regex::compile(&pattern)? }))
+        guarded(|| Ok(Self { inner: LabelRegex::new(&pattern)? }))
     }
 
     /// The expanded template (Go's `Regexp.Expand`) when `text` matches, else nothing.
     #[napi]
     pub fn replace(&self, text: String, template: String) -> Result<Option<String>> {
-        guarded(|| Ok(go_regex::expand(&self.inner, &text, &template)))
+        guarded(|| Ok(self.inner.replace(&text, &template)))
     }
 }

@@ -48,7 +48,7 @@ fn block_of(dir: &Path, ulid: Ulid, model: &Model) -> Arc<Block> {
 }
 
 fn matcher(op: MatchOp, name: &str, value: &str) -> Matcher {
-    Matcher::new(op, name, value).unwrap()
+    Matcher::new(name, op, value).unwrap()
 }
 
 fn request(matchers: Vec<Matcher>, range: TimeRange) -> SelectRequest {

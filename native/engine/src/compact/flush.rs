@@ -98,7 +98,7 @@ impl Flush {
     fn write_tenant(&self, tenant: TenantId, flushed: &mut Flushed) -> Result<Writers> {
         let source = HeadSource::new(self.head.clone(), self.generation, self.generation);
         let mut writers = Writers::new();
-        let Some(mut selection) = source.all(tenant) else { return Ok(writers) };
+        let mut selection = source.all(tenant)?;
         let mut dictionary = Dictionary::default();
         let (mut ids, mut offsets) = (Vec::new(), vec![0u32]);
         for i in 0..selection.len() {

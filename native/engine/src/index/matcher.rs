@@ -1,17 +1,19 @@
-//! Label matchers: equality and fully anchored regular expressions.
+//! Label matchers: `=`, `!=`, `=~` and `!~`.
 //!
-//! A label that a series does not have counts as the empty text. Patterns are in Go's syntax
-//! (`go_regex.rs`); most that dashboards send are literals, alternations of literals, a prefix, or
-//! "anything", and are matched without a regex engine.
+//! A regular expression matches whole values, `^(?s:…)$`, in linear time. Most of those that people
+//! and dashboards write need no automaton: they stand for a few texts (`a|b|c`), for everything
+//! (`.*`, `.+`), or for a prefix (`node_.*`). A label that a series does not have counts as empty.
+//!
+//! Source of the meaning: Prometheus 3.14, `model/labels`, `Matcher` and `FastRegexMatcher`.
 
-use regex::Regex;
-use regex_syntax::hir::{Hir, HirKind, Repetition};
+use std::fmt;
+use std::sync::Arc;
 
 use crate::error::Result;
-use crate::index::go_regex;
+use crate::index::pattern::{Pattern, Shape};
 
 /// How a matcher compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MatchOp {
     /// `=`
     Equal,
@@ -23,47 +25,59 @@ pub enum MatchOp {
     NotRegex,
 }
 
-/// What a pattern comes down to.
-#[derive(Debug, Clone)]
-enum Pattern {
-    /// One of these texts, sorted.
-    Literals(Vec<String>),
-    /// Any text that begins so.
-    Prefix(String),
-    /// Any text.
-    Anything,
-    /// Any text but the empty one.
-    Something,
-    /// All else; the literal prefix is for looking up a range of values.
-    Regex { regex: Regex, prefix: Option<String> },
-}
-
-/// A label matcher.
-#[derive(Debug, Clone)]
-pub struct Matcher {
-    name: String,
-    op: MatchOp,
-    value: String,
-    pattern: Pattern,
-}
-
-/// Alternations of more literals than this are left to the regex engine.
-const LITERALS_MAX: usize = 4096;
-
-impl Matcher {
-    /// A matcher of the label `name`.
-    ///
-    /// # Errors
-    /// `bad_data` for a pattern that Go would refuse or that is too large to compile.
-    pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Self> {
-        let pattern = match op {
-            MatchOp::Equal | MatchOp::NotEqual => Pattern::Literals(vec![value.to_owned()]),
-            MatchOp::Regex | MatchOp::NotRegex => Pattern::compile(value)?,
-        };
-        Ok(Self { name: name.to_owned(), op, value: value.to_owned(), pattern })
+impl MatchOp {
+    /// Whether the matcher accepts what its value does not stand for.
+    pub const fn is_negative(self) -> bool {
+        matches!(self, Self::NotEqual | Self::NotRegex)
     }
 
-    /// The label it looks at.
+    /// The operator that accepts exactly what this one does not.
+    #[must_use]
+    pub const fn inverse(self) -> Self {
+        match self {
+            Self::Equal => Self::NotEqual,
+            Self::NotEqual => Self::Equal,
+            Self::Regex => Self::NotRegex,
+            Self::NotRegex => Self::Regex,
+        }
+    }
+
+    /// As PromQL writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Regex => "=~",
+            Self::NotRegex => "!~",
+        }
+    }
+}
+
+/// A condition on one label. Cheap to clone.
+#[derive(Clone)]
+pub struct Matcher {
+    name: Arc<str>,
+    op: MatchOp,
+    value: Arc<str>,
+    /// What the value stands for; a negative operator accepts the rest.
+    pattern: Arc<Pattern>,
+}
+
+impl Matcher {
+    /// A matcher of label `name` against `value`, which is a regular expression in Go's syntax for
+    /// [`MatchOp::Regex`] and [`MatchOp::NotRegex`].
+    ///
+    /// # Errors
+    /// `bad_data` with Go's words for an invalid expression, or one too large to compile.
+    pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Self> {
+        let pattern = match op {
+            MatchOp::Equal | MatchOp::NotEqual => Pattern::text(value),
+            MatchOp::Regex | MatchOp::NotRegex => Pattern::compile(value)?,
+        };
+        Ok(Self { name: name.into(), op, value: value.into(), pattern: Arc::new(pattern) })
+    }
+
+    /// The label's name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -73,202 +87,174 @@ impl Matcher {
         self.op
     }
 
-    /// The text or pattern it was made of.
+    /// What it compares with, as it was written.
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// Whether it is `!=` or `!~`.
-    pub fn is_negative(&self) -> bool {
-        matches!(self.op, MatchOp::NotEqual | MatchOp::NotRegex)
-    }
-
-    /// Whether a series with this value of the label matches.
+    /// Whether it accepts `value`; the empty text stands for a label that is absent.
+    #[inline]
     pub fn matches(&self, value: &str) -> bool {
-        self.pattern_matches(value) != self.is_negative()
+        self.pattern.contains(value) != self.op.is_negative()
     }
 
-    /// Whether the text or pattern fits, negation aside.
-    fn pattern_matches(&self, value: &str) -> bool {
-        match &self.pattern {
-            Pattern::Literals(texts) => texts.binary_search_by(|t| t.as_str().cmp(value)).is_ok(),
-            Pattern::Prefix(prefix) => value.starts_with(prefix.as_str()),
-            Pattern::Anything => true,
-            Pattern::Something => !value.is_empty(),
-            Pattern::Regex { regex, .. } => regex.is_match(value),
-        }
-    }
-
-    /// Whether a series without the label matches.
+    /// Whether it accepts series without the label.
     pub fn accepts_empty(&self) -> bool {
         self.matches("")
     }
 
-    /// The only texts that the pattern (negation aside) fits, ascending, when they are few.
+    /// Whether it accepts every text but the empty one, which means: has the label.
+    pub fn accepts_any_value(&self) -> bool {
+        match (self.pattern.shape(), self.op.is_negative()) {
+            (Shape::Anything | Shape::NotEmpty, false) => true,
+            (Shape::Texts(texts), true) => texts.iter().all(String::is_empty),
+            _ => false,
+        }
+    }
+
+    /// The texts that the value stands for, sorted, where they are few enough to list: the value
+    /// itself for `=` and `!=`, the alternatives of `a|b(c|d)` for a regular expression. A negative
+    /// operator accepts all others.
     pub fn literals(&self) -> Option<&[String]> {
-        match &self.pattern {
-            Pattern::Literals(texts) => Some(texts),
+        match self.pattern.shape() {
+            Shape::Texts(texts) => Some(texts),
             _ => None,
         }
     }
 
-    /// What every text that the pattern fits begins with.
+    /// A text that every value begins with that the regular expression stands for. `None` when
+    /// there is none, and where [`Matcher::literals`] says more.
     pub fn prefix(&self) -> Option<&str> {
-        match &self.pattern {
-            Pattern::Prefix(prefix) => Some(prefix),
-            Pattern::Regex { prefix, .. } => prefix.as_deref(),
-            _ => None,
-        }
+        self.pattern.prefix()
     }
 
-    /// Whether the pattern (negation aside) fits every text but perhaps the empty one.
-    pub fn fits_all(&self) -> bool {
-        matches!(self.pattern, Pattern::Anything | Pattern::Something)
+    /// The matcher that accepts exactly what this one does not.
+    #[must_use]
+    pub fn inverse(&self) -> Self {
+        Self { op: self.op.inverse(), ..self.clone() }
     }
 }
 
-impl Pattern {
-    fn compile(pattern: &str) -> Result<Self> {
-        let regex = go_regex::compile(pattern)?;
-        let translated = go_regex::translate(pattern)?;
-        let mut parser = regex_syntax::ParserBuilder::new().dot_matches_new_line(true).build();
-        // The regex engine accepted the pattern; a shape that cannot be told is only slower.
-        let Ok(hir) = parser.parse(&translated) else {
-            return Ok(Self::Regex { regex, prefix: None });
-        };
-        if let Some(mut texts) = literals(&hir) {
-            texts.sort_unstable();
-            texts.dedup();
-            return Ok(Self::Literals(texts));
-        }
-        if let Some(least) = any_text(&hir) {
-            return Ok(if least == 0 { Self::Anything } else { Self::Something });
-        }
-        if let HirKind::Concat(parts) = hir.kind() {
-            let first = parts.first().and_then(literal);
-            return Ok(match (first, &parts[1..]) {
-                (Some(prefix), [rest]) if any_text(rest) == Some(0) => Self::Prefix(prefix),
-                (prefix, _) => Self::Regex { regex, prefix },
-            });
-        }
-        Ok(Self::Regex { regex, prefix: None })
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{:?}", self.name, self.op.as_str(), self.value)
     }
 }
 
-fn literal(hir: &Hir) -> Option<String> {
-    match hir.kind() {
-        HirKind::Literal(literal) => String::from_utf8(literal.0.to_vec()).ok(),
-        HirKind::Capture(capture) => literal_of_group(&capture.sub),
-        _ => None,
-    }
-}
-
-fn literal_of_group(hir: &Hir) -> Option<String> {
-    if matches!(hir.kind(), HirKind::Literal(_)) { literal(hir) } else { None }
-}
-
-/// All texts of a pattern that is a literal, empty, or a (nested) alternation or concatenation of
-/// such.
-fn literals(hir: &Hir) -> Option<Vec<String>> {
-    let texts = match hir.kind() {
-        HirKind::Empty => vec![String::new()],
-        HirKind::Literal(_) => vec![literal(hir)?],
-        HirKind::Capture(capture) => literals(&capture.sub)?,
-        HirKind::Alternation(parts) => {
-            let mut all = Vec::new();
-            for part in parts {
-                all.extend(literals(part)?);
-                if all.len() > LITERALS_MAX {
-                    return None;
-                }
-            }
-            all
-        }
-        HirKind::Concat(parts) => {
-            let mut all = vec![String::new()];
-            for part in parts {
-                let tails = literals(part)?;
-                if all.len() * tails.len() > LITERALS_MAX {
-                    return None;
-                }
-                all = all
-                    .iter()
-                    .flat_map(|head| tails.iter().map(move |tail| format!("{head}{tail}")))
-                    .collect();
-            }
-            all
-        }
-        HirKind::Class(class) if hir.properties().maximum_len().is_some() => small_class(class)?,
-        _ => return None,
-    };
-    Some(texts)
-}
-
-/// The members of a class of a few characters, such as `[ab]`, which the parser also makes of `a|b`.
-fn small_class(class: &regex_syntax::hir::Class) -> Option<Vec<String>> {
-    const MEMBERS_MAX: usize = 32;
-    let regex_syntax::hir::Class::Unicode(class) = class else { return None };
-    let size: usize = class.iter().map(regex_syntax::hir::ClassUnicodeRange::len).sum();
-    (size <= MEMBERS_MAX)
-        .then(|| class.iter().flat_map(|r| (r.start()..=r.end()).map(String::from)).collect())
-}
-
-/// `Some(0)` for `.*`, `Some(1)` for `.+`.
-fn any_text(hir: &Hir) -> Option<u32> {
-    match hir.kind() {
-        HirKind::Capture(capture) => any_text(&capture.sub),
-        HirKind::Repetition(Repetition { min: min @ (0 | 1), max: None, sub, .. }) => {
-            (**sub == Hir::dot(regex_syntax::hir::Dot::AnyChar)).then_some(*min)
-        }
-        _ => None,
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::error::ErrorCode;
+    use crate::index::go_regex;
 
-    fn matcher(op: MatchOp, value: &str) -> Matcher {
-        Matcher::new("l", op, value).unwrap()
+    fn regex(value: &str) -> Matcher {
+        Matcher::new("l", MatchOp::Regex, value).unwrap()
     }
 
     #[test]
-    fn patterns_are_anchored_at_both_ends() {
-        let m = matcher(MatchOp::Regex, "a.c|x");
-        assert!(m.matches("abc") && m.matches("a\nc") && m.matches("x"));
-        assert!(!m.matches("abcd") && !m.matches("zabc") && !m.matches(""));
+    fn operators_accept_what_they_say() {
+        let accepts = |op, value: &str| {
+            let matcher = Matcher::new("l", op, value).unwrap();
+            ["", "a", "b"].map(|text| matcher.matches(text))
+        };
+        assert_eq!(accepts(MatchOp::Equal, "a"), [false, true, false]);
+        assert_eq!(accepts(MatchOp::NotEqual, "a"), [true, false, true]);
+        assert_eq!(accepts(MatchOp::Regex, "a|c"), [false, true, false]);
+        assert_eq!(accepts(MatchOp::NotRegex, "a|c"), [true, false, true]);
+        assert_eq!(accepts(MatchOp::Equal, ""), [true, false, false]);
+        assert_eq!(accepts(MatchOp::NotRegex, ".*"), [false, false, false]);
     }
 
     #[test]
-    fn simple_shapes_need_no_engine() {
-        let texts = |p: &str| matcher(MatchOp::Regex, p).literals().map(<[String]>::to_vec);
-        assert_eq!(texts("a|b|cd").unwrap(), ["a", "b", "cd"]);
-        assert_eq!(texts("(a|b)-(1|2)").unwrap(), ["a-1", "a-2", "b-1", "b-2"]);
-        assert_eq!(texts("").unwrap(), [""]);
-        assert_eq!(texts("a.*"), None);
-        assert_eq!(matcher(MatchOp::Regex, "node.*").prefix(), Some("node"));
-        assert_eq!(matcher(MatchOp::Regex, "node[0-9]+").prefix(), Some("node"));
-        assert!(matcher(MatchOp::Regex, ".*").fits_all());
-        assert!(matcher(MatchOp::Regex, ".+").fits_all());
-        assert!(!matcher(MatchOp::Regex, ".+").accepts_empty());
+    fn alternatives_become_sorted_texts() {
+        let texts = |value: &str| regex(value).literals().map(|texts| texts.join(","));
+        assert_eq!(texts("b|a|b"), Some("a,b".into()));
+        assert_eq!(
+            texts(r"10\.0\.0\.1:9100|10\.0\.0\.2:9100"),
+            Some("10.0.0.1:9100,10.0.0.2:9100".into())
+        );
+        assert_eq!(texts("(a|b)-(x|y)"), Some("a-x,a-y,b-x,b-y".into()));
+        assert_eq!(texts("^(foo|bar)$"), Some("bar,foo".into()));
+        assert_eq!(texts("foo(bar)?"), Some("foo,foobar".into()));
+        assert_eq!(texts("[a-c]1"), Some("a1,b1,c1".into()));
+        assert_eq!(texts("(?i)ab"), Some("AB,Ab,aB,ab".into()));
+        assert_eq!(texts(""), Some(String::new()));
+        assert_eq!(texts("a+"), None);
+        assert_eq!(texts(r"\w\w\w"), None);
     }
 
     #[test]
-    fn negation_accepts_the_absent_label() {
-        assert!(matcher(MatchOp::NotEqual, "x").accepts_empty());
-        assert!(matcher(MatchOp::NotRegex, "x|y").accepts_empty());
-        assert!(!matcher(MatchOp::NotRegex, ".*").matches("a"));
-        assert!(matcher(MatchOp::Equal, "").accepts_empty());
+    fn prefixes_are_found() {
+        assert_eq!(regex("node_.*").prefix(), Some("node_"));
+        assert_eq!(regex(r"^a\.b[0-9]+").prefix(), Some("a.b"));
+        assert_eq!(regex("(foo)x*").prefix(), Some("foo"));
+        assert_eq!(regex(".*a").prefix(), None);
+        assert_eq!(regex("a|b").prefix(), None);
     }
 
     #[test]
-    fn a_case_insensitive_pattern_is_not_taken_for_a_literal() {
-        let m = matcher(MatchOp::Regex, "(?i)Foo");
-        assert!(m.matches("fOO") && m.matches("foo") && !m.matches("fo"));
+    fn everything_and_anything_are_known() {
+        for all in [".*", "(.*)", "^.*$", "(?s).*", ".*?", "()|.*|.+"] {
+            assert!(regex(all).matches("") && regex(all).matches("a\nb"), "{all}");
+            assert!(regex(all).accepts_any_value() || all.contains('|'), "{all}");
+        }
+        assert!(regex(".+").accepts_any_value() && !regex(".+").accepts_empty());
+        assert!(Matcher::new("l", MatchOp::NotEqual, "").unwrap().accepts_any_value());
+        assert!(Matcher::new("l", MatchOp::NotRegex, "").unwrap().accepts_any_value());
+        assert!(!regex("(?-s).*").accepts_any_value());
+        assert!(!regex("(?-s).*").matches("a\nb"));
     }
 
     #[test]
-    fn a_bad_pattern_is_refused() {
-        assert!(Matcher::new("l", MatchOp::Regex, "(").is_err());
+    fn a_bad_expression_is_bad_data_in_the_words_of_go() {
+        let error = Matcher::new("l", MatchOp::Regex, "a(").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadData);
+        assert_eq!(error.message(), "error parsing regexp: missing closing ): `a(`");
+    }
+
+    #[test]
+    fn hostile_expressions_end_soon() {
+        let text = "a".repeat(50_000);
+        for hostile in ["(a+)+b", "(a|aa)+b", "(.*.*.*)*b", "(a?){500}a{500}", ".*a.{300}b"] {
+            assert!(!regex(hostile).matches(&text), "{hostile}");
+        }
+        assert!(Matcher::new("l", MatchOp::Regex, &r"\pL{1000}".repeat(9)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn shortcuts_agree_with_the_automaton(
+            value in "[ab]{0,2}(\\.\\*|\\.\\+|\\|b|[.?*()|^$]|\\[ab\\]){0,4}[ab]{0,2}",
+            texts in prop::collection::vec("[ab\n]{0,5}", 8),
+        ) {
+            let Ok(plain) = go_regex::compile(&value) else {
+                prop_assert!(Matcher::new("l", MatchOp::Regex, &value).is_err());
+                return Ok(());
+            };
+            let (is, is_not) =
+                (regex(&value), Matcher::new("l", MatchOp::NotRegex, &value).unwrap());
+            for text in &texts {
+                prop_assert_eq!(is.matches(text), plain.is_match(text), "{:?} {:?}", is, text);
+                prop_assert_eq!(is_not.matches(text), !plain.is_match(text));
+                prop_assert_eq!(is.inverse().matches(text), !plain.is_match(text));
+                if let Some(literals) = is.literals() {
+                    prop_assert_eq!(literals.contains(text), plain.is_match(text));
+                }
+                if let Some(prefix) = is.prefix() && plain.is_match(text) {
+                    prop_assert!(text.starts_with(prefix));
+                }
+                if is.accepts_any_value() && !text.is_empty() {
+                    prop_assert!(plain.is_match(text));
+                }
+            }
+        }
     }
 }

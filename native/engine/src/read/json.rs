@@ -166,8 +166,8 @@ fn integer(out: &mut Vec<u8>, n: u64) {
 pub fn number(out: &mut Vec<u8>, v: f64) {
     if !short_integer(out, v) {
         let magnitude = v.abs();
-        let exponent = magnitude >= EXPONENT_FROM || magnitude < EXPONENT_BELOW;
-        long_number(out, v, if exponent { Form::Exponent } else { Form::Plain });
+        let plain = (EXPONENT_BELOW..EXPONENT_FROM).contains(&magnitude);
+        long_number(out, v, if plain { Form::Plain } else { Form::Exponent });
     }
 }
 
@@ -210,9 +210,9 @@ fn long_number(out: &mut Vec<u8>, v: f64, form: Form) {
     if v == 0.0 {
         return out.extend_from_slice(if v.is_sign_negative() { b"-0" } else { b"0" });
     }
-    let mut buffer = ryu::Buffer::new();
+    let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(v).as_bytes();
-    // Ryu writes an exponent where the plain text is long; else its text is ours.
+    // It writes an exponent where the plain text is long; else its text is ours.
     match text.iter().position(|c| *c == b'e') {
         None if form == Form::Plain => {
             out.extend_from_slice(text.strip_suffix(b".0").unwrap_or(text));
@@ -225,6 +225,7 @@ fn long_number(out: &mut Vec<u8>, v: f64, form: Form) {
 fn parse_exponent(text: &[u8]) -> i32 {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
         digits => (false, digits),
     };
     let n = digits.iter().fold(0, |n, d| n * 10 + i32::from(d - b'0'));
@@ -318,6 +319,11 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
     let mut rest = text.as_bytes();
+    // Nearly all text is plain; a loop without a way out is done sixteen bytes at a time.
+    if !rest.iter().fold(false, |any, c| any | (*c < 0x20) | (*c == b'"') | (*c == b'\\')) {
+        out.extend_from_slice(rest);
+        return out.push(b'"');
+    }
     while let Some(at) = rest.iter().position(|c| ESCAPES[usize::from(*c)] != 0) {
         out.extend_from_slice(&rest[..at]);
         let byte = rest[at];

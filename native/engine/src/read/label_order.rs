@@ -11,19 +11,20 @@ use crate::read::LabelIds;
 /// Each distinct text is compared with others once, to give it a rank; the sets are then sorted by
 /// their ranks, which are numbers.
 pub fn sort_order(dictionary: &Dictionary, labels: LabelIds<'_>) -> Vec<u32> {
-    let mut used = labels.ids.to_vec();
-    used.sort_unstable();
-    used.dedup();
-    used.sort_unstable_by_key(|id| dictionary.text(*id).as_bytes());
-    let mut rank_of_id = vec![0; dictionary.len()];
-    for (rank, id) in (0u32..).zip(&used) {
-        if let Some(slot) = rank_of_id.get_mut(*id as usize) {
-            *slot = rank;
-        }
-    }
     // An id that was never given out is the empty text, as in the dictionary.
-    let rank = |id: &u32| rank_of_id.get(*id as usize).or(rank_of_id.first()).copied();
-    let ranks: Vec<u32> = labels.ids.iter().map(|id| rank(id).unwrap_or(0)).collect();
+    let known = |id: &u32| Some(*id as usize).filter(|id| *id < dictionary.len()).unwrap_or(0);
+    let mut used = vec![false; dictionary.len()];
+    for id in labels.ids {
+        used[known(id)] = true;
+    }
+    let mut by_text: Vec<u32> =
+        (0..dictionary.len() as u32).filter(|id| used[*id as usize]).collect();
+    by_text.sort_unstable_by_key(|id| dictionary.text(*id).as_bytes());
+    let mut rank_of_id = vec![0; dictionary.len()];
+    for (rank, id) in (0u32..).zip(by_text) {
+        rank_of_id[id as usize] = rank;
+    }
+    let ranks: Vec<u32> = labels.ids.iter().map(|id| rank_of_id[known(id)]).collect();
     let ranked = LabelIds { ids: &ranks, offsets: labels.offsets };
     let mut order: Vec<u32> = (0..labels.len() as u32).collect();
     order.sort_by_key(|index| ranked.get(*index as usize));

@@ -78,6 +78,17 @@ pub fn replay(
     Ok(Recovered { end, torn_bytes, frames: scan.frames, segments, tail })
 }
 
+/// Where the log that is still there begins: nothing below can be replayed. `None` when there is no
+/// segment.
+///
+/// # Errors
+/// `corruption` of the cut mark; errors of the disk.
+pub fn first_position(disk: &dyn Disk, dir: &Path) -> Result<Option<Position>> {
+    let files = segment::list(disk, dir)?;
+    let cut = cut::read(disk, dir)?;
+    Ok(files.first().map(|file| Position(file.start.max(cut))))
+}
+
 /// A segment of the chain.
 #[derive(Debug, Clone, Copy)]
 struct Link {
@@ -332,15 +343,4 @@ fn witness(
         }
         intact(rest, header.salt, at).map(|frame| (at, frame.stamp))
     })
-}
-
-/// Where the log in `dir` begins: everything below was cut, or was never there. `None` for a log
-/// without a segment.
-///
-/// # Errors
-/// `corruption` of the file that remembers cuts; errors of the disk.
-pub fn first_position(disk: &dyn Disk, dir: &Path) -> Result<Option<Position>> {
-    let files = segment::list(disk, dir)?;
-    let cut = 0;
-    Ok(files.first().map(|file| Position(file.start.max(cut))))
 }

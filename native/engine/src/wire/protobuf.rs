@@ -189,9 +189,15 @@ impl<'a> Message<'a> {
         let mut tag = tag;
         loop {
             match tag & 7 {
-                VARINT => drop(self.varint()?),
-                FIXED64 => drop(self.fixed64()?),
-                BYTES => drop(self.message()?),
+                VARINT => {
+                    self.varint()?;
+                }
+                FIXED64 => {
+                    self.fixed64()?;
+                }
+                BYTES => {
+                    self.message()?;
+                }
                 FIXED32 if self.end - self.at >= 4 => self.at += 4,
                 FIXED32 => return Err(malformed(self.at, "want four bytes")),
                 GROUP_START if open_groups.len() < GROUP_DEPTH_MAX as usize => {

@@ -62,30 +62,13 @@ impl Case {
 fn patterns_mean_what_go_says_they_mean() {
     let recording: Recording =
         serde_json::from_str(include_str!("../../../tests/fixtures/go-regexp.json")).unwrap();
-    assert!(recording.cases.len() > 150, "recorded from {}", recording.go);
+    assert!(recording.cases.len() > 300, "recorded from {}", recording.go);
     let differences: Vec<String> = recording
         .cases
         .iter()
         .filter_map(|case| case.difference().map(|d| format!("{:?}: {d}", case.pattern)))
         .collect();
     assert!(differences.is_empty(), "{} differs:\n{}", recording.go, differences.join("\n"));
-}
-
-#[test]
-fn tmp_fuzz() {
-    for f in ["/tmp/props.jsonl", "/tmp/fuzz.jsonl"] {
-        let mut n = 0;
-        for line in std::fs::read_to_string(f).unwrap().lines() {
-            let case: Case = serde_json::from_str(line).unwrap();
-            if let Some(d) = case.difference() {
-                n += 1;
-                if n < 40 {
-                    eprintln!("{:?}: {d}   {:?}", case.pattern, translate(&case.pattern));
-                }
-            }
-        }
-        eprintln!("{f}: {n}");
-    }
 }
 
 #[test]

@@ -24,6 +24,8 @@ fn a_failed_write_fails_its_group_and_the_next_group_gets_a_new_segment() {
     assert_eq!(rig.answers.codes(), [(2, ErrorCode::Io), (3, ErrorCode::Io)]);
     assert_eq!(segment_names(&disk).len(), 2);
     assert_eq!(rig.ledger.stats(0).failures, 1);
+    let segments = segment::list(&disk, dir()).unwrap();
+    assert!(segments[0].end() <= segments[1].start, "no position is used twice: {segments:?}");
     drop(rig);
     assert_eq!(ids(&disk), [0, 1, 4]);
 }
@@ -114,7 +116,7 @@ fn too_much_unsynced_data_is_synced_before_the_interval() {
     let before = rig.ledger.stats(0).fsyncs;
     rig.log = Log::new(
         Arc::new(disk.clone()),
-        &WalOptions { segment_bytes: 1 << 30, ..options(INTERVAL) },
+        WalOptions { segment_bytes: 1 << 30, ..options(INTERVAL) },
         Arc::clone(&rig.ledger),
         replay_ids(&disk, Position(0)).unwrap().2.tail,
         1 << 20,

@@ -17,7 +17,7 @@ fn three_segments() -> (FaultyDisk, Vec<SegmentFile>, Vec<(u64, Position)>) {
 }
 
 fn refusal(disk: &FaultyDisk) -> Error {
-    replay_ids(disk, Position(0)).err().expect("the replay must refuse")
+    replay_ids(disk, Position(0)).expect_err("the replay must refuse")
 }
 
 /// Overwrites the end of a file: keeps `len` bytes and appends `bytes`.
@@ -141,6 +141,23 @@ fn a_segment_that_ends_too_early_is_refused() {
 }
 
 #[test]
+fn the_header_of_an_empty_segment_proves_what_came_before_it() {
+    let (disk, segments, logged) = three_segments();
+    drop(Rig::open(&disk, SyncPolicy::Always).unwrap());
+    let newest = segment::list(&disk, dir()).unwrap();
+    assert_eq!(newest.last().unwrap().bytes, segment::HEADER_BYTES);
+    // The last group was logged anew, so its second copy is the one that counts.
+    let copy = newest[newest.len() - 2];
+    for (file, refused) in [(copy, true), (segments[2], false)] {
+        disk.corrupt(&file.path(dir()), file.bytes as usize - 1, 1).unwrap();
+        let replayed = replay_ids(&disk.kill(), Position(0));
+        assert_eq!(replayed.as_ref().is_err_and(|e| e.code() == ErrorCode::Corruption), refused);
+        disk.corrupt(&file.path(dir()), file.bytes as usize - 1, 1).unwrap();
+    }
+    assert_eq!(ids(&disk).len(), logged.len());
+}
+
+#[test]
 fn an_unknown_version_is_refused_by_name() {
     let (disk, segments, _) = three_segments();
     let path = segments[2].path(dir());
@@ -247,6 +264,9 @@ fn a_cut_removes_whole_segments_and_survives_its_own_interruption() {
             let all = replay_ids(&after, Position(0)).unwrap().0;
             assert!(all == [12] || all.len() == 13, "call {call}, seed {seed}: {all:?}");
             assert!(cut.is_err() || all == [12], "call {call}, seed {seed}");
+            // The answer agrees with what a replay does, whichever segments are still there.
+            let first = first_position(&after, dir()).unwrap().unwrap();
+            assert_eq!(first >= mark, all == [12], "call {call}, seed {seed}");
         }
     }
 }
