@@ -60,6 +60,16 @@ export interface Selection {
   close(): void;
 }
 
+/** A regular expression in Go's syntax, anchored at both ends, that runs natively. */
+export interface SessionRegex {
+  /**
+   * `template` with `$1`, `${1}`, `$name` and `${name}` replaced by the groups of the match, as Go's
+   * `Regexp.Expand` does (`$$` is a dollar sign, an unknown group is empty), or undefined when the
+   * expression does not match the whole of `text`.
+   */
+  replace(text: string, template: string): string | undefined;
+}
+
 export interface QuerySession {
   /** The id of `text`: equal text has equal ids; the empty text is 0. */
   intern(text: string): number;
@@ -79,6 +89,8 @@ export interface QuerySession {
   encodeLabels(labels: LabelTable): Uint8Array;
   /** Indexes of the label sets in ascending order (bytewise by pairs, as Prometheus sorts). */
   sortOrder(labels: LabelTable): Uint32Array;
+  /** Compiles a regular expression. Throws `bad_data` when it is malformed. */
+  regex(pattern: string): SessionRegex;
   /** Whether the client went away, the query was killed or its time is up. */
   canceled(): boolean;
   close(): void;

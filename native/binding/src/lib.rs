@@ -1,1 +1,19 @@
-//! Exports of the add-on.
+//! The add-on: the engine's verbs for Node, and nothing else.
+//!
+//! ```text
+//! engine.rs     class Engine: one method per verb
+//! session.rs    class Session and Selection: one query's reading, synchronous
+//! registry.rs   open engines and cancel tokens of this process, so that worker threads attach
+//! settle.rs     engine callbacks to promises
+//! error.rs      engine errors to JS errors with a code
+//! guard.rs      a reader's panic becomes an error
+//! columns.rs    typed arrays in and out
+//! ```
+
+mod columns;
+mod engine;
+mod error;
+mod guard;
+mod registry;
+mod session;
+mod settle;

@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p metricstor-engine --bench chunk`
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark stops at the first surprise")]
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use metricstor_engine::chunk::gorilla::{self, Appender};
 use metricstor_engine::sample::TimeRange;

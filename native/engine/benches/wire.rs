@@ -2,10 +2,16 @@
 //!
 //! `cargo bench -p metricstor-engine --bench wire`
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark stops at the first surprise")]
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use metricstor_engine::codec::varint;
-use metricstor_engine::labels::encode_pair;
+use metricstor_engine::dictionary::Dictionary;
+use metricstor_engine::labels::{Labels, encode_pair};
 use metricstor_engine::options::WriteLimits;
+use metricstor_engine::read::LabelIds;
+use metricstor_engine::read::json;
+use metricstor_engine::read::label_order::sort_order;
 use metricstor_engine::wire::compression::{BodyEncoding, decompress};
 use metricstor_engine::wire::labels::canonicalize;
 use metricstor_engine::wire::remote_write::parse_v1;
@@ -75,5 +81,58 @@ fn requests(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, requests);
+/// Points a series of a graph: an hour at 15 s.
+const POINTS: usize = 240;
+
+/// The value of a point by its number.
+type Shape = fn(f64) -> f64;
+
+fn results(c: &mut Criterion) {
+    let mut dictionary = Dictionary::default();
+    let (mut ids, mut offsets) = (Vec::new(), vec![0]);
+    // Backwards, so that sorting has work to do.
+    for i in (0..SERIES).rev() {
+        for (name, value) in Labels::from_canonical(&labels(i)).unwrap().iter() {
+            ids.extend([dictionary.intern(name), dictionary.intern(value)]);
+        }
+        offsets.push(ids.len() as u32);
+    }
+    let all = LabelIds { ids: &ids, offsets: &offsets };
+
+    let mut group = c.benchmark_group("json");
+    group.throughput(Throughput::Elements(POINTS as u64));
+    let one = LabelIds { ids: &ids, offsets: &offsets[..2] };
+    let times: Vec<f64> = (0..POINTS).map(|i| 1_700_000_000_000.0 + i as f64 * 15_000.0).collect();
+    let shapes: [(&str, Shape); 4] = [
+        ("integers", |i| 1_000_000.0 + i * 37.0),
+        ("decimals", |i| (i * 7.0) / 100.0),
+        ("rates", |i| (i + 1.0) / 7.0),
+        ("tiny", |i| (i + 1.0) * 1e-9 / 7.0),
+    ];
+    let mut out = Vec::new();
+    for (shape, value) in shapes {
+        let values: Vec<f64> = (0..POINTS).map(|i| value(i as f64)).collect();
+        group.bench_function(BenchmarkId::new("matrix points", shape), |b| {
+            b.iter(|| {
+                out.clear();
+                json::matrix(&mut out, &dictionary, one, &[0, POINTS as u32], &times, &values);
+                out.len()
+            });
+        });
+    }
+    group.throughput(Throughput::Elements(SERIES as u64));
+    let values: Vec<f64> = (0..SERIES).map(|i| i as f64).collect();
+    let times = vec![1_700_000_000_000.0; SERIES];
+    group.bench_function("vector series of 10 labels", |b| {
+        b.iter(|| {
+            out.clear();
+            json::vector(&mut out, &dictionary, all, &times, &values);
+            out.len()
+        });
+    });
+    group.bench_function("sort_order of 10 labels", |b| b.iter(|| sort_order(&dictionary, all)));
+    group.finish();
+}
+
+criterion_group!(benches, requests, results);
 criterion_main!(benches);

@@ -3,7 +3,8 @@
 //! One generation at a time goes through these states:
 //!
 //! ```text
-//! Idle      ──rotate──▶ Frozen     its log range is known; nobody writes to it
+//! Idle      ──mark────▶ Rotating   the log will pass a mark; on a full disk that takes a while
+//! Rotating  ──passed──▶ Frozen     its log range is known; nobody writes to it
 //! Frozen    ──flush───▶ Draining   its blocks are published; older views may still read the head
 //! Draining  ──forget──▶ Releasing  its memory is free; its ended series are out of the index
 //! Releasing ──release─▶ Idle       their slots may be used again
@@ -17,7 +18,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use roaring::RoaringBitmap;
 
-use crate::compact::flush::{Flush, remove_block};
+use crate::block;
+use crate::compact::flush::Flush;
 use crate::compact::retention;
 use crate::engine::Store;
 use crate::error::{Error, ErrorCode, Result};
@@ -49,6 +51,7 @@ struct Frozen {
 
 enum State {
     Idle,
+    Rotating { ended: Generation, passed: Receiver<Result<Position>> },
     Frozen(Frozen),
     Draining { generation: Generation, older: std::sync::Weak<View> },
     Releasing { dead: RoaringBitmap, older: std::sync::Weak<View> },
@@ -109,6 +112,7 @@ impl Background {
             let state = std::mem::replace(&mut self.state, State::Idle);
             let (next, moved) = match state {
                 State::Idle => self.rotate_when_due(),
+                State::Rotating { ended, passed } => self.passed(ended, passed),
                 State::Frozen(frozen) => self.flush(frozen),
                 State::Draining { generation, older } if older.strong_count() == 0 => {
                     let dead = self.store.head.forget(generation);
@@ -139,7 +143,7 @@ impl Background {
             return (State::Idle, false);
         }
         match self.rotate() {
-            Ok(frozen) => (State::Frozen(frozen), true),
+            Ok(rotating) => (rotating, true),
             Err(error) => {
                 self.waiting.drain(..).for_each(|answer| answer(Err(error.clone())));
                 (State::Idle, false)
@@ -166,8 +170,8 @@ impl Background {
             || self.store.clock.now_ms() - self.active_since_ms >= options.flush_min_age_ms
     }
 
-    /// Ends the active generation at a log position and waits for the log thread to pass it.
-    fn rotate(&mut self) -> Result<Frozen> {
+    /// Asks the log for a mark that ends the active generation.
+    fn rotate(&mut self) -> Result<State> {
         let (send, passed) = crossbeam_channel::bounded(1);
         let store = self.store.clone();
         let ended = self.store.wal.generation();
@@ -178,12 +182,22 @@ impl Background {
                 position
             }));
         }))?;
-        let closed = |_| Error::new(ErrorCode::Closed, "the log ended before the rotation");
-        let to = passed.recv().map_err(closed)??;
-        let frozen = Frozen { generation: ended, from: self.active_from, to };
-        self.active_from = to;
-        self.active_since_ms = self.store.clock.now_ms();
-        Ok(frozen)
+        Ok(State::Rotating { ended, passed })
+    }
+
+    /// Looks, for a tick at most, whether the log has passed the mark.
+    fn passed(&mut self, ended: Generation, passed: Receiver<Result<Position>>) -> (State, bool) {
+        match passed.recv_timeout(TICK) {
+            Ok(Ok(to)) => {
+                let frozen = Frozen { generation: ended, from: self.active_from, to };
+                self.active_from = to;
+                self.active_since_ms = self.store.clock.now_ms();
+                (State::Frozen(frozen), true)
+            }
+            // The log is closed, and the engine with it.
+            Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => (State::Idle, false),
+            Err(RecvTimeoutError::Timeout) => (State::Rotating { ended, passed }, false),
+        }
     }
 
     fn flush(&mut self, frozen: Frozen) -> (State, bool) {
@@ -254,7 +268,7 @@ impl Background {
             view.blocks.iter().cloned().partition(|b| expired.contains(&b.meta().ulid));
         store.replace_view(|view| view.with_blocks(kept.clone()));
         for block in gone {
-            match remove_block(&*store.disk, block.dir()) {
+            match block::remove(&*store.disk, &store.layout.blocks, block.meta().ulid) {
                 Ok(()) => store.counters.blocks_dropped.fetch_add(1, Ordering::Relaxed),
                 Err(error) => {
                     store.note_failure(&error);
@@ -288,7 +302,8 @@ impl Handle {
 
     /// Asks for something; the answer is called with `closed` when the thread has ended.
     pub fn ask(&self, command: Command) {
-        if let Err(crossbeam_channel::SendError(Command::Flush(answer))) = self.commands.send(command)
+        if let Err(crossbeam_channel::SendError(Command::Flush(answer))) =
+            self.commands.send(command)
         {
             answer(Err(Error::new(ErrorCode::Closed, "the engine is closing")));
         }

@@ -115,7 +115,9 @@ impl Commit {
                 ErrorCode::Overloaded,
                 "the write queue is full: the disk is slower than the writers",
             ))),
-            Refused::Closed(_) => answer(Err(Error::new(ErrorCode::Closed, "the engine is closing"))),
+            Refused::Closed(_) => {
+                answer(Err(Error::new(ErrorCode::Closed, "the engine is closing")))
+            }
         }
         Ok(())
     }

@@ -101,11 +101,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::open`].
-    pub fn open_with(
-        options: Options,
-        disk: Arc<dyn Disk>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self> {
+    pub fn open_with(options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Self> {
         if !disk.exists(&options.dir) {
             disk.create_dir(&options.dir)?;
         }

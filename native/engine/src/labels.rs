@@ -207,7 +207,7 @@ impl LabelsHasher {
     #[inline]
     pub fn hash(&self, tenant: TenantId, encoded: &[u8]) -> LabelsHash {
         let hash = xxh3_128_with_secret(encoded, &self.secret[..]);
-        // Multiplying by an odd constant spreads the tenant over all bits; tenant 0 changes nothing.
+        // An odd factor spreads the tenant over all bits; tenant 0 changes nothing.
         LabelsHash(
             hash ^ u128::from(tenant.0).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835),
         )

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::block::{self, Block};
-use crate::compact::flush::remove_block;
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
@@ -65,7 +64,9 @@ impl Layout {
             Some(version) if version <= u64::from(FORMAT_VERSION) => Ok(()),
             Some(version) => Err(Error::new(
                 ErrorCode::Corruption,
-                format!("the directory has format {version}; this version knows up to {FORMAT_VERSION}"),
+                format!(
+                    "the directory has format {version}; this version knows up to {FORMAT_VERSION}"
+                ),
             )
             .at(&file, None)),
             None => Err(Error::corruption(&file, 0, "want a number in \"formatVersion\"")),
@@ -88,12 +89,13 @@ pub struct Restored {
 /// # Errors
 /// `corruption` with file and offset, `io`.
 pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Restored> {
-    publish::sweep(&**disk, &layout.blocks)?;
+    block::sweep(&**disk, &layout.blocks)?;
     let mut blocks = Vec::new();
     for dir in block::list(&**disk, &layout.blocks)? {
         blocks.push(Block::open(disk.clone(), &dir)?);
     }
-    let (blocks, flushed) = settle(&**disk, blocks, wal::first_position(&**disk, &layout.wal)?)?;
+    let logged = wal::first_position(&**disk, &layout.wal)?;
+    let (blocks, flushed) = settle(&**disk, &layout.blocks, blocks, logged)?;
     for block in &blocks {
         head.saw_time(block.meta().maxt);
     }
@@ -107,6 +109,7 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
 /// Removes the blocks of an unfinished flush; returns the others and where the replay begins.
 fn settle(
     disk: &dyn Disk,
+    dir: &Path,
     blocks: Vec<Arc<Block>>,
     logged: Option<Position>,
 ) -> Result<(Vec<Arc<Block>>, Position)> {
@@ -120,7 +123,7 @@ fn settle(
         let in_log = logged.is_some_and(|start| start < to);
         if in_log && !is_complete(&parts) {
             for block in parts {
-                remove_block(disk, block.dir())?;
+                block::remove(disk, dir, block.meta().ulid)?;
             }
             continue;
         }
@@ -132,7 +135,7 @@ fn settle(
 }
 
 fn is_complete(blocks: &[Arc<Block>]) -> bool {
-    let parts: Vec<_> = blocks.iter().filter_map(|b| b.meta().flush).collect();
+    let parts: Vec<_> = blocks.iter().map(|b| b.meta().flush).collect();
     let wanted = parts.iter().map(|p| p.parts).max().unwrap_or(0);
     (0..wanted).all(|n| parts.iter().any(|p| p.part == n))
 }

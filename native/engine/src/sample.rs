@@ -116,10 +116,12 @@ pub struct Window {
 
 impl Window {
     /// The window of `width_ms` that contains `t`, aligned to multiples of the width from the
-    /// epoch (rounding towards minus infinity).
+    /// epoch (rounding towards minus infinity). At the ends of `i64` the window is cut off.
     pub fn aligned(t: TimestampMs, width_ms: i64) -> Self {
-        let start = t.div_euclid(width_ms).saturating_mul(width_ms);
-        Self { start, end: start.saturating_add(width_ms) }
+        let number = t.div_euclid(width_ms);
+        // The end is reckoned by itself: from a start that was cut off it would be too late.
+        let end = number.saturating_add(1).saturating_mul(width_ms);
+        Self { start: number.saturating_mul(width_ms), end }
     }
 
     /// The same instants as an inclusive range.
@@ -144,5 +146,7 @@ mod tests {
         assert_eq!(Window::aligned(-1, 10), Window { start: -10, end: 0 });
         assert_eq!(Window::aligned(0, 10), Window { start: 0, end: 10 });
         assert_eq!(Window::aligned(19, 10).range(), TimeRange::new(10, 19));
+        let first = Window::aligned(i64::MIN, 10);
+        assert_eq!(Window::aligned(first.end, 10).start, first.end);
     }
 }

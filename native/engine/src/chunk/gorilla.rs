@@ -239,18 +239,18 @@ pub fn header(bytes: &[u8]) -> Result<Header> {
 
 fn split(bytes: &[u8]) -> Result<(Header, &[u8])> {
     let (count, samples) =
-        varint::read(bytes).ok_or_else(|| corruption("it has no sample count".into()))?;
+        varint::read(bytes).ok_or_else(|| corruption("it has no sample count"))?;
     let most = samples.len() * 8 / SAMPLE_BITS_MIN;
     match u32::try_from(count) {
         Ok(count) if count as usize <= most => Ok((Header { count }, samples)),
-        _ => Err(corruption(format!(
+        _ => Err(corruption(&format!(
             "it claims {count} samples in {} bytes, which hold {most} at most",
             samples.len()
         ))),
     }
 }
 
-fn corruption(what: String) -> Error {
+fn corruption(what: &str) -> Error {
     Error::new(ErrorCode::Corruption, format!("bad Gorilla chunk: {what}"))
 }
 
@@ -280,7 +280,7 @@ fn decode_samples(
     if count == 0 {
         return match samples.len() {
             0 => Ok(()),
-            more => Err(corruption(format!("{more} bytes follow a count of 0"))),
+            more => Err(corruption(&format!("{more} bytes follow a count of 0"))),
         };
     }
     let mut decoder = Decoder::new(samples)?;
@@ -326,7 +326,7 @@ impl<'a> Decoder<'a> {
         let first = varint::read_signed(samples)
             .and_then(|(time, rest)| Some((time, rest.split_first_chunk()?)));
         let Some((time, (value, rest))) = first else {
-            return Err(corruption(format!(
+            return Err(corruption(&format!(
                 "it ends in its first sample, after {} bytes",
                 samples.len()
             )));
@@ -430,14 +430,14 @@ impl<'a> Decoder<'a> {
     /// Whether what was decoded is what an encoder wrote; `complete` when it was all.
     fn check(&self, complete: bool) -> Result<()> {
         if self.reader.overran() {
-            return Err(corruption("it ends in the middle of a sample".into()));
+            return Err(corruption("it ends in the middle of a sample"));
         }
         if !self.ascending {
-            return Err(corruption("its times do not ascend, or a value has no window".into()));
+            return Err(corruption("its times do not ascend, or a value has no window"));
         }
         match self.reader.bytes_left() {
             more if complete && more > 0 => {
-                Err(corruption(format!("{more} bytes follow its last sample")))
+                Err(corruption(&format!("{more} bytes follow its last sample")))
             }
             _ => Ok(()),
         }

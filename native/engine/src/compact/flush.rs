@@ -7,14 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use ulid::Ulid;
 
-use crate::block::Block;
-use crate::block::meta::{FlushPart, LogRange, MetaSeed};
+use crate::block::meta::{Compaction, FlushPart, LogRange, MetaSeed};
 use crate::block::writer::{BlockWriter, FinishedBlock};
+use crate::block::{self, Block};
 use crate::compact::plan::flush_window;
 use crate::dictionary::Dictionary;
 use crate::disk::Disk;
@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::head::Head;
 use crate::head::snapshot::HeadSource;
 use crate::labels::Labels;
-use crate::read::json::LabelIds;
+use crate::read::LabelIds;
 use crate::read::label_order::sort_order;
 use crate::refs::{Generation, Position, TenantId};
 use crate::sample::{TimeRange, TimestampMs, Window};
@@ -70,6 +70,7 @@ pub struct Flushed {
 /// The writers of one tenant, by window.
 type Writers = BTreeMap<Window, BlockWriter>;
 
+// An abandoned block that cannot be removed is a temporary directory: the next open sweeps it.
 impl Flush {
     /// Writes and publishes. After an error nothing of it stays visible, as far as the disk lets
     /// itself be cleaned; whatever stays is recognised as incomplete.
@@ -83,7 +84,7 @@ impl Flush {
             match self.write_tenant(tenant, &mut flushed) {
                 Ok(of_tenant) => writers.extend(of_tenant.into_iter().map(|(w, b)| (tenant, w, b))),
                 Err(error) => {
-                    writers.into_iter().for_each(|(_, _, writer)| writer.abandon());
+                    writers.into_iter().for_each(|(_, _, writer)| drop(writer.abandon()));
                     return Err(error);
                 }
             }
@@ -97,7 +98,7 @@ impl Flush {
     fn write_tenant(&self, tenant: TenantId, flushed: &mut Flushed) -> Result<Writers> {
         let source = HeadSource::new(self.head.clone(), self.generation, self.generation);
         let mut writers = Writers::new();
-        let Some(mut selection) = source.all(tenant) else { return Ok(writers) };
+        let mut selection = source.all(tenant)?;
         let mut dictionary = Dictionary::default();
         let (mut ids, mut offsets) = (Vec::new(), vec![0u32]);
         for i in 0..selection.len() {
@@ -114,7 +115,7 @@ impl Flush {
             selection.read(&[i], TimeRange::ALL, &mut columns)?;
             flushed.samples += columns.timestamps.len() as u64;
             if let Err(error) = self.split(&labels, &columns, self.newest, &mut writers) {
-                writers.into_values().for_each(BlockWriter::abandon);
+                writers.into_values().for_each(|writer| drop(writer.abandon()));
                 return Err(error);
             }
         }
@@ -157,16 +158,15 @@ impl Flush {
         let mut failed = None;
         for (part, (tenant, window, writer)) in writers.into_iter().enumerate() {
             if failed.is_some() {
-                writer.abandon();
+                drop(writer.abandon());
                 continue;
             }
             let seed = MetaSeed {
                 tenant,
                 window,
                 log: LogRange { source: LOG_SOURCE.to_owned(), from: self.from, to: self.to },
-                flush: Some(FlushPart { part: part as u32, parts }),
-                level: 1,
-                sources: Vec::new(),
+                flush: FlushPart { part: part as u32, parts },
+                compaction: Compaction { level: 1, sources: Vec::new() },
             };
             match writer.finish(seed) {
                 Ok(block) => finished.push(block),
@@ -176,7 +176,7 @@ impl Flush {
         match failed {
             None => Ok(finished),
             Some(error) => {
-                finished.into_iter().for_each(FinishedBlock::abandon);
+                finished.into_iter().for_each(|block| drop(block.abandon()));
                 Err(error)
             }
         }
@@ -187,7 +187,7 @@ impl Flush {
         let mut failed = None;
         for block in finished {
             if failed.is_some() {
-                block.abandon();
+                drop(block.abandon());
                 continue;
             }
             let opened = block.publish().and_then(|ulid| {
@@ -201,24 +201,8 @@ impl Flush {
         let Some(error) = failed else { return Ok(blocks) };
         for block in blocks {
             // What cannot be removed is an incomplete flush, which recovery removes.
-            let _ = remove_block(&*self.disk, block.dir());
+            let _ = block::remove(&*self.disk, &self.blocks_dir, block.meta().ulid);
         }
         Err(error)
     }
-}
-
-/// Takes a published block away: first out of sight under a temporary name, so that a crash midway
-/// leaves no half block.
-///
-/// # Errors
-/// `read_only`, `io`.
-pub fn remove_block(disk: &dyn Disk, dir: &Path) -> Result<()> {
-    let mut hidden = dir.as_os_str().to_owned();
-    hidden.push(".removed.tmp");
-    let hidden = PathBuf::from(hidden);
-    disk.rename(dir, &hidden)?;
-    if let Some(parent) = dir.parent() {
-        disk.sync_dir(parent)?;
-    }
-    disk.remove_dir(&hidden)
 }

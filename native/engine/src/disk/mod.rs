@@ -5,6 +5,7 @@
 pub mod faulty;
 pub mod os;
 pub mod publish;
+pub mod sections;
 
 use std::fmt::Debug;
 use std::ops::Deref;

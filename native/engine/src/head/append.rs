@@ -335,7 +335,10 @@ impl Head {
         let Prepared { generation, mut outcome, tenant, samples, fresh, .. } = prepared;
         for fresh in &fresh {
             self.index_series(tenant, fresh.series, &fresh.labels);
-            self.shards[shard_of(fresh.found_as)].map.lock().mark_logged(fresh.found_as, generation);
+            self.shards[shard_of(fresh.found_as)]
+                .map
+                .lock()
+                .mark_logged(fresh.found_as, generation);
         }
         let mut rest = &samples[..];
         while let Some(first) = rest.first() {

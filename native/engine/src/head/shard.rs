@@ -155,7 +155,8 @@ impl Slots {
     /// A fresh series; `None` when the shard is full.
     pub fn allocate(&mut self, shard: usize) -> Option<SeriesRef> {
         debug_assert!(shard < SHARD_COUNT);
-        let fresh = Series { used: true, ..Series::default() };
+        let mut fresh = Series::default();
+        fresh.used = true;
         if let Some(slot) = self.free.pop() {
             self.series[slot as usize] = fresh;
             return SeriesRef::pack(shard, slot as usize);

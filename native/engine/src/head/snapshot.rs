@@ -30,15 +30,18 @@ impl HeadSource {
     }
 
     /// All series of a tenant that hold a sample of these generations.
-    pub fn all(&self, tenant: TenantId) -> Option<HeadSelection> {
-        let index = self.head.index(tenant)?;
-        let all = index.read().series().clone();
+    ///
+    /// # Errors
+    /// `corruption` when the index does not hold what it promises.
+    pub fn all(&self, tenant: TenantId) -> Result<HeadSelection> {
+        let index = self.head.index(tenant).unwrap_or_default();
+        let all = select(&*index.read(), &[])?;
         let series = all
             .iter()
             .map(SeriesRef)
             .filter(|r| !self.head.runs(*r, self.from, self.to, TimeRange::ALL).is_empty())
             .collect();
-        Some(self.selection(index, series))
+        Ok(self.selection(index, series))
     }
 
     fn selection(&self, index: Arc<RwLock<MemoryIndex>>, series: Vec<SeriesRef>) -> HeadSelection {

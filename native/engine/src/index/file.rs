@@ -1,1 +1,688 @@
-//! (empty)
+//! The index of a block: series by label, in one immutable file that is read through a map.
+//!
+//! Drawn in `FORMAT.md`, "Blocks". The pairs of name and value are numbered in order of name, then
+//! value; the series in the order of their labels. A series holds a *schema* (its label names) and
+//! for each name an *ordinal* (which of the name's values), so most labels take one byte.
+//!
+//! Opening reads the label names and the table of value groups. A series entry, a group of values
+//! and a postings bitmap carry a CRC32C each, which is compared whenever one of them is read; the
+//! first two are seeded with their number, so that one cannot pass for another. Immutable: any
+//! number of threads may read.
+
+mod builder;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::ops::{ControlFlow, Range};
+use std::path::Path;
+
+use roaring::RoaringBitmap;
+
+pub use builder::IndexWriter;
+
+use crate::codec::varint;
+use crate::disk::Disk;
+use crate::disk::sections::{FileKind, FileSummary, SectionFile, u32_at, u64_at};
+use crate::error::{Error, Result};
+use crate::index::matcher::Matcher;
+use crate::index::select::PostingsSource;
+use crate::sample::{TimeRange, TimestampMs};
+
+/// The frame of an index file.
+pub const INDEX_KIND: FileKind = FileKind { magic: *b"MSTRindx", version: 1 };
+
+/// Section names. The numbers are on disk.
+mod section {
+    pub const SERIES: u32 = 1;
+    pub const SERIES_OFFSETS: u32 = 2;
+    pub const POSTINGS: u32 = 3;
+    pub const VALUES: u32 = 4;
+    pub const VALUE_GROUPS: u32 = 5;
+    pub const NAMES: u32 = 6;
+    pub const SCHEMAS: u32 = 7;
+    pub const INFO: u32 = 8;
+}
+
+/// Values in a group. A lookup walks half a group; a group costs 20 bytes of table.
+const GROUP: u32 = 16;
+/// Bytes of a group's entry in the table: offset in VALUES, offset in POSTINGS, checksum.
+const GROUP_BYTES: usize = 20;
+/// Bytes of a series offset: 2^40 bytes of series are more than 2^32 series ever take.
+const OFFSET_BYTES: usize = 5;
+/// Up to this many series are listed beside the value itself: an empty bitmap alone takes 16
+/// bytes, and labels of one series each are what makes an index large.
+const INLINE_MAX: u32 = 8;
+/// Bytes of the checksum behind a bitmap and before a series entry.
+const CRC_BYTES: usize = 4;
+/// Bytes of the INFO section: base time, number of series, number of pairs.
+const INFO_BYTES: usize = 16;
+
+/// Where a chunk lies and what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkMeta {
+    /// The encoding byte.
+    pub encoding: u8,
+    /// Number of samples.
+    pub samples: u32,
+    /// Times of the first and the last sample.
+    pub range: TimeRange,
+    /// Offset of its record in the chunk section.
+    pub offset: u64,
+    /// Bytes of its record.
+    pub len: u32,
+}
+
+/// A label name of the block.
+#[derive(Debug)]
+struct Name {
+    text: String,
+    /// The pairs of this name.
+    pairs: Range<u32>,
+    /// Where the bitmap of the series that have this name lies in POSTINGS.
+    postings: Range<usize>,
+}
+
+/// One value of a name, as it stands in its group.
+struct ValueEntry<'a> {
+    text: &'a str,
+    postings: Postings<'a>,
+}
+
+/// The series of one pair.
+enum Postings<'a> {
+    /// Varint deltas of that many series numbers.
+    Inline(u32, &'a [u8]),
+    /// A bitmap in POSTINGS with that many series.
+    Bitmap(u32, Range<usize>),
+}
+
+/// An open index file.
+#[derive(Debug)]
+pub struct IndexFile {
+    file: SectionFile,
+    series: Range<usize>,
+    offsets: Range<usize>,
+    postings: Range<usize>,
+    values: Range<usize>,
+    groups: Range<usize>,
+    schemas: Range<usize>,
+    names: Vec<Name>,
+    /// What the first chunk of every series counts its time from.
+    base: TimestampMs,
+    series_count: u32,
+    pair_count: u32,
+}
+
+/// A series as it stands in the file; its checksum was compared.
+#[derive(Debug, Clone, Copy)]
+pub struct SeriesEntry<'a> {
+    /// Which schema it has: see [`IndexFile::schema`].
+    pub schema: u64,
+    /// One varint for each name of the schema: the value's number among those of the name.
+    ordinals: &'a [u8],
+    chunks: &'a [u8],
+    base: TimestampMs,
+}
+
+impl<'a> SeriesEntry<'a> {
+    /// The pairs of the series, in the order of `schema`, which must be its own; `None` in place of
+    /// a pair that the index does not have.
+    pub fn pairs<'b>(
+        &self,
+        schema: &'b [SchemaName],
+    ) -> impl Iterator<Item = Option<u32>> + use<'a, 'b> {
+        let mut rest = self.ordinals;
+        schema.iter().map(move |name| {
+            let (ordinal, tail) = varint::read(rest)?;
+            rest = tail;
+            let pair = u64::from(name.pairs.start).checked_add(ordinal)?;
+            (pair < u64::from(name.pairs.end)).then_some(pair as u32)
+        })
+    }
+
+    /// The chunks of the series in ascending time; ends with `None` where the entry is malformed.
+    pub fn chunks(&self) -> impl Iterator<Item = Option<ChunkMeta>> + use<'a> {
+        let (mut rest, mut left) =
+            varint::read(self.chunks).map_or((self.chunks, 1), |(n, r)| (r, n));
+        let (mut time, mut end) = (self.base, 0);
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let read = read_chunk(rest, time, end);
+            match read {
+                Some((chunk, tail)) => {
+                    (rest, time, end) =
+                        (tail, chunk.range.maxt, chunk.offset + u64::from(chunk.len));
+                    Some(Some(chunk))
+                }
+                None => {
+                    left = 0;
+                    Some(None)
+                }
+            }
+        })
+    }
+}
+
+/// Reads the chunk that follows one which ended at `time` and at offset `end`.
+fn read_chunk(bytes: &[u8], time: TimestampMs, end: u64) -> Option<(ChunkMeta, &[u8])> {
+    let (encoding, rest) = bytes.split_first()?;
+    let (gap_ms, rest) = varint::read_signed(rest)?;
+    let (width_ms, rest) = varint::read(rest)?;
+    let (samples, rest) = varint::read(rest)?;
+    let (gap, rest) = varint::read_signed(rest)?;
+    let (len, rest) = varint::read(rest)?;
+    let mint = time.wrapping_add(gap_ms);
+    let len = u32::try_from(len).ok()?;
+    let offset = end.checked_add_signed(gap)?;
+    offset.checked_add(u64::from(len))?;
+    let chunk = ChunkMeta {
+        encoding: *encoding,
+        samples: u32::try_from(samples).ok()?,
+        range: TimeRange::new(mint, mint.wrapping_add(width_ms as i64)),
+        offset,
+        len,
+    };
+    Some((chunk, rest))
+}
+
+/// Writes the chunk that follows one which ended at `time` and at offset `end`.
+fn write_chunk(out: &mut Vec<u8>, chunk: &ChunkMeta, time: TimestampMs, end: u64) {
+    out.push(chunk.encoding);
+    varint::write_signed(out, chunk.range.mint.wrapping_sub(time));
+    varint::write(out, chunk.range.maxt.wrapping_sub(chunk.range.mint) as u64);
+    varint::write(out, u64::from(chunk.samples));
+    varint::write_signed(out, chunk.offset.wrapping_sub(end) as i64);
+    varint::write(out, u64::from(chunk.len));
+}
+
+/// A label name of a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaName {
+    /// Number of the name: see [`IndexFile::name`].
+    pub name: u32,
+    /// The pairs of this name.
+    pub pairs: Range<u32>,
+}
+
+impl IndexFile {
+    /// Opens an index and checks its frame and its small sections.
+    ///
+    /// # Errors
+    /// Those of [`SectionFile::open`]; `corruption` for a small section that is not what was
+    /// written.
+    pub fn open(disk: &dyn Disk, path: &Path) -> Result<Self> {
+        let file = SectionFile::open(disk, path, INDEX_KIND)?;
+        for name in [section::INFO, section::NAMES, section::SCHEMAS, section::VALUE_GROUPS] {
+            file.verify_section(name)?;
+        }
+        let info = file.section(section::INFO)?;
+        if info.len() != INFO_BYTES {
+            let at = file.range(section::INFO)?.start;
+            return Err(
+                file.damaged(at, format!("info of {} bytes, want {INFO_BYTES}", info.len()))
+            );
+        }
+        let (base, series_count) = (u64_at(info, 0) as i64, u32_at(info, 8));
+        let index = Self {
+            base,
+            series_count,
+            pair_count: u32_at(info, 12),
+            series: file.range(section::SERIES)?,
+            offsets: file.range(section::SERIES_OFFSETS)?,
+            postings: file.range(section::POSTINGS)?,
+            values: file.range(section::VALUES)?,
+            groups: file.range(section::VALUE_GROUPS)?,
+            schemas: file.range(section::SCHEMAS)?,
+            names: read_names(&file)?,
+            file,
+        };
+        index.check_lengths()?;
+        Ok(index)
+    }
+
+    fn check_lengths(&self) -> Result<()> {
+        let offsets = (self.series_count as usize + 1) * OFFSET_BYTES;
+        let groups = self.pair_count.div_ceil(GROUP) as usize * GROUP_BYTES;
+        let pairs = self.names.last().map_or(0, |name| name.pairs.end);
+        if (self.offsets.len(), self.groups.len(), pairs) == (offsets, groups, self.pair_count) {
+            return Ok(());
+        }
+        Err(self.file.damaged(
+            self.offsets.start,
+            format!(
+                "tables do not fit {} series and {} label pairs",
+                self.series_count, self.pair_count
+            ),
+        ))
+    }
+
+    /// Number of series; they are numbered from 0.
+    pub fn series_count(&self) -> u32 {
+        self.series_count
+    }
+
+    /// Number of distinct pairs of name and value; they are numbered from 0.
+    pub fn pair_count(&self) -> u32 {
+        self.pair_count
+    }
+
+    /// The label names, ascending.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter().map(|name| &*name.text)
+    }
+
+    /// The text of a name's number; empty for one that the index does not have.
+    pub fn name(&self, name: u32) -> &str {
+        self.names.get(name as usize).map_or("", |name| &name.text)
+    }
+
+    /// The pairs of a name, in ascending order of the value; empty for an unknown name.
+    pub fn pairs_of(&self, name: &str) -> Range<u32> {
+        self.find_name(name).map_or(0..0, |name| name.pairs.clone())
+    }
+
+    /// The value of a pair, copied. Walks half a group: about 100 ns.
+    ///
+    /// # Errors
+    /// `corruption`.
+    pub fn value_of(&self, pair: u32, out: &mut String) -> Result<()> {
+        out.clear();
+        self.walk(pair..pair + 1, |_, entry| {
+            out.push_str(entry.text);
+            Ok(ControlFlow::Break(()))
+        })
+    }
+
+    /// Calls `visit` with every pair of `pairs` and its value, in order.
+    ///
+    /// # Errors
+    /// `corruption`, and what `visit` returns.
+    pub fn for_each_value(
+        &self,
+        pairs: Range<u32>,
+        mut visit: impl FnMut(u32, &str) -> Result<()>,
+    ) -> Result<()> {
+        self.walk(pairs, |pair, entry| {
+            visit(pair, entry.text)?;
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Whether one of `series` has the pair; asked of every pair of `pairs` in order, and `visit`
+    /// gets the values of those that do.
+    ///
+    /// # Errors
+    /// `corruption`.
+    pub fn for_each_value_among(
+        &self,
+        pairs: Range<u32>,
+        series: &RoaringBitmap,
+        mut visit: impl FnMut(&str),
+    ) -> Result<()> {
+        self.walk(pairs, |_, entry| {
+            if !self.read_postings(&entry.postings)?.is_disjoint(series) {
+                visit(entry.text);
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Reads the entry of series `number` and compares its checksum.
+    ///
+    /// # Errors
+    /// `corruption`; `internal` for a number that the index does not have.
+    #[inline]
+    pub fn series(&self, number: u32) -> Result<SeriesEntry<'_>> {
+        if number >= self.series_count {
+            return Err(Error::internal(format!(
+                "series {number} of an index with {}",
+                self.series_count
+            )));
+        }
+        let offsets = self.file.slice(&self.offsets);
+        let at = number as usize * OFFSET_BYTES;
+        let (start, end) = (offset_at(offsets, at), offset_at(offsets, at + OFFSET_BYTES));
+        let entry = self.file.slice(&self.series).get(start..end);
+        entry.and_then(|entry| self.parse_series(number, entry)).ok_or_else(|| {
+            let message = format!("the entry of series {number} is not what was written");
+            self.file.damaged(self.series.start.saturating_add(start), message)
+        })
+    }
+
+    #[inline]
+    fn parse_series<'a>(&self, number: u32, entry: &'a [u8]) -> Option<SeriesEntry<'a>> {
+        let (crc, body) = entry.split_at_checked(CRC_BYTES)?;
+        if series_crc(number, body) != u32_at(crc, 0) {
+            return None;
+        }
+        let (len, rest) = varint::read(body)?;
+        let (labels, chunks) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+        let (schema, ordinals) = varint::read(labels)?;
+        Some(SeriesEntry { schema, ordinals, chunks, base: self.base })
+    }
+
+    /// Reads a schema, as [`SeriesEntry::schema`] names it, into `out`.
+    ///
+    /// # Errors
+    /// `corruption` when there is none.
+    pub fn schema(&self, schema: u64, out: &mut Vec<SchemaName>) -> Result<()> {
+        out.clear();
+        self.read_schema(schema, out).ok_or_else(|| {
+            self.file.damaged(self.schemas.start, format!("there is no schema at {schema}"))
+        })
+    }
+
+    fn read_schema(&self, schema: u64, out: &mut Vec<SchemaName>) -> Option<()> {
+        let bytes = self.file.slice(&self.schemas).get(usize::try_from(schema).ok()?..)?;
+        let (count, mut rest) = varint::read(bytes)?;
+        for _ in 0..count {
+            let (number, tail) = varint::read(rest)?;
+            let name = self.names.get(usize::try_from(number).ok()?)?;
+            out.push(SchemaName { name: number as u32, pairs: name.pairs.clone() });
+            rest = tail;
+        }
+        Some(())
+    }
+
+    /// Length of the file.
+    pub fn bytes(&self) -> u64 {
+        self.file.len()
+    }
+
+    /// A `corruption` error about an entry of this index.
+    pub fn damaged(&self, message: impl Into<String>) -> Error {
+        self.file.damaged(self.series.start, message)
+    }
+
+    /// Compares every checksum, and reads every value, bitmap and series: each must parse, and the
+    /// series of every pair must be those whose entries have it, by number.
+    ///
+    /// # Errors
+    /// `corruption`.
+    pub fn verify(&self, summary: FileSummary) -> Result<()> {
+        self.file.verify(summary)?;
+        let mut left = vec![0u64; self.pair_count as usize];
+        self.walk(0..self.pair_count, |pair, entry| {
+            let bitmap = self.read_postings(&entry.postings)?;
+            let (Postings::Inline(count, _) | Postings::Bitmap(count, _)) = entry.postings;
+            if bitmap.len() != u64::from(count) || bitmap.max() >= Some(self.series_count) {
+                return Err(self.damaged(format!("postings of label pair {pair} are wrong")));
+            }
+            left[pair as usize] = bitmap.len();
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let mut schema = Vec::new();
+        for number in 0..self.series_count {
+            let entry = self.series(number)?;
+            self.schema(entry.schema, &mut schema)?;
+            for pair in entry.pairs(&schema) {
+                let counted = pair.and_then(|pair| {
+                    left[pair as usize] = left[pair as usize].checked_sub(1)?;
+                    Some(())
+                });
+                counted
+                    .ok_or_else(|| self.damaged(format!("labels of series {number} are wrong")))?;
+            }
+        }
+        if left.iter().all(|count| *count == 0) {
+            return Ok(());
+        }
+        Err(self.damaged("postings list series that do not have the label"))
+    }
+
+    fn find_name(&self, name: &str) -> Option<&Name> {
+        let at = self.names.binary_search_by(|n| n.text.as_bytes().cmp(name.as_bytes())).ok()?;
+        self.names.get(at)
+    }
+
+    /// Visits the values of `pairs` in order until `visit` breaks.
+    fn walk<'a>(
+        &'a self,
+        pairs: Range<u32>,
+        mut visit: impl FnMut(u32, &ValueEntry<'a>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        for group in pairs.start / GROUP..pairs.end.div_ceil(GROUP) {
+            let (mut rest, mut postings) = self.group(group)?;
+            for pair in group * GROUP..pairs.end.min((group + 1) * GROUP) {
+                let (entry, tail) = read_value(rest, &mut postings).ok_or_else(|| {
+                    self.file.damaged(self.values.start, format!("label pair {pair} is malformed"))
+                })?;
+                rest = tail;
+                if pair >= pairs.start && visit(pair, &entry)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of a group of values, and where its first bitmap lies in POSTINGS.
+    fn group(&self, group: u32) -> Result<(&[u8], usize)> {
+        let table = self.file.slice(&self.groups);
+        let at = group as usize * GROUP_BYTES;
+        let values = self.file.slice(&self.values);
+        let start = u64_at(table, at) as usize;
+        let next = at + GROUP_BYTES;
+        let end = if next < table.len() { u64_at(table, next) as usize } else { values.len() };
+        let postings = u64_at(table, at + 8);
+        let bytes = values.get(start..end);
+        match bytes {
+            Some(bytes) if group_crc(group, postings, bytes) == u32_at(table, at + 16) => {
+                Ok((bytes, postings as usize))
+            }
+            _ => {
+                let message = format!("group {group} of label values is not what was written");
+                Err(self.file.damaged(self.values.start.saturating_add(start), message))
+            }
+        }
+    }
+
+    /// The first pair of `name` whose value is `value` or greater; the end of its pairs if none is.
+    fn lower_bound(&self, name: &Name, value: &str) -> Result<u32> {
+        let Range { start, end } = name.pairs;
+        // Groups whose first pair belongs to the name.
+        let (mut low, mut high) = (start.div_ceil(GROUP), end.div_ceil(GROUP));
+        while low < high {
+            let middle = low.midpoint(high);
+            let mut less = false;
+            self.walk(middle * GROUP..middle * GROUP + 1, |_, entry| {
+                less = entry.text.as_bytes() < value.as_bytes();
+                Ok(ControlFlow::Break(()))
+            })?;
+            if less {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let mut found = end;
+        self.walk(start.max(low.saturating_sub(1) * GROUP)..end, |pair, entry| {
+            if entry.text.as_bytes() < value.as_bytes() {
+                return Ok(ControlFlow::Continue(()));
+            }
+            found = pair;
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
+    }
+
+    /// The postings of one pair of `name`, if it has that value.
+    fn find_value(&self, name: &Name, value: &str) -> Result<Option<RoaringBitmap>> {
+        let at = self.lower_bound(name, value)?;
+        let mut found = None;
+        self.walk(at..name.pairs.end.min(at.saturating_add(1)), |_, entry| {
+            if entry.text == value {
+                found = Some(self.read_postings(&entry.postings)?);
+            }
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
+    }
+
+    fn read_postings(&self, postings: &Postings<'_>) -> Result<RoaringBitmap> {
+        match postings {
+            Postings::Inline(_, deltas) => Ok(inline_series(deltas).collect()),
+            Postings::Bitmap(_, range) => self.read_bitmap(range),
+        }
+    }
+
+    /// Reads a bitmap of POSTINGS and compares the checksum behind it.
+    fn read_bitmap(&self, range: &Range<usize>) -> Result<RoaringBitmap> {
+        let bytes = self.file.slice(&self.postings).get(range.clone());
+        bytes
+            .and_then(|bytes| bytes.split_last_chunk::<CRC_BYTES>())
+            .filter(|(bitmap, crc)| crc32c::crc32c(bitmap) == u32::from_le_bytes(**crc))
+            .and_then(|(bitmap, _)| RoaringBitmap::deserialize_from(bitmap).ok())
+            .ok_or_else(|| {
+                let at = self.postings.start.saturating_add(range.start);
+                self.file.damaged(at, "a postings bitmap is not what was written")
+            })
+    }
+}
+
+impl PostingsSource for IndexFile {
+    fn all(&self) -> Result<Cow<'_, RoaringBitmap>> {
+        let mut all = RoaringBitmap::new();
+        all.insert_range(0..self.series_count);
+        Ok(Cow::Owned(all))
+    }
+
+    fn value(&self, name: &str, value: &str) -> Result<Option<Cow<'_, RoaringBitmap>>> {
+        match self.find_name(name) {
+            Some(name) => Ok(self.find_value(name, value)?.map(Cow::Owned)),
+            None => Ok(None),
+        }
+    }
+
+    fn matching(&self, matcher: &Matcher) -> Result<RoaringBitmap> {
+        let mut union = Union::default();
+        let Some(name) = self.find_name(matcher.name()) else { return Ok(union.finish()) };
+        if let Some(literals) = matcher.literals() {
+            for literal in literals {
+                let found = self.find_value(name, literal)?;
+                union.bitmap |= found.unwrap_or_default();
+            }
+            return Ok(union.finish());
+        }
+        let prefix = matcher.prefix().unwrap_or_default();
+        let start =
+            if prefix.is_empty() { name.pairs.start } else { self.lower_bound(name, prefix)? };
+        self.walk(start..name.pairs.end, |_, entry| {
+            if !entry.text.starts_with(prefix) {
+                return Ok(ControlFlow::Break(()));
+            }
+            if matcher.matches(entry.text) {
+                match &entry.postings {
+                    Postings::Inline(_, deltas) => union.few.extend(inline_series(deltas)),
+                    Postings::Bitmap(_, range) => union.bitmap |= self.read_bitmap(range)?,
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(union.finish())
+    }
+
+    fn named(&self, name: &str) -> Result<Cow<'_, RoaringBitmap>> {
+        match self.find_name(name) {
+            Some(name) => self.read_bitmap(&name.postings).map(Cow::Owned),
+            None => Ok(Cow::Owned(RoaringBitmap::new())),
+        }
+    }
+}
+
+/// A union of postings that gathers short lists, to sort them once instead of inserting each.
+#[derive(Default)]
+struct Union {
+    bitmap: RoaringBitmap,
+    few: Vec<u32>,
+}
+
+impl Union {
+    fn finish(mut self) -> RoaringBitmap {
+        self.few.sort_unstable();
+        self.bitmap |= self.few.into_iter().collect::<RoaringBitmap>();
+        self.bitmap
+    }
+}
+
+/// The series of an inline list.
+fn inline_series(mut deltas: &[u8]) -> impl Iterator<Item = u32> {
+    let mut series = 0u32;
+    std::iter::from_fn(move || {
+        let (delta, rest) = varint::read(deltas)?;
+        deltas = rest;
+        series = series.wrapping_add(delta as u32);
+        Some(series)
+    })
+}
+
+/// Reads a value; `postings` is where its bitmap begins, and moves behind it.
+fn read_value<'a>(bytes: &'a [u8], postings: &mut usize) -> Option<(ValueEntry<'a>, &'a [u8])> {
+    let (len, rest) = varint::read(bytes)?;
+    let (text, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+    let text = std::str::from_utf8(text).ok()?;
+    let (count, rest) = varint::read(rest)?;
+    let count = u32::try_from(count).ok()?;
+    if count <= INLINE_MAX {
+        let mut tail = rest;
+        for _ in 0..count {
+            tail = varint::read(tail)?.1;
+        }
+        let deltas = &rest[..rest.len() - tail.len()];
+        return Some((ValueEntry { text, postings: Postings::Inline(count, deltas) }, tail));
+    }
+    let (len, rest) = varint::read(rest)?;
+    let end = postings.checked_add(usize::try_from(len).ok()?)?;
+    let range = std::mem::replace(postings, end)..end;
+    Some((ValueEntry { text, postings: Postings::Bitmap(count, range) }, rest))
+}
+
+/// Reads the NAMES section, whose checksum was compared.
+fn read_names(file: &SectionFile) -> Result<Vec<Name>> {
+    let mut rest = file.section(section::NAMES)?;
+    let (mut names, mut pair) = (Vec::new(), 0);
+    while !rest.is_empty() {
+        let (name, tail) = read_name(rest, pair).ok_or_else(|| {
+            let at = file.range(section::NAMES).map_or(0, |range| range.end - rest.len());
+            file.damaged(at, format!("label name {} is malformed", names.len()))
+        })?;
+        (rest, pair) = (tail, name.pairs.end);
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// Reads a name whose first pair is `pair`.
+fn read_name(bytes: &[u8], pair: u32) -> Option<(Name, &[u8])> {
+    let (len, rest) = varint::read(bytes)?;
+    let (text, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+    let (values, rest) = varint::read(rest)?;
+    let (offset, rest) = varint::read(rest)?;
+    let (len, rest) = varint::read(rest)?;
+    let start = usize::try_from(offset).ok()?;
+    let name = Name {
+        text: std::str::from_utf8(text).ok()?.to_owned(),
+        pairs: pair..pair.checked_add(u32::try_from(values).ok()?)?,
+        postings: start..start.checked_add(usize::try_from(len).ok()?)?,
+    };
+    Some((name, rest))
+}
+
+fn offset_at(offsets: &[u8], at: usize) -> usize {
+    let mut word = [0; 8];
+    word[..OFFSET_BYTES].copy_from_slice(&offsets[at..at + OFFSET_BYTES]);
+    u64::from_le_bytes(word) as usize
+}
+
+fn series_crc(number: u32, body: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), body)
+}
+
+fn group_crc(group: u32, postings: u64, values: &[u8]) -> u32 {
+    let seed = crc32c::crc32c_append(crc32c::crc32c(&group.to_le_bytes()), &postings.to_le_bytes());
+    crc32c::crc32c_append(seed, values)
+}

@@ -3,8 +3,10 @@
 
 pub mod file;
 pub mod go_regex;
+pub mod label_regex;
 pub mod matcher;
 pub mod memory;
+mod pattern;
 pub mod postings;
 pub mod select;
 pub mod symbols;

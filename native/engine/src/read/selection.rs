@@ -193,8 +193,7 @@ impl Selection {
         self.cancel.check()?;
         let end = (first + self.group_series).min(self.len());
         let mut wanted: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
-        let origins =
-            self.origin_offsets[first] as usize..self.origin_offsets[end] as usize;
+        let origins = self.origin_offsets[first] as usize..self.origin_offsets[end] as usize;
         for origin in &self.origins[origins] {
             wanted[origin.source as usize].push(origin.local);
         }
@@ -219,7 +218,8 @@ impl Selection {
         let mut runs: Vec<RunSlice<'_>> = Vec::new();
         for series in first..end {
             runs.clear();
-            let span = self.origin_offsets[series] as usize..self.origin_offsets[series + 1] as usize;
+            let span =
+                self.origin_offsets[series] as usize..self.origin_offsets[series + 1] as usize;
             for origin in &self.origins[span] {
                 let source = origin.source as usize;
                 runs.push(self.scratch[source].series(cursor[source]));

@@ -103,14 +103,14 @@ impl Log {
     /// A log without a segment yet, which goes on at `next_start`.
     pub(super) fn new(
         disk: Arc<dyn Disk>,
-        options: &WalOptions,
+        options: WalOptions,
         ledger: Arc<Ledger>,
         tail: Tail,
         next_start: u64,
     ) -> Self {
         Self {
             disk,
-            dir: options.dir.clone(),
+            dir: options.dir,
             policy: options.sync,
             segment_bytes: options.segment_bytes,
             ledger,

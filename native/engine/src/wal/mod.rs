@@ -34,7 +34,7 @@ mod tests;
 use std::path::PathBuf;
 use std::thread::{JoinHandle, ThreadId};
 
-pub use replay::{Recovered, replay};
+pub use replay::{Recovered, first_position, replay};
 pub use segment::SegmentFile;
 
 use crate::disk::{Disk, publish};
@@ -153,12 +153,12 @@ impl Wal {
         let ledger = Arc::new(Ledger::default());
         ledger.segments.lock().clone_from(&recovered.segments);
         let (tail, start) = (recovered.tail, recovered.end.0);
-        let mut log = Log::new(Arc::clone(&disk), &options, Arc::clone(&ledger), tail, start);
+        let queue = Arc::new(Queue::new(options.queue_bytes, generation));
+        let mut log = Log::new(Arc::clone(&disk), options, Arc::clone(&ledger), tail, start);
         match log.open_segment() {
             Err(error) if error.code() != ErrorCode::DiskFull => return Err(error),
             _ => {}
         }
-        let queue = Arc::new(Queue::new(options.queue_bytes, generation));
         let served = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("log".to_owned())

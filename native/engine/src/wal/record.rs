@@ -408,6 +408,18 @@ mod tests {
     }
 
     #[test]
+    fn the_layout_is_the_documented_one() {
+        let samples = [(7, 1000, 1.5f64), (39, 1000, 0.0), (39, 1001, -2.0), (3, 1001, 1.0)];
+        let samples = samples.map(|(series, t, v)| (series, t, v.to_bits()));
+        let payload = encode(&[(7, 2, b"ab".to_vec()), (39, 0, b"".to_vec())], &samples);
+        let series = [1, 8, 0, 0, 0, 14, 2, 2, b'a', b'b', 64, 0, 0];
+        let first = [0b0000_0010, 14, 0xd0, 0x0f, 0x3f, 0xf8];
+        let others = [0b0101_0000, 0b1110_0001, 2, 0xc0, 0b0001_0010, 71, 0x3f, 0xf0];
+        let header = [2, 14, 0, 0, 0];
+        assert_eq!(payload, [&series[..], &header, &first, &others].concat());
+    }
+
+    #[test]
     fn a_cut_payload_is_an_error() {
         let payload = encode(&[(7, 0, b"labels".to_vec())], &[(7, 1000, 1), (23, 1000, 2)]);
         let series_end = SECTION_HEADER_BYTES + 9;

@@ -78,6 +78,17 @@ pub fn replay(
     Ok(Recovered { end, torn_bytes, frames: scan.frames, segments, tail })
 }
 
+/// Where the log that is still there begins: nothing below can be replayed. `None` when there is no
+/// segment.
+///
+/// # Errors
+/// `corruption` of the cut mark; errors of the disk.
+pub fn first_position(disk: &dyn Disk, dir: &Path) -> Result<Option<Position>> {
+    let files = segment::list(disk, dir)?;
+    let cut = cut::read(disk, dir)?;
+    Ok(files.first().map(|file| Position(file.start.max(cut))))
+}
+
 /// A segment of the chain.
 #[derive(Debug, Clone, Copy)]
 struct Link {

@@ -304,6 +304,15 @@ mod tests {
     }
 
     #[test]
+    fn the_layout_is_the_documented_one() {
+        let bytes = header().encode();
+        assert_eq!(bytes[..16], *b"MSTRWAL\n\x01\0\0\0\0\0\0\0");
+        let fields = [16, 24, 32, 40, 48, 56].map(|at| u64_at(&bytes, at) & 0xffff_ffff);
+        assert_eq!(fields, [99, 5000, 1000, 4000, 5064, 0]);
+        assert_eq!(crc32c::crc32c(&bytes[..60]), u32_at(&bytes, 60));
+    }
+
+    #[test]
     fn a_header_under_another_name_is_refused() {
         let moved = SegmentFile { start: 5001, ..FILE };
         assert!(Header::decode(&header().encode(), Path::new("wal"), moved).is_err());

@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 
+use crate::codec::varint;
 use crate::error::{Error, ErrorCode, Result};
 use crate::labels::{Labels, METRIC_NAME};
 use crate::options::WriteLimits;
@@ -63,6 +64,39 @@ fn next_pair<'a>(fields: &mut Message<'a>) -> Result<Option<(&'a [u8], &'a [u8])
 /// there is no metric name; `limit_exceeded` for too many labels or too long a name or value. The
 /// sentence names the series.
 pub fn canonicalize(encoded: &[u8], limits: &WriteLimits) -> Result<Labels> {
+    match already_canonical(encoded, limits) {
+        Some(labels) => Ok(labels),
+        None => rewrite(encoded, limits),
+    }
+}
+
+/// The labels as they came, when there is nothing to change and nothing to refuse: the ordinary
+/// case, at a third of the cost of [`rewrite`].
+fn already_canonical(encoded: &[u8], limits: &WriteLimits) -> Option<Labels> {
+    let (mut count, mut shortest, mut has_metric_name) = (0, 0, false);
+    for pair in label_pairs(encoded) {
+        let (name, value) = pair.ok()?;
+        if name.len() > limits.max_label_name_bytes || value.len() > limits.max_label_value_bytes {
+            return None;
+        }
+        count += 1;
+        shortest += encoded_len(name, value);
+        has_metric_name |= name == METRIC_NAME.as_bytes();
+    }
+    // A number in more bytes than it needs would make a second encoding of the same labels.
+    if count > limits.max_labels_per_series || !has_metric_name || shortest != encoded.len() {
+        return None;
+    }
+    Labels::from_canonical(encoded).ok()
+}
+
+/// Bytes of a pair in canonical encoding.
+fn encoded_len(name: &[u8], value: &[u8]) -> usize {
+    let field = |len: usize| 1 + varint::len(len as u64) + len;
+    field(field(name.len()) + field(value.len()))
+}
+
+fn rewrite(encoded: &[u8], limits: &WriteLimits) -> Result<Labels> {
     let named = |code, what: String| Error::new(code, format!("series {}: {what}", shown(encoded)));
     let bad = |what: String| named(ErrorCode::BadData, what);
     let mut pairs = Vec::with_capacity(16);
@@ -166,6 +200,17 @@ mod tests {
         assert_eq!(pairs, expected);
         let labels = canonicalize(encoded, &WriteLimits::default()).unwrap();
         assert_eq!(labels.as_bytes(), encode(&[("__name__", "up"), ("job", "x")]));
+    }
+
+    #[test]
+    fn overlong_numbers_do_not_make_another_series() {
+        let encoded = encode(&[("__name__", "up"), ("job", "x")]);
+        // The length of "up" in two bytes, and the length around it one more.
+        let mut overlong = encoded.clone();
+        overlong.splice(13..14, [0x82, 0x00]);
+        overlong[1] += 1;
+        let labels = canonicalize(&overlong, &WriteLimits::default()).unwrap();
+        assert_eq!(labels.as_bytes(), encoded);
     }
 
     #[test]

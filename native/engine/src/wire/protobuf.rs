@@ -149,6 +149,21 @@ impl<'a> Message<'a> {
         malformed(self.at, &format!("want {len} bytes, got {}", self.end - self.at))
     }
 
+    /// Skips fields for as long as their tag is `tag`, below 128, and their content is there and
+    /// shorter than 128 bytes: the labels of a series, without a look at the rest of the message
+    /// for each.
+    #[inline(always)]
+    pub fn skip_short(&mut self, tag: u64) {
+        let mut rest = self.rest();
+        while let [first, len @ 0..0x80, after @ ..] = rest
+            && u64::from(*first) == tag
+            && let Some(next) = after.get(usize::from(*len)..)
+        {
+            rest = next;
+        }
+        self.at = self.end - rest.len();
+    }
+
     /// Reads a length and returns that many bytes.
     ///
     /// # Errors
@@ -174,9 +189,15 @@ impl<'a> Message<'a> {
         let mut tag = tag;
         loop {
             match tag & 7 {
-                VARINT => drop(self.varint()?),
-                FIXED64 => drop(self.fixed64()?),
-                BYTES => drop(self.message()?),
+                VARINT => {
+                    self.varint()?;
+                }
+                FIXED64 => {
+                    self.fixed64()?;
+                }
+                BYTES => {
+                    self.message()?;
+                }
                 FIXED32 if self.end - self.at >= 4 => self.at += 4,
                 FIXED32 => return Err(malformed(self.at, "want four bytes")),
                 GROUP_START if open_groups.len() < GROUP_DEPTH_MAX as usize => {

@@ -40,9 +40,12 @@ fn disk() -> FaultyDisk {
     disk
 }
 
+type Answer = (u64, Result<Position>);
+type MarkAnswer = Result<(Generation, Position)>;
+
 /// What was answered, in the order of the answers.
 #[derive(Clone, Default)]
-struct Answers(Arc<Mutex<Vec<(u64, Result<Position>)>>>);
+struct Answers(Arc<Mutex<Vec<Answer>>>);
 
 impl Answers {
     fn entry(&self, id: u64, bytes: usize) -> Entry {
@@ -51,7 +54,7 @@ impl Answers {
         Entry { payload: payload(id, bytes), done }
     }
 
-    fn all(&self) -> Vec<(u64, Result<Position>)> {
+    fn all(&self) -> Vec<Answer> {
         self.0.lock().clone()
     }
 
@@ -65,7 +68,7 @@ impl Answers {
     }
 
     fn codes(&self) -> Vec<(u64, ErrorCode)> {
-        let failed = |(id, answer): (u64, Result<Position>)| Some((id, answer.err()?.code()));
+        let failed = |(id, answer): Answer| Some((id, answer.err()?.code()));
         self.all().into_iter().filter_map(failed).collect()
     }
 }
@@ -92,7 +95,7 @@ struct Rig {
     log: Log,
     ledger: Arc<Ledger>,
     answers: Answers,
-    marks: Arc<Mutex<Vec<Result<(Generation, Position)>>>>,
+    marks: Arc<Mutex<Vec<MarkAnswer>>>,
     next_id: u64,
 }
 
@@ -105,7 +108,7 @@ impl Rig {
         ledger.segments.lock().clone_from(&recovered.segments);
         let mut log = Log::new(
             Arc::new(disk.clone()),
-            &options(policy),
+            options(policy),
             Arc::clone(&ledger),
             recovered.tail,
             recovered.end.0,

@@ -1,0 +1,117 @@
+/**
+ * @file metricstor beside Prometheus and VictoriaMetrics, in one run on one machine.
+ *
+ *     npm run bench -- [--series 10000,100000] [--million] [--samples 2000000]
+ *                      [--query-series 1000] [--hours 24] [--skip ingest,query]
+ *                      [--servers metricstor,prometheus,victoriametrics]
+ *
+ * The others are measured where their binaries are found: `PROMETHEUS_BIN`,
+ * `VICTORIA_METRICS_BIN`, or on PATH. Markdown on standard output, progress on standard error.
+ */
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { type Contender, findContenders } from './competitors.js';
+import { type IngestResult, measureIngest } from './ingest.js';
+import { measureQueries, type QueryResult, type StorageResult } from './query.js';
+import { printTable } from './table.js';
+
+const { values: flags } = parseArgs({
+  options: {
+    series: { type: 'string', default: '10000,100000' },
+    million: { type: 'boolean', default: false },
+    samples: { type: 'string', default: '2000000' },
+    'query-series': { type: 'string', default: '1000' },
+    hours: { type: 'string', default: '24' },
+    skip: { type: 'string', default: '' },
+    servers: { type: 'string', default: 'metricstor,prometheus,victoriametrics' },
+  },
+});
+
+function progress(text: string): void {
+  console.error(text);
+}
+
+function printIngest(results: readonly IngestResult[]): void {
+  console.log('\n## Writing\n');
+  console.log('remote_write 1.0, one sample a series, 2,000 samples a request, 4 connections.\n');
+  printTable(
+    [
+      'series',
+      'server',
+      'CPU-s per million samples',
+      'of new series',
+      'of known series',
+      'thousand samples/s',
+      'resident bytes per series',
+      'retries',
+    ],
+    results.map((one) => [
+      one.series.toLocaleString('en'),
+      one.contender,
+      one.cpuAll.toFixed(2),
+      one.cpuNew.toFixed(2),
+      one.cpuKnown.toFixed(2),
+      one.rate.toFixed(0),
+      one.bytesPerSeries.toFixed(0),
+      String(one.retries),
+    ]),
+  );
+}
+
+function printStorage(results: readonly StorageResult[]): void {
+  console.log('\n## Disk\n');
+  printTable(
+    ['server', 'samples', 'bytes per sample', 'log, bytes per sample'],
+    results.map((one) => [
+      one.contender,
+      one.samples.toLocaleString('en'),
+      one.bytesPerSample.toFixed(2),
+      one.logBytesPerSample.toFixed(2),
+    ]),
+  );
+}
+
+function printQueries(contenders: readonly Contender[], results: readonly QueryResult[]): void {
+  console.log('\n## Reading\n');
+  console.log('Median latency / CPU of one query in ms; series in the answer where they differ.\n');
+  const names = [...new Set(results.map((one) => one.query))];
+  printTable(
+    ['query', ...contenders.map((one) => one.name)],
+    names.map((name) => {
+      const row = results.filter((one) => one.query === name);
+      const same = new Set(row.map((one) => one.series)).size === 1;
+      return [
+        name,
+        ...row.map((one) => {
+          const cost = `${one.latencyMs.toFixed(1)} / ${one.cpuMs.toFixed(1)}`;
+          return same ? cost : `${cost} (${one.series} series)`;
+        }),
+      ];
+    }),
+  );
+}
+
+const skipped = new Set(flags.skip.split(','));
+const contenders = await findContenders(new Set(flags.servers.split(',')));
+console.log('# metricstor benchmark\n');
+console.log(`${new Date().toISOString()}, ${cpus().length} × ${cpus()[0].model.trim()}`);
+for (const { name, version } of contenders) {
+  console.log(`- ${name} ${version}`);
+}
+if (!skipped.has('ingest')) {
+  const counts = flags.series.split(',').map(Number);
+  const results: IngestResult[] = [];
+  for (const series of flags.million ? [...counts, 1_000_000] : counts) {
+    progress(`writing ${series} series …`);
+    results.push(...(await measureIngest(contenders, series, Number(flags.samples))));
+  }
+  printIngest(results);
+}
+if (!skipped.has('query')) {
+  const series = Number(flags['query-series']);
+  const hours = Number(flags.hours);
+  progress(`loading ${series} series × ${hours} h, then asking …`);
+  const { queries, storage } = await measureQueries(contenders, series, hours);
+  printStorage(storage);
+  printQueries(contenders, queries);
+}

@@ -1,0 +1,198 @@
+/** @file Reading: ten dashboard queries over a day of data, and what that day takes on disk. */
+import type { BenchServer, Contender } from './competitors.js';
+import { type LoadPlan, samplesPerRequest, startLoad } from './load.js';
+import { cpuSeconds, settle } from './process.js';
+
+export interface DashboardQuery {
+  readonly name: string;
+  readonly expression: string;
+  /** 0 is an instant query. */
+  readonly hours: number;
+  readonly stepSeconds: number;
+}
+
+export interface QueryResult {
+  readonly contender: string;
+  readonly query: string;
+  /** Median over the runs. */
+  readonly latencyMs: number;
+  /** CPU of the server for one run. */
+  readonly cpuMs: number;
+  /** Series in the answer: contenders that disagree did not do the same work. */
+  readonly series: number;
+}
+
+export interface StorageResult {
+  readonly contender: string;
+  readonly samples: number;
+  readonly bytesPerSample: number;
+  readonly logBytesPerSample: number;
+}
+
+const instance = '10.0.0.1:9100';
+
+export const dashboardQueries: readonly DashboardQuery[] = [
+  {
+    name: 'requests a second, now',
+    expression: 'sum(rate(http_requests_total[5m]))',
+    hours: 0,
+    stepSeconds: 0,
+  },
+  {
+    name: 'busy instances, now',
+    expression: 'count by (job) (node_load1 > 10)',
+    hours: 0,
+    stepSeconds: 0,
+  },
+  {
+    name: 'one gauge, 1 h',
+    expression: `node_memory_available_bytes{instance="${instance}"}`,
+    hours: 1,
+    stepSeconds: 15,
+  },
+  {
+    name: 'requests by code, 1 h',
+    expression: 'sum by (code) (rate(http_requests_total[5m]))',
+    hours: 1,
+    stepSeconds: 15,
+  },
+  {
+    name: 'one counter, 24 h',
+    expression: `rate(http_requests_total{instance="${instance}",method="GET",code="200"}[5m])`,
+    hours: 24,
+    stepSeconds: 60,
+  },
+  {
+    name: 'latency quantile, 6 h',
+    expression:
+      'histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))',
+    hours: 6,
+    stepSeconds: 60,
+  },
+  {
+    name: 'error ratio by job, 6 h',
+    expression:
+      'sum by (job) (rate(http_requests_total{code=~"5.."}[5m])) / sum by (job) (rate(http_requests_total[5m]))',
+    hours: 6,
+    stepSeconds: 60,
+  },
+  {
+    name: 'CPU by instance, 24 h',
+    expression: '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m]))',
+    hours: 24,
+    stepSeconds: 300,
+  },
+  {
+    name: 'busiest instances, 24 h',
+    expression: 'topk(5, sum by (instance) (rate(http_requests_total[10m])))',
+    hours: 24,
+    stepSeconds: 300,
+  },
+  {
+    name: 'peak load, 24 h',
+    expression: 'max_over_time(node_load1[1h])',
+    hours: 24,
+    stepSeconds: 600,
+  },
+];
+
+const hourMs = 3_600_000;
+const intervalMs = 15_000;
+const scrapesPerRequest = 100;
+/** CPU is counted in ticks of 10 ms: each query runs for at least this long. */
+const runMsMin = 1000;
+const runsMin = 5;
+
+interface Asked {
+  readonly milliseconds: number;
+  readonly series: number;
+}
+
+async function ask(server: BenchServer, query: DashboardQuery, endMs: number): Promise<Asked> {
+  const form: Record<string, string> = { query: query.expression, ...server.queryForm };
+  if (query.hours === 0) {
+    form.time = String(endMs / 1000);
+  } else {
+    form.start = String((endMs - query.hours * hourMs) / 1000);
+    form.end = String(endMs / 1000);
+    form.step = String(query.stepSeconds);
+  }
+  const path = query.hours === 0 ? 'query' : 'query_range';
+  const start = performance.now();
+  const response = await fetch(`${server.url}/api/v1/${path}`, {
+    method: 'POST',
+    body: new URLSearchParams(form),
+  });
+  const text = await response.text();
+  const milliseconds = performance.now() - start;
+  if (!response.ok) {
+    throw new Error(`"${query.expression}" answered ${response.status}: ${text.slice(0, 300)}`);
+  }
+  const { data } = JSON.parse(text) as { data: { result: unknown[] } };
+  return { milliseconds, series: data.result.length };
+}
+
+async function measureQuery(
+  server: BenchServer,
+  query: DashboardQuery,
+  endMs: number,
+): Promise<Omit<QueryResult, 'contender'>> {
+  await ask(server, query, endMs);
+  const cpuBefore = cpuSeconds(server.pid);
+  const start = performance.now();
+  const runs: Asked[] = [];
+  while (runs.length < runsMin || performance.now() - start < runMsMin) {
+    runs.push(await ask(server, query, endMs));
+  }
+  const cpuMs = ((cpuSeconds(server.pid) - cpuBefore) * 1000) / runs.length;
+  const latencies = runs.map((run) => run.milliseconds).sort((a, b) => a - b);
+  const latencyMs = latencies[latencies.length >> 1];
+  return { query: query.name, latencyMs, cpuMs, series: runs[0].series };
+}
+
+/** Loads `series` × `hours` at 15 s into each contender, asks everything, and weighs the files. */
+export async function measureQueries(
+  contenders: readonly Contender[],
+  series: number,
+  hours: number,
+): Promise<{ queries: QueryResult[]; storage: StorageResult[] }> {
+  const scrapes = Math.ceil((hours * hourMs) / intervalMs / scrapesPerRequest) * scrapesPerRequest;
+  const endMs = Math.floor(Date.now() / intervalMs) * intervalMs;
+  const plan: LoadPlan = {
+    series,
+    scrapes,
+    scrapesPerRequest,
+    startMs: endMs - (scrapes - 1) * intervalMs,
+    intervalMs,
+    connections: Math.min(2, Math.ceil((series * scrapesPerRequest) / samplesPerRequest)),
+  };
+  const load = await startLoad(plan);
+  const queries: QueryResult[] = [];
+  const storage: StorageResult[] = [];
+  try {
+    for (const contender of contenders) {
+      const server = await contender.start();
+      try {
+        const { samples } = await load.send({ url: server.url, from: 0, to: scrapes });
+        await server.makeVisible();
+        await settle(server.pid, 60_000);
+        for (const query of dashboardQueries) {
+          const result = await measureQuery(server, query, endMs);
+          queries.push({ contender: contender.name, ...result });
+        }
+        const { blocks, log } = await server.storedBytes();
+        storage.push({
+          contender: contender.name,
+          samples,
+          bytesPerSample: blocks / samples,
+          logBytesPerSample: log / samples,
+        });
+      } finally {
+        await server.stop();
+      }
+    }
+  } finally {
+    load.stop();
+  }
+  return { queries, storage };
+}

@@ -1,0 +1,130 @@
+//! The chunk file of a block: records one after the other, found through the index.
+//!
+//! A record is the chunk's bytes and a CRC32C over its encoding byte and them. The encoding itself
+//! stands in the index, so a reader knows whether it can decode before it touches this file.
+
+use std::path::Path;
+
+use crate::chunk::Encoding;
+use crate::disk::Disk;
+use crate::disk::sections::{FileKind, FileSummary, SectionFile, SectionWriter};
+use crate::error::{Error, Result};
+use crate::index::file::ChunkMeta;
+use crate::sample::TimeRange;
+
+/// The frame of a chunk file.
+pub const CHUNKS_KIND: FileKind = FileKind { magic: *b"MSTRchnk", version: 1 };
+
+/// The name of the only section. The number is on disk.
+const RECORDS: u32 = 1;
+/// Bytes of the checksum at the end of a record.
+const CRC_BYTES: usize = 4;
+
+/// Writes a chunk file.
+pub struct ChunkWriter {
+    out: SectionWriter,
+}
+
+impl ChunkWriter {
+    /// Creates the file at `path`.
+    ///
+    /// # Errors
+    /// Those of [`Disk::create`].
+    pub fn create(disk: &dyn Disk, path: &Path) -> Result<Self> {
+        Ok(Self { out: SectionWriter::create(disk, path, CHUNKS_KIND)? })
+    }
+
+    /// Appends a chunk and returns where it is.
+    ///
+    /// # Errors
+    /// Those of the disk; `internal` for a chunk of 4 GiB.
+    pub fn add(
+        &mut self,
+        encoding: Encoding,
+        bytes: &[u8],
+        samples: u32,
+        range: TimeRange,
+    ) -> Result<ChunkMeta> {
+        let offset = self.out.section_len();
+        let len = u32::try_from(bytes.len() + CRC_BYTES)
+            .map_err(|_| Error::internal(format!("a chunk of {} bytes", bytes.len())))?;
+        self.out.write(bytes)?;
+        self.out.write(&record_crc(encoding as u8, bytes).to_le_bytes())?;
+        Ok(ChunkMeta { encoding: encoding as u8, samples, range, offset, len })
+    }
+
+    /// Writes the footer and syncs the file.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn finish(mut self) -> Result<FileSummary> {
+        self.out.end_section(RECORDS);
+        self.out.finish()
+    }
+}
+
+/// An open chunk file. Any number of threads may read.
+#[derive(Debug)]
+pub struct ChunkFile {
+    file: SectionFile,
+    records: std::ops::Range<usize>,
+}
+
+impl ChunkFile {
+    /// Maps the file and checks its frame.
+    ///
+    /// # Errors
+    /// Those of [`SectionFile::open`].
+    pub fn open(disk: &dyn Disk, path: &Path) -> Result<Self> {
+        let file = SectionFile::open(disk, path, CHUNKS_KIND)?;
+        Ok(Self { records: file.range(RECORDS)?, file })
+    }
+
+    /// The bytes of a chunk; its checksum was compared.
+    ///
+    /// # Errors
+    /// `corruption` for a chunk that is not what was written or of an encoding that this build
+    /// does not know.
+    #[inline]
+    pub fn get(&self, chunk: &ChunkMeta) -> Result<(Encoding, &[u8])> {
+        let encoding =
+            Encoding::from_byte(chunk.encoding).map_err(|error| self.at(error, chunk))?;
+        let start = usize::try_from(chunk.offset).ok();
+        start
+            .and_then(|start| {
+                self.file.slice(&self.records).get(start..start.checked_add(chunk.len as usize)?)
+            })
+            .and_then(|record| record.split_last_chunk::<CRC_BYTES>())
+            .filter(|(bytes, crc)| record_crc(chunk.encoding, bytes) == u32::from_le_bytes(**crc))
+            .map(|(bytes, _)| (encoding, bytes))
+            .ok_or_else(|| self.damaged(chunk, "a chunk is not what was written"))
+    }
+
+    /// `error`, which decoding `chunk` gave, with its place.
+    pub fn at(&self, error: Error, chunk: &ChunkMeta) -> Error {
+        error.at(self.file.path(), Some(self.records.start as u64 + chunk.offset))
+    }
+
+    /// A `corruption` error at `chunk`.
+    pub fn damaged(&self, chunk: &ChunkMeta, message: &str) -> Error {
+        let at = (self.records.start as u64).saturating_add(chunk.offset);
+        Error::corruption(self.file.path(), at, message)
+    }
+
+    /// Length of the file.
+    pub fn bytes(&self) -> u64 {
+        self.file.len()
+    }
+
+    /// Compares the checksums of the file and of its section.
+    ///
+    /// # Errors
+    /// `corruption`.
+    pub fn verify(&self, summary: FileSummary) -> Result<()> {
+        self.file.verify(summary)
+    }
+}
+
+fn record_crc(encoding: u8, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&[encoding]), bytes)
+}

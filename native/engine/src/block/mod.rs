@@ -1,0 +1,202 @@
+//! Blocks: immutable, self-contained directories of series over a window of time.
+//!
+//! ```text
+//! blocks/<ULID>/meta.json   what the block is; every file with length and CRC32C   (meta.rs)
+//!               index       series by label, chunks by series        (index/file.rs)
+//!               chunks      the samples                              (chunks.rs)
+//! ```
+//!
+//! A block appears whole, by one rename (`writer.rs`), never changes, and disappears whole. Every
+//! byte is drawn in `FORMAT.md`, "Blocks". An open block may be read by any number of threads; it
+//! stays readable while somebody holds it, also after its directory was removed.
+
+pub mod chunks;
+pub mod meta;
+mod selection;
+#[cfg(test)]
+mod tests;
+pub mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ulid::Ulid;
+
+use crate::chunk;
+use crate::disk::Disk;
+use crate::disk::publish;
+use crate::error::{Error, Result};
+use crate::index::file::{ChunkMeta, IndexFile};
+use crate::sample::TimeRange;
+
+use chunks::ChunkFile;
+use meta::{Counts, Meta};
+
+pub use writer::{BlockWriter, FinishedBlock};
+
+/// The name of the description in a block's directory.
+pub const META_FILE: &str = "meta.json";
+/// The name of the index in a block's directory.
+pub const INDEX_FILE: &str = "index";
+/// The name of the chunk file in a block's directory.
+pub const CHUNKS_FILE: &str = "chunks";
+
+/// An open block.
+pub struct Block {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    meta: Meta,
+    index: IndexFile,
+    chunks: ChunkFile,
+    bytes: u64,
+}
+
+impl std::fmt::Debug for Block {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Block({})", self.meta.ulid)
+    }
+}
+
+impl Block {
+    /// Opens the block in `dir`: reads its description, maps its files, and checks their lengths,
+    /// frames and small sections. Takes milliseconds whatever the block's size.
+    ///
+    /// # Errors
+    /// `corruption` for what is not as it was written or needs a newer version; those of the disk.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Arc<Self>> {
+        let path = dir.join(META_FILE);
+        let text = disk.read(&path)?;
+        let meta = Meta::decode(&path, &text)?;
+        if dir.file_name().and_then(|name| name.to_str()) != Some(&*meta.ulid.to_string()) {
+            let message = format!("block {} in the directory of another", meta.ulid);
+            return Err(Error::corruption(&path, 0, message));
+        }
+        let index = IndexFile::open(&*disk, &dir.join(INDEX_FILE))?;
+        let chunks = ChunkFile::open(&*disk, &dir.join(CHUNKS_FILE))?;
+        for (name, got) in [(INDEX_FILE, index.bytes()), (CHUNKS_FILE, chunks.bytes())] {
+            match meta.file(name) {
+                Some(listed) if listed.bytes == got => {}
+                listed => {
+                    let want = listed.map_or(0, |listed| listed.bytes);
+                    let message = format!("{got} bytes, want {want}");
+                    return Err(Error::corruption(&dir.join(name), got, message));
+                }
+            }
+        }
+        let bytes = text.len() as u64 + index.bytes() + chunks.bytes();
+        Ok(Arc::new(Self { disk, dir: dir.to_path_buf(), meta, index, chunks, bytes }))
+    }
+
+    /// The block's description.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Bytes of all its files.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reads all of the block and compares every checksum, decodes every chunk, and compares the
+    /// counts and times with the description.
+    ///
+    /// # Errors
+    /// `corruption` for the first thing that is not as it was written; those of the disk.
+    pub fn verify(&self) -> Result<()> {
+        let path = self.dir.join(META_FILE);
+        let wrong = |what: &str| Error::corruption(&path, 0, what);
+        if Meta::decode(&path, &self.disk.read(&path)?)? != self.meta {
+            return Err(wrong("the description changed since the block was opened"));
+        }
+        let listed = |name| self.meta.file(name).ok_or_else(|| wrong("a file is not listed"));
+        self.index.verify(listed(INDEX_FILE)?)?;
+        self.chunks.verify(listed(CHUNKS_FILE)?)?;
+        let (mut counts, mut range) = (Counts::default(), TimeRange::EMPTY);
+        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        for number in 0..self.index.series_count() {
+            counts.series += 1;
+            let mut last = None;
+            for chunk in self.index.series(number)?.chunks() {
+                let chunk = chunk.ok_or_else(|| self.malformed(number))?;
+                timestamps.clear();
+                values.clear();
+                self.decode(&chunk, TimeRange::ALL, &mut timestamps, &mut values)?;
+                let held = (timestamps.first().copied(), timestamps.last().copied());
+                let promised = (Some(chunk.range.mint), Some(chunk.range.maxt));
+                if held != promised || timestamps.len() != chunk.samples as usize || last >= held.0
+                {
+                    return Err(self.chunks.damaged(&chunk, "a chunk is not what the index says"));
+                }
+                last = held.1;
+                range.include_range(&chunk.range);
+                counts.chunks += 1;
+                counts.samples += u64::from(chunk.samples);
+            }
+        }
+        if (counts, range) == (self.meta.counts, self.meta.range()) {
+            return Ok(());
+        }
+        Err(wrong("counts or times are not those of the samples"))
+    }
+
+    /// Decodes the samples of `chunk` in `range` to the ends of both columns.
+    fn decode(
+        &self,
+        chunk: &ChunkMeta,
+        range: TimeRange,
+        timestamps: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) -> Result<()> {
+        let (encoding, bytes) = self.chunks.get(chunk)?;
+        chunk::decode(encoding, bytes, range, timestamps, values)
+            .map_err(|error| self.chunks.at(error, chunk))
+    }
+
+    fn malformed(&self, number: u32) -> Error {
+        self.index.damaged(format!("the chunks of series {number} are malformed"))
+    }
+}
+
+/// The directories of the blocks in `blocks_dir`, oldest name first. Whatever is not named by a
+/// ULID is none; a directory that does not exist has none.
+///
+/// # Errors
+/// Those of the disk.
+pub fn list(disk: &dyn Disk, blocks_dir: &Path) -> Result<Vec<PathBuf>> {
+    if !disk.exists(blocks_dir) {
+        return Ok(Vec::new());
+    }
+    let entries = disk.list(blocks_dir)?;
+    let is_block = |name: &str| Ulid::from_string(name).is_ok_and(|ulid| ulid.to_string() == name);
+    let blocks = entries.into_iter().filter(|entry| entry.is_dir && is_block(&entry.name));
+    Ok(blocks.map(|entry| blocks_dir.join(entry.name)).collect())
+}
+
+/// Removes what crashes left of blocks that were being written or removed, and returns how many.
+///
+/// # Errors
+/// Those of the disk.
+pub fn sweep(disk: &dyn Disk, blocks_dir: &Path) -> Result<usize> {
+    if !disk.exists(blocks_dir) {
+        return Ok(0);
+    }
+    publish::sweep(disk, blocks_dir)
+}
+
+/// Removes a block: it vanishes by one durable rename, then its files go. Whoever has it open may
+/// go on reading.
+///
+/// # Errors
+/// Those of the disk; after the rename a later sweep removes what is left.
+pub fn remove(disk: &dyn Disk, blocks_dir: &Path, ulid: Ulid) -> Result<()> {
+    let dir = blocks_dir.join(ulid.to_string());
+    let temp = publish::temp_path(&dir);
+    disk.rename(&dir, &temp)?;
+    disk.sync_dir(blocks_dir)?;
+    disk.remove_dir(&temp)
+}

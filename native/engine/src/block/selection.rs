@@ -1,0 +1,233 @@
+//! Reading a block through the seam of `source.rs`: matchers to series, series to ids and columns.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::Block;
+use crate::dictionary::Dictionary;
+use crate::error::{Error, Result};
+use crate::index::file::SchemaName;
+use crate::index::matcher::Matcher;
+use crate::index::select::{PostingsSource, select};
+use crate::sample::TimeRange;
+use crate::source::{Columns, SelectRequest, SeriesSource, SourceSelection};
+
+impl Block {
+    /// The series that satisfy the request and have a chunk that overlaps its range.
+    fn matching(&self, request: &SelectRequest) -> Result<RoaringBitmap> {
+        if !self.concerns(request) {
+            return Ok(RoaringBitmap::new());
+        }
+        let matchers: Vec<&Matcher> = request.all_matchers().collect();
+        let mut found = select(&self.index, &matchers)?;
+        let all = self.meta.range();
+        if request.range.mint <= all.mint && all.maxt <= request.range.maxt {
+            return Ok(found);
+        }
+        let mut outside = Vec::new();
+        for number in &found {
+            if !self.has_chunk_in(number, request.range)? {
+                outside.push(number);
+            }
+        }
+        // Ascending, so this never fails; an error would say that the bitmap does not ascend.
+        let outside = RoaringBitmap::from_sorted_iter(outside)
+            .map_err(|cause| Error::internal(cause.to_string()))?;
+        found -= outside;
+        Ok(found)
+    }
+
+    fn has_chunk_in(&self, number: u32, range: TimeRange) -> Result<bool> {
+        for chunk in self.index.series(number)?.chunks() {
+            let chunk = chunk.ok_or_else(|| self.malformed(number))?;
+            if chunk.range.overlaps(&range) {
+                return Ok(true);
+            }
+            if chunk.range.mint > range.maxt {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the block can hold anything for the request.
+    fn concerns(&self, request: &SelectRequest) -> bool {
+        request.scope.tenant == self.meta.tenant
+            && !request.range.is_empty()
+            && request.range.overlaps(&self.meta.range())
+    }
+}
+
+impl SeriesSource for Block {
+    fn time_range(&self) -> TimeRange {
+        self.meta.range()
+    }
+
+    fn select(self: Arc<Self>, request: &SelectRequest) -> Result<Box<dyn SourceSelection>> {
+        let series = self.matching(request)?.into_iter().collect();
+        Ok(Box::new(BlockSelection {
+            block: self,
+            series,
+            ids: Vec::new(),
+            schema: None,
+            schema_names: Vec::new(),
+            name_ids: Vec::new(),
+            text: String::new(),
+        }))
+    }
+
+    /// Without matchers the names of all series, also of those without a sample in the range: to
+    /// know better would cost a look at every series.
+    fn label_names(&self, request: &SelectRequest, out: &mut BTreeSet<String>) -> Result<()> {
+        if !self.concerns(request) {
+            return Ok(());
+        }
+        if request.all_matchers().next().is_none() {
+            out.extend(self.index.names().map(str::to_owned));
+            return Ok(());
+        }
+        let mut schemas = BTreeSet::new();
+        for number in &self.matching(request)? {
+            schemas.insert(self.index.series(number)?.schema);
+        }
+        let (mut names, mut schema_names) = (RoaringBitmap::new(), Vec::new());
+        for schema in schemas {
+            self.index.schema(schema, &mut schema_names)?;
+            names.extend(schema_names.iter().map(|name| name.name));
+        }
+        out.extend(names.iter().map(|name| self.index.name(name).to_owned()));
+        Ok(())
+    }
+
+    /// Without matchers the values of all series, as [`SeriesSource::label_names`] here.
+    fn label_values(
+        &self,
+        name: &str,
+        request: &SelectRequest,
+        out: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        if !self.concerns(request) {
+            return Ok(());
+        }
+        let pairs = self.index.pairs_of(name);
+        if request.all_matchers().next().is_none() {
+            return self.index.for_each_value(pairs, |_, value| {
+                out.insert(value.to_owned());
+                Ok(())
+            });
+        }
+        let mut found = self.matching(request)?;
+        found &= &*self.index.named(name)?;
+        // Few values: ask each for its series. Few series: ask each for its value.
+        if pairs.len() as u64 <= found.len() {
+            return self.index.for_each_value_among(pairs, &found, |value| {
+                out.insert(value.to_owned());
+            });
+        }
+        let (mut held, mut schema) = (RoaringBitmap::new(), Vec::new());
+        for number in &found {
+            let entry = self.index.series(number)?;
+            self.index.schema(entry.schema, &mut schema)?;
+            held.extend(entry.pairs(&schema).flatten().filter(|pair| pairs.contains(pair)));
+        }
+        let mut text = String::new();
+        for pair in &held {
+            self.index.value_of(pair, &mut text)?;
+            out.insert(text.clone());
+        }
+        Ok(())
+    }
+}
+
+/// The series of a block that satisfied a request.
+///
+/// A selection is used with one dictionary: it remembers the ids that it was given.
+struct BlockSelection {
+    block: Arc<Block>,
+    /// Their numbers, ascending.
+    series: Vec<u32>,
+    /// For each pair of the block its value's id, or 0 where it was not needed yet: a value is never
+    /// empty, and 0 is the empty text. Zeroed memory costs nothing until it is touched.
+    ids: Vec<u32>,
+    /// The schema of the series before; neighbours mostly share it.
+    schema: Option<u64>,
+    schema_names: Vec<SchemaName>,
+    /// The ids of the names of that schema.
+    name_ids: Vec<u32>,
+    text: String,
+}
+
+impl BlockSelection {
+    fn number(&self, index: usize) -> Result<u32> {
+        self.series.get(index).copied().ok_or_else(|| {
+            Error::internal(format!("series {index} of a selection of {}", self.series.len()))
+        })
+    }
+
+    fn use_schema(&mut self, schema: u64, dictionary: &mut Dictionary) -> Result<()> {
+        if self.schema.replace(schema) == Some(schema) {
+            return Ok(());
+        }
+        let index = &self.block.index;
+        self.name_ids.clear();
+        if let Err(error) = index.schema(schema, &mut self.schema_names) {
+            self.schema = None;
+            return Err(error);
+        }
+        let names = self.schema_names.iter().map(|name| index.name(name.name));
+        self.name_ids.extend(names.map(|name| dictionary.intern(name)));
+        Ok(())
+    }
+}
+
+impl SourceSelection for BlockSelection {
+    fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    fn labels(
+        &mut self,
+        index: usize,
+        dictionary: &mut Dictionary,
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
+        let number = self.number(index)?;
+        if self.ids.is_empty() {
+            self.ids = vec![0; self.block.index.pair_count() as usize];
+        }
+        let block = Arc::clone(&self.block);
+        let entry = block.index.series(number)?;
+        self.use_schema(entry.schema, dictionary)?;
+        for (name, pair) in self.name_ids.iter().zip(entry.pairs(&self.schema_names)) {
+            let pair = pair.ok_or_else(|| {
+                block.index.damaged(format!("the labels of series {number} are malformed"))
+            })?;
+            let id = &mut self.ids[pair as usize];
+            if *id == 0 {
+                block.index.value_of(pair, &mut self.text)?;
+                *id = dictionary.intern(&self.text);
+            }
+            out.extend([*name, *id]);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, which: &[u32], range: TimeRange, out: &mut Columns) -> Result<()> {
+        for index in which {
+            let number = self.number(*index as usize)?;
+            for chunk in self.block.index.series(number)?.chunks() {
+                let chunk = chunk.ok_or_else(|| self.block.malformed(number))?;
+                if chunk.range.mint > range.maxt {
+                    break;
+                }
+                if chunk.range.overlaps(&range) {
+                    self.block.decode(&chunk, range, &mut out.timestamps, &mut out.values)?;
+                }
+            }
+            out.end_series();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! Streams series into a new block.
+//!
+//! Everything is written into `<ULID>.tmp`, synced, and published by one rename
+//! (`disk/publish.rs`). Memory holds what the index writer holds (`index/file/builder.rs`) and one
+//! chunk. A writer or a finished block that is dropped takes its directory with it; what a crash
+//! leaves, [`super::sweep`] removes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ulid::Ulid;
+
+use super::chunks::ChunkWriter;
+use super::meta::{Counts, FileEntry, META_VERSION, Meta, MetaSeed};
+use super::{CHUNKS_FILE, INDEX_FILE, META_FILE};
+use crate::chunk::{Encoding, gorilla};
+use crate::disk::Disk;
+use crate::disk::publish::{publish_dir, temp_path};
+use crate::disk::sections::FileSummary;
+use crate::error::{Error, Result};
+use crate::index::file::{ChunkMeta, IndexWriter};
+use crate::labels::Labels;
+use crate::sample::{TimeRange, TimestampMs};
+
+/// The most samples in a chunk. A chunk costs some 40 bytes beside its samples, and a read that
+/// wants a few of them decodes those before; at 480 both are small (the bench `block` measures
+/// them).
+const CHUNK_SAMPLES: usize = 480;
+
+/// Writes a block.
+pub struct BlockWriter {
+    temp: TempDir,
+    ulid: Ulid,
+    index: IndexWriter,
+    chunks: ChunkWriter,
+    counts: Counts,
+    range: TimeRange,
+    /// The chunks of the current series.
+    metas: Vec<ChunkMeta>,
+}
+
+/// A block that is complete and durable, but not yet visible.
+pub struct FinishedBlock {
+    temp: TempDir,
+    final_dir: PathBuf,
+    meta: Meta,
+}
+
+impl BlockWriter {
+    /// Begins block `ulid` in `blocks_dir`, which exists.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn create(disk: Arc<dyn Disk>, blocks_dir: &Path, ulid: Ulid) -> Result<Self> {
+        let path = temp_path(&blocks_dir.join(ulid.to_string()));
+        disk.create_dir(&path)?;
+        let temp = TempDir { disk, path, armed: true };
+        Ok(Self {
+            index: IndexWriter::create(&*temp.disk, &temp.path.join(INDEX_FILE))?,
+            chunks: ChunkWriter::create(&*temp.disk, &temp.path.join(CHUNKS_FILE))?,
+            temp,
+            ulid,
+            counts: Counts::default(),
+            range: TimeRange::EMPTY,
+            metas: Vec::new(),
+        })
+    }
+
+    /// Adds a series: samples of equal number, in strictly ascending time. A series without samples
+    /// leaves no trace.
+    ///
+    /// # Errors
+    /// `internal` when `labels` are not greater than those of the series before, or the samples are
+    /// not as said; those of the disk. The writer is then of no use.
+    pub fn add_series(
+        &mut self,
+        labels: &Labels,
+        timestamps: &[TimestampMs],
+        values: &[f64],
+    ) -> Result<()> {
+        if timestamps.len() != values.len() || !timestamps.is_sorted_by(|a, b| a < b) {
+            return Err(Error::internal(format!("the samples of {labels} are not in order")));
+        }
+        let (Some(mint), Some(maxt)) = (timestamps.first(), timestamps.last()) else {
+            return Ok(());
+        };
+        self.metas.clear();
+        // Chunks of equal size, so that the last one is not a scrap.
+        let pieces = timestamps.len().div_ceil(CHUNK_SAMPLES);
+        for piece in 0..pieces {
+            let start = timestamps.len() * piece / pieces;
+            let end = timestamps.len() * (piece + 1) / pieces;
+            self.add_chunk(&timestamps[start..end], &values[start..end])?;
+        }
+        self.index.add(labels, &self.metas)?;
+        self.range.include_range(&TimeRange::new(*mint, *maxt));
+        self.counts.series += 1;
+        self.counts.samples += timestamps.len() as u64;
+        self.counts.chunks += pieces as u64;
+        Ok(())
+    }
+
+    fn add_chunk(&mut self, timestamps: &[TimestampMs], values: &[f64]) -> Result<()> {
+        let mut appender = gorilla::Appender::new();
+        for (t, v) in timestamps.iter().zip(values) {
+            appender.append(*t, *v);
+        }
+        let count = appender.count();
+        let range = TimeRange::new(timestamps[0], timestamps[timestamps.len() - 1]);
+        let chunk = self.chunks.add(Encoding::Gorilla, &appender.finish(), count, range)?;
+        self.metas.push(chunk);
+        Ok(())
+    }
+
+    /// What was added so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Writes the index and `meta.json` and makes all of it durable.
+    ///
+    /// # Errors
+    /// `internal` for a block without samples, or with some outside the seed's window; those of the
+    /// disk.
+    pub fn finish(self, seed: MetaSeed) -> Result<FinishedBlock> {
+        if self.counts.samples == 0 {
+            return Err(Error::internal("a block without samples"));
+        }
+        if self.range.mint < seed.window.start || self.range.maxt >= seed.window.end {
+            return Err(Error::internal(format!(
+                "samples from {} to {} in a block of [{}, {})",
+                self.range.mint, self.range.maxt, seed.window.start, seed.window.end
+            )));
+        }
+        let disk = &*self.temp.disk;
+        let chunks = file_entry(CHUNKS_FILE, self.chunks.finish()?);
+        let index = file_entry(INDEX_FILE, self.index.finish(disk)?);
+        let meta = Meta {
+            version: META_VERSION,
+            ulid: self.ulid,
+            tenant: seed.tenant,
+            mint: self.range.mint,
+            maxt: self.range.maxt,
+            window: seed.window,
+            counts: self.counts,
+            log: seed.log,
+            flush: seed.flush,
+            compaction: seed.compaction,
+            files: vec![chunks, index],
+        };
+        let mut file = disk.create(&self.temp.path.join(META_FILE))?;
+        file.write(meta.encode()?.as_bytes())?;
+        file.sync()?;
+        disk.sync_dir(&self.temp.path)?;
+        let final_dir = self.temp.path.with_file_name(self.ulid.to_string());
+        Ok(FinishedBlock { temp: self.temp, final_dir, meta })
+    }
+
+    /// Removes what was written.
+    ///
+    /// # Errors
+    /// Those of the disk; a later sweep removes what is left.
+    pub fn abandon(self) -> Result<()> {
+        let Self { temp, index, chunks, .. } = self;
+        drop((index, chunks));
+        temp.remove()
+    }
+}
+
+impl FinishedBlock {
+    /// The description of the block.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Makes the block visible and durable under its name.
+    ///
+    /// # Errors
+    /// Those of the disk. When only the last step failed, the block may be visible already and
+    /// vanish at a power loss: its log range must then not be cut.
+    pub fn publish(mut self) -> Result<Ulid> {
+        publish_dir(&*self.temp.disk, &self.temp.path, &self.final_dir)?;
+        self.temp.armed = false;
+        Ok(self.meta.ulid)
+    }
+
+    /// Removes the block before anybody saw it.
+    ///
+    /// # Errors
+    /// Those of the disk; a later sweep removes what is left.
+    pub fn abandon(self) -> Result<()> {
+        self.temp.remove()
+    }
+}
+
+fn file_entry(name: &str, summary: FileSummary) -> FileEntry {
+    FileEntry { name: name.to_owned(), bytes: summary.bytes, crc32c: summary.crc32c }
+}
+
+/// A directory that goes away with its owner unless it was published.
+struct TempDir {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    armed: bool,
+}
+
+impl TempDir {
+    fn remove(mut self) -> Result<()> {
+        self.armed = false;
+        self.disk.remove_dir(&self.path)
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        if self.armed {
+            // Nobody is left to tell, and the error that led here says more: a sweep at the next
+            // start removes what could not be removed now.
+            let _ = self.disk.remove_dir(&self.path);
+        }
+    }
+}

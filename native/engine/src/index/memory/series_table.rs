@@ -1,0 +1,217 @@
+//! Which labels a series has: the way from a series' number to its label ids.
+//!
+//! Series of one metric, and mostly of one exporter, have the same label names. A *schema* holds
+//! such a list of names once; a series is a row of value ids in its schema's table, which is 4
+//! bytes a label, and 8 bytes to find the row.
+
+use hashbrown::HashTable;
+use roaring::RoaringBitmap;
+
+use crate::index::postings::bitmap_bytes;
+
+/// Series numbers in a page of places: a tenant with few series pays for few pages, and one with
+/// all of them an eighth of a byte a series for the pages' addresses.
+const PAGE_SERIES: usize = 64;
+
+/// Rows below which freed ones are not worth moving the others for.
+const MIN_COMPACT_ROWS: u32 = 1024;
+
+/// Where the labels of a series are.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) schema: u32,
+    row: u32,
+}
+
+/// A place that holds no series.
+const NOWHERE: Place = Place { schema: u32::MAX, row: 0 };
+
+/// One label name of a schema.
+#[derive(Clone, Copy)]
+pub(super) struct Column {
+    /// Its symbol.
+    pub(super) symbol: u32,
+    /// Its number in the index of names.
+    pub(super) name: u32,
+}
+
+/// A list of label names and the series that have exactly these.
+pub(super) struct Schema {
+    /// The names' texts, which find the schema.
+    key: Box<[u8]>,
+    /// Names ascending by text.
+    pub(super) columns: Box<[Column]>,
+    pub(super) series: RoaringBitmap,
+    /// `values.len() == rows * columns.len()`, row by row.
+    values: Vec<u32>,
+    rows: u32,
+    free_rows: Vec<u32>,
+}
+
+impl Schema {
+    fn row(&self, row: u32) -> &[u32] {
+        let width = self.columns.len();
+        let start = row as usize * width;
+        &self.values[start..start + width]
+    }
+
+    fn add_row(&mut self, values: &[u32]) -> u32 {
+        let width = self.columns.len();
+        if let Some(row) = self.free_rows.pop() {
+            let start = row as usize * width;
+            self.values[start..start + width].copy_from_slice(values);
+            return row;
+        }
+        if self.values.capacity() - self.values.len() < width {
+            // Doubling would leave half of the largest table of the index unused.
+            self.values.reserve_exact((self.values.len() / 8).max(4 * width));
+        }
+        self.values.extend_from_slice(values);
+        self.rows += 1;
+        self.rows - 1
+    }
+}
+
+/// All schemas and places of an index.
+#[derive(Default)]
+pub(super) struct SeriesTable {
+    pages: Vec<Option<Box<[Place; PAGE_SERIES]>>>,
+    schemas: Vec<Option<Schema>>,
+    free_schemas: Vec<u32>,
+    by_key: HashTable<u32>,
+}
+
+impl SeriesTable {
+    /// The schema with this key.
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.by_key.find(hash, |id| self.schema(*id).is_some_and(|s| *s.key == *key)).copied()
+    }
+
+    /// Adds a schema that [`SeriesTable::find`] did not find. `rehash` is the hash of a key.
+    pub(super) fn add_schema(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        columns: Box<[Column]>,
+        rehash: impl Fn(&[u8]) -> u64,
+    ) -> u32 {
+        let schema = Schema {
+            key: key.into(),
+            columns,
+            series: RoaringBitmap::new(),
+            values: Vec::new(),
+            rows: 0,
+            free_rows: Vec::new(),
+        };
+        let id = self.free_schemas.pop().unwrap_or_else(|| {
+            self.schemas.push(None);
+            self.schemas.len() as u32 - 1
+        });
+        self.schemas[id as usize] = Some(schema);
+        let schemas = &self.schemas;
+        self.by_key.insert_unique(hash, id, |id| {
+            schemas[*id as usize].as_ref().map_or(0, |schema| rehash(&schema.key))
+        });
+        id
+    }
+
+    /// Forgets a schema without series. Returns what it was.
+    pub(super) fn remove_schema(&mut self, id: u32, hash: impl Fn(&[u8]) -> u64) -> Option<Schema> {
+        let schema = self.schemas.get_mut(id as usize)?.take()?;
+        if let Ok(entry) = self.by_key.find_entry(hash(&schema.key), |other| *other == id) {
+            entry.remove();
+        }
+        self.free_schemas.push(id);
+        Some(schema)
+    }
+
+    pub(super) fn schema(&self, id: u32) -> Option<&Schema> {
+        self.schemas.get(id as usize)?.as_ref()
+    }
+
+    /// All schemas with their ids.
+    pub(super) fn schemas(&self) -> impl Iterator<Item = (u32, &Schema)> {
+        let schemas = self.schemas.iter().enumerate();
+        schemas.filter_map(|(id, schema)| Some((id as u32, schema.as_ref()?)))
+    }
+
+    /// Adds a series that is not there, with one value for each column of its schema.
+    pub(super) fn insert(&mut self, series: u32, schema_id: u32, values: &[u32]) {
+        let Some(schema) = &mut self.schemas[schema_id as usize] else { return };
+        schema.series.insert(series);
+        let row = schema.add_row(values);
+        *place_mut(&mut self.pages, series) = Place { schema: schema_id, row };
+    }
+
+    pub(super) fn place(&self, series: u32) -> Option<Place> {
+        let (page, index) = page_of(series);
+        let place = self.pages.get(page)?.as_ref()?[index];
+        (place.schema != NOWHERE.schema).then_some(place)
+    }
+
+    /// The schema of a series and its values.
+    pub(super) fn get(&self, series: u32) -> Option<(&Schema, &[u32])> {
+        let place = self.place(series)?;
+        let schema = self.schema(place.schema)?;
+        Some((schema, schema.row(place.row)))
+    }
+
+    /// Takes out those series of a schema that are among `gone`. Returns whether it has none left.
+    pub(super) fn remove_all(&mut self, schema_id: u32, gone: &RoaringBitmap) -> bool {
+        let Some(schema) = self.schemas.get_mut(schema_id as usize).and_then(Option::as_mut) else {
+            return false;
+        };
+        for series in &schema.series & gone {
+            let place = place_mut(&mut self.pages, series);
+            schema.free_rows.push(place.row);
+            *place = NOWHERE;
+        }
+        schema.series -= gone;
+        let live = schema.rows - schema.free_rows.len() as u32;
+        if schema.rows >= MIN_COMPACT_ROWS && live < schema.rows / 4 {
+            compact(schema, &mut self.pages);
+        }
+        schema.series.is_empty()
+    }
+
+    /// Bytes of memory it holds, about. Cost: one step a schema and page.
+    pub(super) fn bytes(&self) -> usize {
+        let pages = self.pages.iter().flatten().count() * size_of::<[Place; PAGE_SERIES]>()
+            + self.pages.capacity() * size_of::<usize>();
+        let schema = |schema: &Schema| {
+            schema.key.len()
+                + size_of_val(&*schema.columns)
+                + (schema.values.capacity() + schema.free_rows.capacity()) * size_of::<u32>()
+                + bitmap_bytes(&schema.series)
+        };
+        pages
+            + self.schemas.capacity() * size_of::<Option<Schema>>()
+            + self.schemas.iter().flatten().map(schema).sum::<usize>()
+            + self.by_key.allocation_size()
+    }
+}
+
+/// Writes the rows in use to a table of their size.
+fn compact(schema: &mut Schema, pages: &mut Vec<Option<Box<[Place; PAGE_SERIES]>>>) {
+    let mut values = Vec::with_capacity(schema.series.len() as usize * schema.columns.len());
+    let mut rows = 0;
+    for series in &schema.series {
+        let place = place_mut(pages, series);
+        values.extend_from_slice(schema.row(place.row));
+        place.row = rows;
+        rows += 1;
+    }
+    (schema.values, schema.rows, schema.free_rows) = (values, rows, Vec::new());
+}
+
+fn page_of(series: u32) -> (usize, usize) {
+    (series as usize / PAGE_SERIES, series as usize % PAGE_SERIES)
+}
+
+fn place_mut(pages: &mut Vec<Option<Box<[Place; PAGE_SERIES]>>>, series: u32) -> &mut Place {
+    let (page, index) = page_of(series);
+    if page >= pages.len() {
+        pages.resize_with(page + 1, || None);
+    }
+    &mut pages[page].get_or_insert_with(|| Box::new([NOWHERE; PAGE_SERIES]))[index]
+}

@@ -1,0 +1,69 @@
+//! The order of label sets in results.
+//!
+//! Follows Prometheus 3.14, `model/labels`, `Compare`: by pairs, name before value, bytewise; a set
+//! that begins another comes first.
+
+use crate::dictionary::Dictionary;
+use crate::read::LabelIds;
+
+/// The indexes of the label sets in ascending order; equal sets keep theirs.
+///
+/// Each distinct text is compared with others once, to give it a rank; the sets are then sorted by
+/// their ranks, which are numbers.
+pub fn sort_order(dictionary: &Dictionary, labels: LabelIds<'_>) -> Vec<u32> {
+    // An id that was never given out is the empty text, as in the dictionary.
+    let known = |id: &u32| Some(*id as usize).filter(|id| *id < dictionary.len()).unwrap_or(0);
+    let mut used = vec![false; dictionary.len()];
+    for id in labels.ids {
+        used[known(id)] = true;
+    }
+    let mut by_text: Vec<u32> =
+        (0..dictionary.len() as u32).filter(|id| used[*id as usize]).collect();
+    by_text.sort_unstable_by_key(|id| dictionary.text(*id).as_bytes());
+    let mut rank_of_id = vec![0; dictionary.len()];
+    for (rank, id) in (0u32..).zip(by_text) {
+        rank_of_id[id as usize] = rank;
+    }
+    let ranks: Vec<u32> = labels.ids.iter().map(|id| rank_of_id[known(id)]).collect();
+    let ranked = LabelIds { ids: &ranks, offsets: labels.offsets };
+    let mut order: Vec<u32> = (0..labels.len() as u32).collect();
+    order.sort_by_key(|index| ranked.get(*index as usize));
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::Labels;
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_order_is_that_of_the_labels(
+            sets in vec(btree_map("[ab]{1,2}|é|\u{1F600}", "[a-c]{1,2}|é|\u{1F600}", 0..4), 0..20),
+        ) {
+            let mut dictionary = Dictionary::default();
+            let (mut ids, mut offsets) = (Vec::new(), vec![0]);
+            for set in &sets {
+                ids.extend(set.iter().flat_map(|(n, v)| [n, v]).map(|t| dictionary.intern(t)));
+                offsets.push(ids.len() as u32);
+            }
+            let labels: Vec<Labels> = sets
+                .iter()
+                .map(|s| Labels::from_pairs(s.iter().map(|(n, v)| (&**n, &**v))).unwrap())
+                .collect();
+            let mut expected: Vec<u32> = (0..sets.len() as u32).collect();
+            expected.sort_by_key(|i| &labels[*i as usize]);
+            let order = sort_order(&dictionary, LabelIds { ids: &ids, offsets: &offsets });
+            prop_assert_eq!(order, expected);
+        }
+    }
+
+    #[test]
+    fn no_label_sets_have_no_order() {
+        let dictionary = Dictionary::default();
+        assert!(sort_order(&dictionary, LabelIds { ids: &[], offsets: &[] }).is_empty());
+        assert_eq!(sort_order(&dictionary, LabelIds { ids: &[], offsets: &[0, 0, 0] }), [0, 1]);
+    }
+}

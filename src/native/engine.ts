@@ -1,0 +1,365 @@
+/**
+ * @file The typed façade over the add-on, its only importer: implements `storage/`.
+ *
+ * An engine is opened once, on the main thread; workers attach to it by its handle. A promise of the
+ * add-on is always fulfilled, with a `failure` where it failed, because only so does the engine's
+ * code arrive; here it becomes a `MetricstorError`.
+ */
+import { isErrorCode, MetricstorError } from '../errors.js';
+import type { LabelTable } from '../model/labels.js';
+import type { QueryResult } from '../model/result.js';
+import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage/appender.js';
+import type {
+  LabelAnswer,
+  LabelMatcher,
+  LabelRegex,
+  LabelRequest,
+  Querier,
+  QuerySession,
+  SampleBatch,
+  Scope,
+  Selection,
+  SelectRequest,
+} from '../storage/querier.js';
+import { loadAddon } from './load.js';
+
+/** How an engine is opened; units and reasons are in `native/engine/src/options.rs`. */
+export interface NativeEngineOptions {
+  readonly dir: string;
+  readonly sync: 'always' | 'off' | { readonly intervalMs: number };
+  readonly retentionMs: number;
+  readonly maxRequestBytes: number;
+  readonly maxFutureMs: number;
+  readonly rejectNonFinite: boolean;
+  readonly maxLabelsPerSeries: number;
+  readonly maxLabelNameBytes: number;
+  readonly maxLabelValueBytes: number;
+  readonly maxSeries: number;
+  readonly blockRangeMs: number;
+  readonly flushSlackMs: number;
+  readonly flushMinSamples: number;
+  readonly flushMinAgeMs: number;
+  readonly headMaxBytes: number;
+  readonly walMaxBytes: number;
+  readonly walSegmentBytes: number;
+  readonly writeQueueBytes: number;
+}
+
+/** Numbers of an engine by stable name (`native/engine/src/stats.rs`). */
+export type EngineStats = Readonly<Record<string, number>>;
+
+interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly file?: string;
+  readonly offset?: number;
+}
+
+interface DoneAnswer {
+  readonly failure?: Failure;
+  readonly handle: number;
+}
+
+interface WriteAnswer extends WriteOutcome {
+  readonly failure?: Failure;
+  readonly rejections: Rejection[];
+}
+
+interface AddonSelection {
+  labelIds(): Uint32Array;
+  labelOffsets(): Uint32Array;
+  read(
+    first: number,
+    timestamps: Float64Array,
+    values: Float64Array,
+    offsets: Uint32Array,
+  ): number;
+  readonly required: number;
+  close(): void;
+}
+
+type Selectors = readonly (readonly LabelMatcher[])[];
+
+interface AddonSession {
+  intern(text: string): number;
+  text(id: number): string;
+  canceled(): boolean;
+  select(matchers: readonly LabelMatcher[], mint: number, maxt: number): AddonSelection;
+  labelNames(selectors: Selectors, mint: number, maxt: number, limit: number): LabelAnswer;
+  labelValues(
+    name: string,
+    selectors: Selectors,
+    mint: number,
+    maxt: number,
+    limit: number,
+  ): LabelAnswer;
+  series(
+    selectors: Selectors,
+    mint: number,
+    maxt: number,
+    limit: number,
+  ): { ids: Uint32Array; offsets: Uint32Array; truncated: boolean };
+  sortOrder(ids: Uint32Array, offsets: Uint32Array): Uint32Array;
+  encodeVector(
+    ids: Uint32Array,
+    offsets: Uint32Array,
+    timestamps: Float64Array,
+    values: Float64Array,
+  ): number;
+  encodeMatrix(
+    ids: Uint32Array,
+    labelOffsets: Uint32Array,
+    offsets: Uint32Array,
+    timestamps: Float64Array,
+    values: Float64Array,
+  ): number;
+  encodeScalar(timestamp: number, value: Float64Array): number;
+  encodeString(timestamp: number, value: string): number;
+  encodeLabels(ids: Uint32Array, offsets: Uint32Array): number;
+  takeEncoded(target: Uint8Array): void;
+  close(): void;
+}
+
+interface Addon {
+  openEngine(options: object): Promise<DoneAnswer>;
+  write(
+    handle: number,
+    body: Uint8Array,
+    format: string,
+    encoding: string,
+    tenant: number,
+  ): Promise<WriteAnswer>;
+  flushEngine(handle: number): Promise<DoneAnswer>;
+  closeEngine(handle: number): Promise<DoneAnswer>;
+  engineStats(handle: number): { name: string; value: number }[];
+  engineFailure(handle: number): string | null;
+  openCancelToken(): number;
+  cancel(token: number): void;
+  closeCancelToken(token: number): void;
+  Session: new (
+    handle: number,
+    tenant: number,
+    scope: readonly LabelMatcher[],
+    token: number,
+  ) => AddonSession;
+  LabelRegex: new (pattern: string) => {
+    replace(text: string, template: string): string | null;
+  };
+}
+
+const addon = loadAddon() as Addon;
+
+function fail(failure: Failure): never {
+  const code = isErrorCode(failure.code) ? failure.code : 'internal';
+  const detail: Record<string, string | number> = {};
+  if (failure.file !== undefined) detail['file'] = failure.file;
+  if (failure.offset !== undefined) detail['offset'] = failure.offset;
+  throw new MetricstorError(code, failure.message, { detail });
+}
+
+/** Runs a synchronous call of the add-on and gives its errors their class. */
+function guarded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && isErrorCode(error.code)) {
+      throw new MetricstorError(error.code, error.message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+async function done(promise: Promise<DoneAnswer>): Promise<number> {
+  const answer = await promise;
+  if (answer.failure) fail(answer.failure);
+  return answer.handle;
+}
+
+class NativeSelection implements Selection {
+  readonly labels: LabelTable;
+  readonly #inner: AddonSelection;
+
+  constructor(inner: AddonSelection) {
+    this.#inner = inner;
+    const offsets = inner.labelOffsets();
+    this.labels = { count: offsets.length - 1, ids: inner.labelIds(), offsets };
+  }
+
+  read(first: number, batch: SampleBatch): number {
+    return guarded(() =>
+      this.#inner.read(first, batch.timestamps, batch.values, batch.offsets),
+    );
+  }
+
+  get required(): number {
+    return this.#inner.required;
+  }
+
+  close(): void {
+    this.#inner.close();
+  }
+}
+
+class NativeSession implements QuerySession {
+  readonly #inner: AddonSession;
+
+  constructor(inner: AddonSession) {
+    this.#inner = inner;
+  }
+
+  intern(text: string): number {
+    return text === '' ? 0 : this.#inner.intern(text);
+  }
+
+  text(id: number): string {
+    return id === 0 ? '' : this.#inner.text(id);
+  }
+
+  canceled(): boolean {
+    return this.#inner.canceled();
+  }
+
+  select({ matchers, mint, maxt }: SelectRequest): Selection {
+    return new NativeSelection(guarded(() => this.#inner.select(matchers, mint, maxt)));
+  }
+
+  regex(pattern: string): LabelRegex {
+    const regex = guarded(() => new addon.LabelRegex(pattern));
+    return {
+      replace: (text, template) =>
+        guarded(() => regex.replace(text, template)) ?? undefined,
+    };
+  }
+
+  labelNames({ selectors, mint, maxt, limit }: LabelRequest): LabelAnswer {
+    return guarded(() => this.#inner.labelNames(selectors, mint, maxt, limit));
+  }
+
+  labelValues(name: string, { selectors, mint, maxt, limit }: LabelRequest): LabelAnswer {
+    return guarded(() => this.#inner.labelValues(name, selectors, mint, maxt, limit));
+  }
+
+  series({ selectors, mint, maxt, limit }: LabelRequest): {
+    readonly labels: LabelTable;
+    readonly truncated: boolean;
+  } {
+    const { ids, offsets, truncated } = guarded(() =>
+      this.#inner.series(selectors, mint, maxt, limit),
+    );
+    return { labels: { count: offsets.length - 1, ids, offsets }, truncated };
+  }
+
+  sortOrder(labels: LabelTable): Uint32Array {
+    return guarded(() => this.#inner.sortOrder(labels.ids, labels.offsets));
+  }
+
+  encodeResult(result: QueryResult): Uint8Array {
+    return this.#encoded(() => {
+      switch (result.type) {
+        case 'scalar':
+          return this.#inner.encodeScalar(result.timestampMs, result.values);
+        case 'string':
+          return this.#inner.encodeString(result.timestampMs, result.value);
+        case 'vector': {
+          const { labels, timestamps, values } = result;
+          return this.#inner.encodeVector(labels.ids, labels.offsets, timestamps, values);
+        }
+        case 'matrix': {
+          const { labels, offsets, timestamps, values } = result;
+          return this.#inner.encodeMatrix(
+            labels.ids,
+            labels.offsets,
+            offsets,
+            timestamps,
+            values,
+          );
+        }
+      }
+    });
+  }
+
+  encodeLabels(labels: LabelTable): Uint8Array {
+    return this.#encoded(() => this.#inner.encodeLabels(labels.ids, labels.offsets));
+  }
+
+  /** Text is copied into memory of JavaScript, which moves between threads without a copy. */
+  #encoded(encode: () => number): Uint8Array {
+    return guarded(() => {
+      const text = new Uint8Array(encode());
+      this.#inner.takeEncoded(text);
+      return text;
+    });
+  }
+
+  close(): void {
+    this.#inner.close();
+  }
+}
+
+/** An open engine, or a worker's attachment to one. */
+export class NativeEngine implements Querier, Appender {
+  /** Names the engine in this process; a worker attaches with it. */
+  readonly handle: number;
+
+  private constructor(handle: number) {
+    this.handle = handle;
+  }
+
+  /** Opens a data directory: verifies blocks, replays the log. */
+  static async open(options: NativeEngineOptions): Promise<NativeEngine> {
+    const { sync, ...rest } = options;
+    const syncIntervalMs = sync === 'always' ? -1 : sync === 'off' ? 0 : sync.intervalMs;
+    return new NativeEngine(await done(addon.openEngine({ ...rest, syncIntervalMs })));
+  }
+
+  /** Attaches to an engine that another thread of this process opened. */
+  static attach(handle: number): NativeEngine {
+    return new NativeEngine(handle);
+  }
+
+  openSession(scope: Scope, cancelToken: number): QuerySession {
+    const { tenant, matchers } = scope;
+    return new NativeSession(
+      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken)),
+    );
+  }
+
+  async write(body: Uint8Array, request: WriteRequest): Promise<WriteOutcome> {
+    const { format, encoding, scope } = request;
+    const answer = await addon.write(this.handle, body, format, encoding, scope.tenant);
+    if (answer.failure) fail(answer.failure);
+    return answer;
+  }
+
+  openCancelToken(): number {
+    return addon.openCancelToken();
+  }
+
+  cancel(token: number): void {
+    addon.cancel(token);
+  }
+
+  closeCancelToken(token: number): void {
+    addon.closeCancelToken(token);
+  }
+
+  stats(): EngineStats {
+    const stats = guarded(() => addon.engineStats(this.handle));
+    return Object.fromEntries(stats.map(({ name, value }) => [name, value]));
+  }
+
+  /** The last failure of background work, if there was one. */
+  lastFailure(): string | undefined {
+    return guarded(() => addon.engineFailure(this.handle)) ?? undefined;
+  }
+
+  /** Makes blocks of what the head holds. */
+  async flush(): Promise<void> {
+    await done(addon.flushEngine(this.handle));
+  }
+
+  /** Finishes what was accepted and lets the directory go. */
+  async close(): Promise<void> {
+    await done(addon.closeEngine(this.handle));
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * @file The PromQL engine: parse, check, plan, evaluate under a deadline and budgets, and shape the
+ * answer. Knows `model/` and `storage/` only.
+ *
+ * An engine owns its buffers and evaluates one query at a time, on the thread that calls it.
+ */
+import type { Annotations, QueryResult, VectorResult } from '../model/result.js';
+import type { QuerySession } from '../storage/querier.js';
+import { AnnotationLog } from './annotations.js';
+import type { Expr } from './ast.js';
+import { MetricstorError } from '../errors.js';
+import { documentedType, typeOf } from './check.js';
+import { Budget, type QueryLimits } from './exec/budget.js';
+import type { Buffers } from './exec/context.js';
+import { Evaluator } from './exec/evaluate.js';
+import { emptyLabels } from './exec/label-sets.js';
+import { rangeVectorResult } from './exec/range-vector.js';
+import { removeNames } from './exec/names.js';
+import type { Grid } from './exec/rows.js';
+import { newBatch } from './exec/selector.js';
+import { gridToMatrix } from './matrix.js';
+import { parseQuery } from './parse.js';
+import { plan } from './plan.js';
+import { instantGrid, type TimeGrid, timeGrid } from './time-grid.js';
+
+export type { QueryLimits } from './exec/budget.js';
+
+export interface EngineOptions {
+  /** How old a sample may be to still count at a time. */
+  readonly lookbackMs: number;
+  /** The step of subqueries that name none. */
+  readonly subqueryStepMs: number;
+  readonly limits: QueryLimits;
+  /**
+   * Drops metric names at the end of a query instead of in each operator (Prometheus'
+   * `promql-delayed-name-removal`, off by default there too).
+   */
+  readonly delayedNames?: boolean;
+}
+
+export interface InstantQuery {
+  readonly query: string;
+  readonly timeMs: number;
+  readonly lookbackMs?: number;
+  /** Epoch milliseconds by `Date.now`. */
+  readonly deadlineMs: number;
+}
+
+export interface RangeQuery {
+  readonly query: string;
+  readonly startMs: number;
+  /** Inclusive. */
+  readonly endMs: number;
+  readonly stepMs: number;
+  readonly lookbackMs?: number;
+  /** Epoch milliseconds by `Date.now`. */
+  readonly deadlineMs: number;
+}
+
+export interface QueryOutcome {
+  readonly result: QueryResult;
+  readonly annotations: Annotations;
+  readonly stats: {
+    /** Samples decoded. */
+    readonly samples: number;
+    /** Series selected. */
+    readonly series: number;
+    /** The most bytes of typed arrays held at one time. */
+    readonly peakBytes: number;
+  };
+}
+
+/** Queries with equal text skip the parser: panels repeat every few seconds. */
+const parsedQueries = 256;
+/** Longer texts are not kept. */
+const longestKept = 4096;
+
+/**
+ * Throws `bad_data` for a query that makes no sense, `execution` for one that fails or passes a
+ * limit, `timeout` and `canceled`, and what the session throws.
+ */
+export class PromqlEngine {
+  private readonly buffers: Buffers = { batch: newBatch() };
+  private readonly parsed = new Map<string, Expr>();
+
+  constructor(private readonly options: EngineOptions) {}
+
+  /** Evaluates at one time: scalar, string, vector, or the matrix of a range vector. */
+  instant(session: QuerySession, query: InstantQuery): QueryOutcome {
+    const expr = this.parse(query.query);
+    const grid = instantGrid(query.timeMs);
+    return this.run(session, query, expr, grid, (evaluator, root) => {
+      const timestampMs = query.timeMs;
+      switch (root.type) {
+        case 'scalar':
+          return { type: 'scalar', timestampMs, values: evaluator.scalars(root) };
+        case 'string':
+          return { type: 'string', timestampMs, value: root.kind === 'string' ? root.value : '' };
+        case 'matrix':
+          return rangeVectorResult(evaluator, root);
+        case 'vector':
+          return toVector(removeNames(evaluator, evaluator.grid(root), 'flagged'), timestampMs);
+      }
+    });
+  }
+
+  /** Evaluates at every step: a matrix sorted by labels. */
+  range(session: QuerySession, query: RangeQuery): QueryOutcome {
+    const expr = this.parse(query.query);
+    const type = typeOf(expr);
+    if (type !== 'scalar' && type !== 'vector') {
+      const text = `invalid expression type "${documentedType(type)}" for range query, must be Scalar or instant Vector`;
+      throw new MetricstorError('bad_data', text);
+    }
+    const grid = timeGrid(query.startMs, query.endMs, query.stepMs);
+    return this.run(session, query, expr, grid, (evaluator, root) => {
+      if (root.type === 'scalar') {
+        const values = evaluator.scalars(root);
+        const steps = grid.steps;
+        const all = { labels: emptyLabels, steps, values, present: null, dropName: null };
+        return gridToMatrix(all, grid, Uint32Array.of(0));
+      }
+      const result = removeNames(evaluator, evaluator.grid(root), 'flagged');
+      return gridToMatrix(result, grid, session.sortOrder(result.labels));
+    });
+  }
+
+  private run(
+    session: QuerySession,
+    query: InstantQuery | RangeQuery,
+    expr: Expr,
+    grid: TimeGrid,
+    answer: (evaluator: Evaluator, root: ReturnType<typeof plan>['root']) => QueryResult,
+  ): QueryOutcome {
+    const { limits, subqueryStepMs } = this.options;
+    const annotations = new AnnotationLog();
+    const budget = new Budget(limits, query.deadlineMs, () => session.canceled());
+    const lookbackMs = query.lookbackMs ?? this.options.lookbackMs;
+    const queryPlan = plan(expr, grid, { query: query.query, lookbackMs, subqueryStepMs });
+    // The engine's buffers are this query's while it runs.
+    budget.hold(this.buffers.batch.values.length * 16, 0);
+    const evaluator = new Evaluator({
+      query: query.query,
+      plan: queryPlan,
+      session,
+      budget,
+      annotations,
+      buffers: this.buffers,
+      delayedNames: this.options.delayedNames ?? false,
+    });
+    const result = answer(evaluator, queryPlan.root);
+    budget.answer(pointsOf(result));
+    const { samples, series, peakBytes } = budget;
+    return {
+      result,
+      annotations: annotations.finish(query.query),
+      stats: { samples, series, peakBytes },
+    };
+  }
+
+  private parse(query: string): Expr {
+    const known = this.parsed.get(query);
+    if (known !== undefined) {
+      return known;
+    }
+    const expr = parseQuery(query);
+    if (query.length <= longestKept) {
+      if (this.parsed.size >= parsedQueries) {
+        const [oldest] = this.parsed.keys();
+        this.parsed.delete(oldest);
+      }
+      this.parsed.set(query, expr);
+    }
+    return expr;
+  }
+}
+
+function toVector(grid: Grid, timeMs: number): VectorResult {
+  const timestamps = new Float64Array(grid.labels.count).fill(timeMs);
+  return { type: 'vector', labels: grid.labels, timestamps, values: grid.values };
+}
+
+function pointsOf(result: QueryResult): number {
+  return result.type === 'string' ? 1 : result.values.length;
+}
+

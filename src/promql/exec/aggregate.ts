@@ -1,0 +1,100 @@
+/**
+ * @file Aggregations: which series make a group, and the ones that take rows as they come. Those
+ * that rank series or need all values of a step are in `aggregate-rank.ts`.
+ */
+import type { LabelTable } from '../../model/labels.js';
+import type { Aggregate } from '../ast.js';
+import type { AggregatePlan } from '../plan.js';
+import { type Accumulator, accumulatorColumns, newAccumulator, type StreamingOp } from './accumulators.js';
+import { countValuesRows, quantileRows, rankRows } from './aggregate-rank.js';
+import type { EvalContext } from './context.js';
+import { LabelIndex, LabelScratch } from './label-sets.js';
+import { type RowSink, sendGrid } from './rows.js';
+
+/** The groups of a table's series. */
+export interface Groups {
+  /** The labels that a group answers with. */
+  readonly labels: LabelTable;
+  /** The group of each series. */
+  readonly of: Uint32Array;
+}
+
+/** Groups series by (or without) labels, comparing ids. */
+export function groupSeries(ctx: EvalContext, labels: LabelTable, by: Aggregate): Groups {
+  const names = new Set(by.grouping.map((name) => ctx.session.intern(name)));
+  if (by.without) {
+    names.add(ctx.nameLabel);
+  }
+  const index = new LabelIndex();
+  const scratch = new LabelScratch();
+  const of = new Uint32Array(labels.count);
+  for (let i = 0; i < labels.count; i++) {
+    scratch.project(labels, i, names, !by.without);
+    of[i] = index.add(scratch);
+  }
+  return { labels: index.table(), of };
+}
+
+/** The rows of an aggregation. */
+export function aggregateRows(ctx: EvalContext, node: AggregatePlan, sink: RowSink): void {
+  const { op } = node.expr;
+  switch (op) {
+    case 'topk':
+    case 'bottomk':
+    case 'limitk':
+    case 'limit_ratio':
+      rankRows(ctx, node, op, sink);
+      return;
+    case 'quantile':
+      quantileRows(ctx, node, sink);
+      return;
+    case 'count_values':
+      countValuesRows(ctx, node, sink);
+      return;
+    default:
+      streamingRows(ctx, node, op, sink);
+  }
+}
+
+/** Takes each row into its group's cells; memory follows the groups. */
+function streamingRows(
+  ctx: EvalContext,
+  node: AggregatePlan,
+  op: StreamingOp,
+  sink: RowSink,
+): void {
+  const { steps } = node.grid;
+  let groups: Groups | undefined;
+  let accumulator: Accumulator | undefined;
+  let dropped: Uint8Array | null = null;
+  let inputDrops: Uint8Array | null = null;
+  let bytes = 0;
+  let of = new Uint32Array(0);
+  ctx.rows(node.inner, {
+    begin: (labels, dropName) => {
+      groups = groupSeries(ctx, labels, node.expr);
+      of = groups.of as Uint32Array<ArrayBuffer>;
+      inputDrops = dropName;
+      dropped = dropName === null ? null : new Uint8Array(groups.labels.count);
+      const cells = groups.labels.count * steps;
+      bytes = cells * (8 * accumulatorColumns[op] + 2);
+      ctx.budget.hold(bytes, cells);
+      accumulator = newAccumulator(op, steps, cells);
+    },
+    row: (series, row) => {
+      const group = of[series];
+      accumulator?.add(row, group * steps);
+      if (dropped !== null && inputDrops !== null) {
+        dropped[group] |= inputDrops[series];
+      }
+      ctx.budget.spend(steps);
+    },
+    end: () => undefined,
+  });
+  if (groups === undefined || accumulator === undefined) {
+    return;
+  }
+  const { values, present } = accumulator.finish();
+  sendGrid({ labels: groups.labels, steps, values, present, dropName: dropped }, sink);
+  ctx.budget.release(bytes, groups.labels.count * steps);
+}

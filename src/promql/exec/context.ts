@@ -1,0 +1,58 @@
+/**
+ * @file What every operator of one query works with.
+ */
+import type { LabelTable } from '../../model/labels.js';
+import type { QuerySession, SampleBatch } from '../../storage/querier.js';
+import type { AnnotationLog } from '../annotations.js';
+import type { Plan, SelectorPlan, SubqueryPlan } from '../plan.js';
+import type { Budget } from './budget.js';
+import type { Grid, RowSink } from './rows.js';
+
+/** Buffers that an engine owns and lends to one query after another. */
+export interface Buffers {
+  /** For decoded samples; grows to at most `maxBatchSamples`. */
+  readonly batch: SampleBatch;
+}
+
+/** One query while it is evaluated. */
+export interface EvalContext {
+  readonly session: QuerySession;
+  readonly budget: Budget;
+  readonly annotations: AnnotationLog;
+  readonly buffers: Buffers;
+  /**
+   * Whether a metric name that an operator drops goes at the end of the query only, so that
+   * `label_replace` can still read it. Prometheus' `promql-delayed-name-removal`.
+   */
+  readonly delayedNames: boolean;
+  /** Ids of `__name__`, `__type__` and `__unit__`: what "dropping the name" drops. */
+  readonly metadataLabels: ReadonlySet<number>;
+  readonly nameLabel: number;
+  /** Evaluates a vector row by row. */
+  rows(node: Plan, sink: RowSink): void;
+  /** Evaluates a vector into a grid. */
+  grid(node: Plan): Grid;
+  /** Gives up a grid that `grid` returned. */
+  release(grid: Grid): void;
+  /** Evaluates a scalar at every step. */
+  scalars(node: Plan): Float64Array;
+  /** Calls `each` for the samples of every series of a range vector, series by series. */
+  series(node: SelectorPlan | SubqueryPlan, reader: SeriesReader): void;
+}
+
+/** The samples of one series: `[from, to)` of both columns, times ascending. */
+export interface SeriesSamples {
+  timestamps: Float64Array;
+  values: Float64Array;
+  from: number;
+  to: number;
+}
+
+/** Takes the series of a range vector, without stale markers. */
+export interface SeriesReader {
+  begin(labels: LabelTable, dropName: Uint8Array | null): void;
+  /** `samples` is only valid during the call. */
+  samples(series: number, samples: SeriesSamples): void;
+  end(): void;
+}
+

@@ -1,0 +1,171 @@
+/**
+ * @file Dropping metric names, and merging series that have become equal by it.
+ *
+ * Follows `cleanupMetricLabels` and `mergeSeriesWithSameLabelset` in Prometheus'
+ * `promql/engine.go` (3.14): equal label sets merge unless two have a value at one step.
+ */
+import { MetricstorError } from '../../errors.js';
+import type { LabelTable } from '../../model/labels.js';
+import type { EvalContext } from './context.js';
+import { LabelIndex, LabelScratch } from './label-sets.js';
+import { type Grid, GridCollector, type Row, type RowSink, sendGrid } from './rows.js';
+
+/** The error of two series with the same labels at one step. */
+export function sameLabels(): MetricstorError {
+  const text = 'vector cannot contain metrics with the same labelset';
+  return new MetricstorError('execution', text);
+}
+
+/** Label sets of a table, without name and metadata where `dropName` says so; with their index. */
+interface Renamed {
+  readonly labels: LabelTable;
+  /** The series of `labels` that each old series becomes; null when none coincide. */
+  readonly target: Uint32Array | null;
+}
+
+/** Applies the flags; null means every series loses its name. */
+function withoutNames(ctx: EvalContext, labels: LabelTable, dropName: Uint8Array | null): Renamed {
+  const index = new LabelIndex();
+  const scratch = new LabelScratch();
+  const target = new Uint32Array(labels.count);
+  for (let i = 0; i < labels.count; i++) {
+    if (dropName === null || dropName[i] !== 0) {
+      scratch.project(labels, i, ctx.metadataLabels, false);
+      target[i] = index.add(scratch);
+    } else {
+      target[i] = index.addSeries(labels, i);
+    }
+  }
+  return { labels: index.table(), target: index.count === labels.count ? null : target };
+}
+
+/** A table without the flagged names; throws where two series become equal. */
+export function distinctWithoutNames(
+  ctx: EvalContext,
+  labels: LabelTable,
+  dropName: Uint8Array | null,
+): LabelTable {
+  if (dropName === null) {
+    return labels;
+  }
+  const renamed = withoutNames(ctx, labels, dropName);
+  if (renamed.target !== null) {
+    throw sameLabels();
+  }
+  return renamed.labels;
+}
+
+/** A sink that drops the names of all series before `sink` sees them. */
+export function droppingNames(ctx: EvalContext, sink: RowSink, steps: number): RowSink {
+  if (ctx.delayedNames) {
+    return {
+      begin: (labels) => sink.begin(labels, new Uint8Array(labels.count).fill(1)),
+      row: (series, row) => sink.row(series, row),
+      end: () => sink.end(),
+    };
+  }
+  let collector: GridCollector | undefined;
+  return {
+    begin: (labels, dropName) => {
+      const renamed = withoutNames(ctx, labels, null);
+      if (renamed.target === null) {
+        sink.begin(renamed.labels, null);
+      } else {
+        // Collects under the old labels: which series coincide is known at the end only.
+        collector = new GridCollector(steps, ctx.budget);
+        collector.begin(labels, dropName);
+      }
+    },
+    row: (series, row) => (collector ?? sink).row(series, row),
+    end: () => {
+      if (collector === undefined) {
+        sink.end();
+        return;
+      }
+      const grid = collector.finish();
+      sendGrid(removeNames(ctx, { ...grid, dropName: null }, 'all'), sink);
+      ctx.release(grid);
+    },
+  };
+}
+
+/** Drops names (of all series, or of those flagged) and merges what has become equal. */
+export function removeNames(ctx: EvalContext, grid: Grid, which: 'all' | 'flagged'): Grid {
+  if (which === 'flagged' && grid.dropName === null) {
+    return grid;
+  }
+  const { labels, target } = withoutNames(
+    ctx,
+    grid.labels,
+    which === 'all' ? null : grid.dropName,
+  );
+  return merge(ctx, { ...grid, labels, dropName: null }, target);
+}
+
+/** Merges series with equal labels; the flags of the first one stay. */
+export function mergeEqual(ctx: EvalContext, grid: Grid): Grid {
+  const index = new LabelIndex();
+  const target = new Uint32Array(grid.labels.count);
+  for (let i = 0; i < target.length; i++) {
+    target[i] = index.addSeries(grid.labels, i);
+  }
+  if (index.count === target.length) {
+    return grid;
+  }
+  const labels = index.table();
+  const dropName = grid.dropName === null ? null : new Uint8Array(labels.count);
+  for (let i = target.length - 1; dropName !== null && i >= 0; i--) {
+    dropName[target[i]] = grid.dropName?.[i] as number;
+  }
+  return merge(ctx, { ...grid, labels, dropName }, target);
+}
+
+/** `grid.labels` is the table after merging; row `i` goes to series `target[i]`. */
+function merge(ctx: EvalContext, grid: Grid, target: Uint32Array | null): Grid {
+  if (target === null) {
+    return grid;
+  }
+  const { steps, labels } = grid;
+  const values = new Float64Array(labels.count * steps);
+  const present = new Uint8Array(values.length);
+  ctx.budget.hold(values.length * 9, values.length);
+  for (let i = 0; i < target.length; i++) {
+    const from = i * steps;
+    const to = target[i] * steps;
+    for (let k = 0; k < steps; k++) {
+      if (grid.present === null || grid.present[from + k] !== 0) {
+        if (present[to + k] !== 0) {
+          throw sameLabels();
+        }
+        present[to + k] = 1;
+        values[to + k] = grid.values[from + k];
+      }
+    }
+    ctx.budget.spend(steps);
+  }
+  return { labels, steps, values, present, dropName: grid.dropName };
+}
+
+/** A row-by-row change of values that keeps presence, such as `abs` or `x * 2`. */
+export function mappingRows(
+  sink: RowSink,
+  steps: number,
+  map: (from: Float64Array, base: number, to: Float64Array) => void,
+): RowSink {
+  const out: Row = {
+    values: new Float64Array(steps),
+    base: 0,
+    present: null,
+    presentBase: 0,
+  };
+  return {
+    begin: (labels, dropName) => sink.begin(labels, dropName),
+    row: (series, row) => {
+      map(row.values, row.base, out.values);
+      out.present = row.present;
+      out.presentBase = row.presentBase;
+      sink.row(series, out);
+    },
+    end: () => sink.end(),
+  };
+}

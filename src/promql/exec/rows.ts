@@ -1,0 +1,229 @@
+/**
+ * @file Vectors over time as rows: one series' values at all steps.
+ *
+ * Operators that look at one series at a time pass rows on as they come (`RowSink`), so that
+ * `sum(rate(x[5m]))` never holds the series it sums. Others collect a `Grid`.
+ */
+import type { LabelTable } from '../../model/labels.js';
+import { type Budget, tooManySamples } from './budget.js';
+import { labelBytes, selectSeries } from './label-sets.js';
+
+/**
+ * Values of one series: step `k` has `values[base + k]` where `present` is null (all steps have a
+ * value) or `present[presentBase + k]` is 1; other cells mean nothing. Only valid during the call
+ * that gets it.
+ */
+export interface Row {
+  values: Float64Array;
+  base: number;
+  present: Uint8Array | null;
+  presentBase: number;
+}
+
+/** Takes rows in order of their series; series without any value may be left out. */
+export interface RowSink {
+  /**
+   * Called once, first. `dropName[i]` is 1 when the metric name of series `i` goes at the end of
+   * the query; null means none does.
+   */
+  begin(labels: LabelTable, dropName: Uint8Array | null): void;
+  row(series: number, row: Row): void;
+  /** Called once, last. */
+  end(): void;
+}
+
+/**
+ * All rows of a vector: series `i` owns `[i * steps, (i + 1) * steps)` of `values` and `present`.
+ * Never changed once made, so that operators may share one.
+ */
+export interface Grid {
+  readonly labels: LabelTable;
+  readonly steps: number;
+  readonly values: Float64Array;
+  /** Null when every series has a value at every step. */
+  readonly present: Uint8Array | null;
+  readonly dropName: Uint8Array | null;
+}
+
+/** A row to write into: `steps` cells, all to be set by whoever fills it. */
+export class RowBuffer implements Row {
+  readonly values: Float64Array;
+  readonly base = 0;
+  /** Written by kernels; `present` says whether it matters. */
+  readonly flags: Uint8Array;
+  present: Uint8Array | null = null;
+  readonly presentBase = 0;
+
+  constructor(readonly steps: number) {
+    this.values = new Float64Array(steps);
+    this.flags = new Uint8Array(steps);
+  }
+
+  /** Declares how many of the flags are 1. */
+  filled(count: number): void {
+    this.present = count === this.steps ? null : this.flags;
+  }
+}
+
+export const noSeries: LabelTable = {
+  count: 0,
+  ids: new Uint32Array(0),
+  offsets: new Uint32Array(1),
+};
+
+/** A vector without series. */
+export function emptyGrid(steps: number): Grid {
+  const values = new Float64Array(0);
+  return { labels: noSeries, steps, values, present: null, dropName: null };
+}
+
+/** Bytes that a grid holds, labels included. */
+export function gridBytes(grid: Grid): number {
+  return grid.values.byteLength + (grid.present?.byteLength ?? 0) + labelBytes(grid.labels);
+}
+
+/** Passes the rows of a grid on. */
+export function sendGrid(grid: Grid, sink: RowSink): void {
+  sink.begin(grid.labels, grid.dropName);
+  const row: Row = { values: grid.values, base: 0, present: grid.present, presentBase: 0 };
+  for (let i = 0; i < grid.labels.count; i++) {
+    row.base = i * grid.steps;
+    row.presentBase = row.base;
+    sink.row(i, row);
+  }
+  sink.end();
+}
+
+/** The first rows a collector makes room for; then it doubles. */
+const firstRows = 64;
+
+/** Collects rows into a grid, leaving out series without a value. */
+export class GridCollector implements RowSink {
+  private labels: LabelTable = noSeries;
+  private dropName: Uint8Array | null = null;
+  private values = new Float64Array(0);
+  private present: Uint8Array | null = null;
+  private kept: Uint32Array = new Uint32Array(0);
+  private count = 0;
+
+  constructor(
+    private readonly steps: number,
+    private readonly budget: Budget,
+  ) {}
+
+  begin(labels: LabelTable, dropName: Uint8Array | null): void {
+    this.labels = labels;
+    this.dropName = dropName;
+    this.kept = new Uint32Array(labels.count);
+  }
+
+  row(series: number, row: Row): void {
+    const { steps } = this;
+    if (row.present !== null && !hasAny(row.present, row.presentBase, steps)) {
+      return;
+    }
+    const base = this.count * steps;
+    if (base + steps > this.values.length) {
+      this.grow(base + steps);
+    }
+    copyCells(row.values, row.base, this.values, base, steps);
+    if (row.present !== null && this.present === null) {
+      this.present = new Uint8Array(this.values.length).fill(1, 0, base);
+      this.budget.hold(this.present.byteLength, 0);
+    }
+    if (this.present !== null) {
+      if (row.present === null) {
+        this.present.fill(1, base, base + steps);
+      } else {
+        this.present.set(row.present.subarray(row.presentBase, row.presentBase + steps), base);
+      }
+    }
+    this.kept[this.count++] = series;
+    this.budget.hold(0, steps);
+    this.budget.spend(steps);
+  }
+
+  end(): void {
+    // The grid is made when it is asked for.
+  }
+
+  /** The collected grid, which the budget holds until `releaseGrid`. */
+  finish(): Grid {
+    const { count, steps, labels } = this;
+    const cells = count * steps;
+    const all = count === labels.count;
+    const kept = this.kept.subarray(0, count);
+    const { dropName } = this;
+    return {
+      labels: all ? labels : selectSeries(labels, kept),
+      steps,
+      values: this.values.length === cells ? this.values : this.values.subarray(0, cells),
+      present: this.present === null ? null : this.present.subarray(0, cells),
+      dropName: dropName === null || all ? dropName : pick(dropName, kept),
+    };
+  }
+
+  private grow(cells: number): void {
+    const rows = Math.max(firstRows, 2 * this.count);
+    const most = this.labels.count * this.steps;
+    const length = Math.max(cells, Math.min(most, rows * this.steps));
+    if (length > maxCells) {
+      throw tooManySamples();
+    }
+    this.budget.hold((length - this.values.length) * 8, 0);
+    const values = new Float64Array(length);
+    values.set(this.values);
+    this.values = values;
+    if (this.present !== null) {
+      this.budget.hold(length - this.present.length, 0);
+      const present = new Uint8Array(length);
+      present.set(this.present);
+      this.present = present;
+    }
+  }
+}
+
+/** V8 refuses larger typed arrays on some builds; far above any sample limit. */
+const maxCells = 2 ** 31;
+
+/** Gives the memory of a grid back to the budget. */
+export function releaseGrid(grid: Grid, budget: Budget): void {
+  const bytes = grid.values.buffer.byteLength + (grid.present?.buffer.byteLength ?? 0);
+  budget.release(bytes, grid.labels.count * grid.steps);
+}
+
+/** Whether any of `length` flags is set. */
+export function hasAny(flags: Uint8Array, from: number, length: number): boolean {
+  for (let i = from; i < from + length; i++) {
+    if (flags[i] !== 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Copies cells; a short loop beats `set` with its view for the few cells of an instant query. */
+export function copyCells(
+  from: Float64Array,
+  fromBase: number,
+  to: Float64Array,
+  toBase: number,
+  length: number,
+): void {
+  if (length > 16) {
+    to.set(from.subarray(fromBase, fromBase + length), toBase);
+    return;
+  }
+  for (let k = 0; k < length; k++) {
+    to[toBase + k] = from[fromBase + k];
+  }
+}
+
+/** The given elements. */
+export function pick(from: Uint8Array, indexes: ArrayLike<number>): Uint8Array {
+  const out = new Uint8Array(indexes.length);
+  for (let i = 0; i < indexes.length; i++) {
+    out[i] = from[indexes[i]];
+  }
+  return out;
+}

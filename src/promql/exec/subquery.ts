@@ -1,0 +1,48 @@
+/**
+ * @file The samples of a subquery: the rows of its inner expression, as a range vector.
+ */
+import type { SubqueryPlan } from '../plan.js';
+import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
+
+/** Evaluates the inner expression once, at its own steps, and passes each row on as samples. */
+export function subquerySeries(ctx: EvalContext, plan: SubqueryPlan, reader: SeriesReader): void {
+  const { startMs, stepMs, steps } = plan.inner.grid;
+  const timestamps = new Float64Array(steps);
+  for (let k = 0; k < steps; k++) {
+    timestamps[k] = startMs + k * stepMs;
+  }
+  const sparse: SeriesSamples = {
+    timestamps: new Float64Array(steps),
+    values: new Float64Array(steps),
+    from: 0,
+    to: 0,
+  };
+  const dense: SeriesSamples = { timestamps, values: new Float64Array(steps), from: 0, to: steps };
+  const bytes = steps * 8 * 4;
+  ctx.budget.hold(bytes, 0);
+  ctx.rows(plan.inner, {
+    begin: (labels, dropName) => reader.begin(labels, dropName),
+    row: (series, row) => {
+      const { values, base, present, presentBase } = row;
+      if (present === null) {
+        dense.values.set(values.subarray(base, base + steps));
+        reader.samples(series, dense);
+        return;
+      }
+      let count = 0;
+      for (let k = 0; k < steps; k++) {
+        if (present[presentBase + k] !== 0) {
+          sparse.timestamps[count] = timestamps[k];
+          sparse.values[count] = values[base + k];
+          count++;
+        }
+      }
+      sparse.to = count;
+      if (count > 0) {
+        reader.samples(series, sparse);
+      }
+    },
+    end: () => reader.end(),
+  });
+  ctx.budget.release(bytes, 0);
+}

@@ -1,0 +1,155 @@
+/**
+ * @file `label_replace` and `label_join`.
+ *
+ * Follow `evalLabelReplace` and `evalLabelJoin` in Prometheus' `promql/functions.go` (3.14): they
+ * act on whole series, and series that become equal merge unless they meet at a step.
+ */
+import { MetricstorError } from '../../errors.js';
+import type { EvalContext } from '../exec/context.js';
+import { LabelScratch, labelValue, selectSeries } from '../exec/label-sets.js';
+import { mergeEqual } from '../exec/names.js';
+import { type Grid, type RowSink, sendGrid } from '../exec/rows.js';
+import type { CallPlan, Plan } from '../plan.js';
+import type { Implementation } from './implementation.js';
+
+/** The text of a string argument. */
+export function stringArgument(node: Plan): string {
+  if (node.kind !== 'string') {
+    throw new MetricstorError('internal', `expected a string, got ${node.kind}`);
+  }
+  return node.value;
+}
+
+/** The new value id of the label of a series, or undefined to leave the series alone. */
+type Relabel = (grid: Grid, series: number) => number | undefined;
+
+function relabelRows(
+  ctx: EvalContext,
+  node: CallPlan,
+  sink: RowSink,
+  label: string,
+  relabel: Relabel,
+): void {
+  const input = ctx.grid(node.args[0]);
+  const name = ctx.session.intern(label);
+  const { count } = input.labels;
+  const offsets = new Uint32Array(count + 1);
+  const parts: Uint32Array[] = [];
+  const scratch = new LabelScratch();
+  const dropName = input.dropName?.slice() ?? null;
+  for (let i = 0; i < count; i++) {
+    const value = relabel(input, i);
+    scratch.load(input.labels, i);
+    if (value !== undefined) {
+      scratch.set(ctx.session, name, value);
+      if (label === '__name__' && dropName !== null) {
+        dropName[i] = 0;
+      }
+    }
+    parts.push(scratch.ids.slice(0, scratch.length));
+    offsets[i + 1] = offsets[i] + scratch.length;
+  }
+  const ids = new Uint32Array(offsets[count]);
+  parts.forEach((part, i) => {
+    ids.set(part, offsets[i]);
+  });
+  sendGrid(mergeEqual(ctx, { ...input, labels: { count, ids, offsets }, dropName }), sink);
+  ctx.release(input);
+}
+
+function checkLabelName(name: string, what: string, fn: string): void {
+  if (name === '') {
+    throw new MetricstorError('execution', `invalid ${what} label name in ${fn}(): ${name}`);
+  }
+}
+
+const labelReplace: Implementation = {
+  kind: 'rows',
+  rows: (ctx, node, sink) => {
+    const [destination, template, source, pattern] = node.args.slice(1).map(stringArgument);
+    const regex = compile(ctx, pattern);
+    checkLabelName(destination, 'destination', 'label_replace');
+    const sourceId = ctx.session.intern(source);
+    // Series of one selector often share the value.
+    const known = new Map<number, number | undefined>();
+    relabelRows(ctx, node, sink, destination, (grid, series) => {
+      const from = labelValue(grid.labels, series, sourceId);
+      if (!known.has(from)) {
+        const text = regex.replace(ctx.session.text(from), template);
+        known.set(from, text === undefined ? undefined : ctx.session.intern(text));
+      }
+      return known.get(from);
+    });
+  },
+};
+
+function compile(ctx: EvalContext, pattern: string): ReturnType<EvalContext['session']['regex']> {
+  try {
+    return ctx.session.regex(pattern);
+  } catch (cause) {
+    if (cause instanceof MetricstorError && cause.code === 'bad_data') {
+      const text = `invalid regular expression in label_replace(): ${pattern}`;
+      throw new MetricstorError('execution', text, { cause });
+    }
+    throw cause;
+  }
+}
+
+const labelJoin: Implementation = {
+  kind: 'rows',
+  rows: (ctx, node, sink) => {
+    const [destination, separator, ...sources] = node.args.slice(1).map(stringArgument);
+    for (const source of sources) {
+      checkLabelName(source, 'source', 'label_join');
+    }
+    checkLabelName(destination, 'destination', 'label_join');
+    const ids = sources.map((source) => ctx.session.intern(source));
+    relabelRows(ctx, node, sink, destination, (grid, series) => {
+      const values = ids.map((id) => ctx.session.text(labelValue(grid.labels, series, id)));
+      return ctx.session.intern(values.join(separator));
+    });
+  },
+};
+
+/** Natural order, as `facette/natsort`: runs of digits compare as numbers. */
+export function naturallyLess(a: string, b: string): boolean {
+  const left = a.match(/\d+|\D+/g) ?? [];
+  const right = b.match(/\d+|\D+/g) ?? [];
+  for (let i = 0; i < left.length; i++) {
+    if (i >= right.length) {
+      return false;
+    }
+    const numbers = /^\d/.test(left[i]) && /^\d/.test(right[i]);
+    const equal = numbers ? Number(left[i]) === Number(right[i]) : left[i] === right[i];
+    if (!equal) {
+      return numbers ? Number(left[i]) < Number(right[i]) : left[i] < right[i];
+    }
+    if (i === left.length - 1) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** The series of a grid in another order. */
+export function reorder(grid: Grid, order: ArrayLike<number>): Grid {
+  const { steps } = grid;
+  const cells = order.length * steps;
+  const values = new Float64Array(cells);
+  const present = grid.present === null ? null : new Uint8Array(cells);
+  const dropName = grid.dropName === null ? null : new Uint8Array(order.length);
+  for (let i = 0; i < order.length; i++) {
+    const from = order[i] * steps;
+    values.set(grid.values.subarray(from, from + steps), i * steps);
+    present?.set(grid.present?.subarray(from, from + steps) ?? [], i * steps);
+    if (dropName !== null && grid.dropName !== null) {
+      dropName[i] = grid.dropName[order[i]];
+    }
+  }
+  return { labels: selectSeries(grid.labels, order), steps, values, present, dropName };
+}
+
+export const labelFunctions = {
+  label_join: labelJoin,
+  label_replace: labelReplace,
+} satisfies Record<string, Implementation>;

@@ -1,0 +1,161 @@
+/**
+ * @file The functions over range vectors: which kernel, which name, which annotations.
+ */
+import { MetricstorError } from '../../errors.js';
+import type { EvalContext } from '../exec/context.js';
+import { labelValue } from '../exec/label-sets.js';
+import type { WindowKernel } from '../exec/window.js';
+import { WindowFinder } from '../exec/window.js';
+import type { CallPlan, SelectorPlan, SubqueryPlan } from '../plan.js';
+import { absentLabels } from './absent.js';
+import type { Implementation } from './implementation.js';
+import * as overTime from './over-time.js';
+import { isQuantile } from './quantile.js';
+import * as rate from './rate.js';
+
+function plain(make: () => WindowKernel, keepsName = false): Implementation {
+  return { kind: 'window', make: () => ({ kernel: make(), keepsName }) };
+}
+
+/** The suffixes that make a metric's name look like a counter's. */
+const counterName = /_(?:total|sum|count|bucket)$/;
+
+/** `rate` and `increase` inform about metrics that may not be counters, once a name. */
+function counterFunction(perSecond: boolean): Implementation {
+  return {
+    kind: 'window',
+    make: (ctx, node) => {
+      const known = new Set<number>([0]);
+      return {
+        kernel: rate.extrapolatedRate(true, perSecond),
+        keepsName: false,
+        onSeries: (labels, series) => {
+          const id = labelValue(labels, series, ctx.nameLabel);
+          if (known.has(id)) {
+            return;
+          }
+          known.add(id);
+          const name = ctx.session.text(id);
+          if (!counterName.test(name)) {
+            ctx.annotations.possibleNonCounter(name, node.args[0].expr);
+          }
+        },
+      };
+    },
+  };
+}
+
+const quantileOverTime: Implementation = {
+  kind: 'window',
+  make: (ctx, node) => {
+    const quantile = overTime.quantileOverTime();
+    const q = ctx.scalars(node.args[0]);
+    const invalid = q.some((value) => !isQuantile(value));
+    const kernel: WindowKernel = (series, out, scalars) => {
+      const count = quantile(series, out, scalars);
+      for (let k = 0; invalid && k < out.steps; k++) {
+        if (out.flags[k] !== 0 && !isQuantile(q[k])) {
+          ctx.annotations.invalidQuantile(q[k], node.args[0].expr);
+        }
+      }
+      return count;
+    };
+    return { kernel, keepsName: false };
+  },
+};
+
+const predictLinear: Implementation = {
+  kind: 'window',
+  make: (_ctx, node) => {
+    const kernel = rate.prediction(node.grid.startMs, node.grid.stepMs);
+    return { kernel, keepsName: false };
+  },
+};
+
+const doubleExponentialSmoothing: Implementation = {
+  kind: 'window',
+  make: (ctx, node) => {
+    checkFactor(ctx, node, 1, 'smoothing');
+    checkFactor(ctx, node, 2, 'trend');
+    return { kernel: overTime.doubleExponentialSmoothing(), keepsName: false };
+  },
+};
+
+function checkFactor(ctx: EvalContext, node: CallPlan, index: number, what: string): void {
+  const name = what === 'smoothing' ? 'sf' : 'tf';
+  for (const factor of ctx.scalars(node.args[index])) {
+    if (factor <= 0 || factor >= 1) {
+      const text = `invalid ${what} factor. Expected: 0 < ${name} < 1, got: ${factor.toFixed(6)}`;
+      throw new MetricstorError('execution', text);
+    }
+  }
+}
+
+/** 1 at every step where no series has a sample in its window. */
+const absentOverTime: Implementation = {
+  kind: 'rows',
+  rows: (ctx, node, sink) => {
+    const input = node.args[0] as SelectorPlan | SubqueryPlan;
+    const { steps } = node.grid;
+    const finder = new WindowFinder(input.windows);
+    const absent = new Uint8Array(steps).fill(1);
+    ctx.series(input, {
+      begin: () => undefined,
+      samples: (_series, samples) => {
+        finder.find(samples);
+        for (let k = 0; k < steps; k++) {
+          if (finder.first[k] < finder.last[k]) {
+            absent[k] = 0;
+          }
+        }
+        ctx.budget.spend(steps);
+      },
+      end: () => undefined,
+    });
+    const values = new Float64Array(steps).fill(1);
+    sink.begin(absentLabels(ctx, input), null);
+    sink.row(0, { values, base: 0, present: absent, presentBase: 0 });
+    sink.end();
+  },
+};
+
+/** The range vector among a call's arguments. */
+export function rangeArgument(node: CallPlan): SelectorPlan | SubqueryPlan {
+  for (const arg of node.args) {
+    if (arg.kind === 'matrix' || arg.kind === 'subquery') {
+      return arg;
+    }
+  }
+  throw new MetricstorError('internal', `${node.name} has no range vector argument`);
+}
+
+
+export const rangeFunctions = {
+  absent_over_time: absentOverTime,
+  avg_over_time: plain(overTime.avgOverTime),
+  changes: plain(() => rate.countMarks('changes')),
+  count_over_time: plain(overTime.countOverTime),
+  delta: plain(() => rate.extrapolatedRate(false, false)),
+  deriv: plain(rate.derivative),
+  double_exponential_smoothing: doubleExponentialSmoothing,
+  first_over_time: plain(overTime.firstOverTime, true),
+  idelta: plain(() => rate.instantDelta(false)),
+  increase: counterFunction(false),
+  irate: plain(() => rate.instantDelta(true)),
+  last_over_time: plain(overTime.lastOverTime, true),
+  mad_over_time: plain(overTime.madOverTime),
+  max_over_time: plain(() => overTime.extremeOverTime('max')),
+  min_over_time: plain(() => overTime.extremeOverTime('min')),
+  predict_linear: predictLinear,
+  present_over_time: plain(overTime.presentOverTime),
+  quantile_over_time: quantileOverTime,
+  rate: counterFunction(true),
+  resets: plain(() => rate.countMarks('resets')),
+  stddev_over_time: plain(() => overTime.varianceOverTime(true)),
+  stdvar_over_time: plain(() => overTime.varianceOverTime(false)),
+  sum_over_time: plain(overTime.sumOverTime),
+  ts_of_first_over_time: plain(overTime.timeOfFirst),
+  ts_of_last_over_time: plain(overTime.timeOfLast),
+  ts_of_max_over_time: plain(() => overTime.timeOfExtreme('max')),
+  ts_of_min_over_time: plain(() => overTime.timeOfExtreme('min')),
+} satisfies Record<string, Implementation>;

@@ -1,0 +1,100 @@
+/**
+ * @file Functions of times: `time`, `timestamp` and the parts of a UTC date.
+ */
+import { droppingNames } from '../exec/names.js';
+import { emptyLabels } from '../exec/label-sets.js';
+import { selectorRows } from '../exec/selector.js';
+import type { Implementation, RowMap } from './implementation.js';
+
+/** What a date function reads; `Date` gives NaN outside ±8.64e12 seconds. */
+type DatePart = (date: Date) => number;
+
+const dayMs = 24 * 3600 * 1000;
+
+function daysInMonth(date: Date): number {
+  return new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate();
+}
+
+function dayOfYear(date: Date): number {
+  const midnight = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate());
+  return (midnight - Date.UTC(date.getUTCFullYear(), 0, 1)) / dayMs + 1;
+}
+
+/** The part of each value as seconds since 1970, cut to whole ones; the evaluation time's alone. */
+function dateFunction(part: DatePart): Implementation {
+  const map: RowMap = (from, base, to) => {
+    for (let k = 0; k < to.length; k++) {
+      to[k] = part(new Date(Math.trunc(from[base + k]) * 1000));
+    }
+  };
+  return {
+    kind: 'rows',
+    rows: (ctx, node, sink) => {
+      const { startMs, stepMs, steps } = node.grid;
+      const values = new Float64Array(steps);
+      const out = { values, base: 0, present: null as Uint8Array | null, presentBase: 0 };
+      const [arg] = node.args;
+      if (arg === undefined) {
+        const times = values.map((_, k) => Math.trunc((startMs + k * stepMs) / 1000));
+        map(times, 0, values);
+        sink.begin(emptyLabels, null);
+        sink.row(0, out);
+        sink.end();
+        return;
+      }
+      const target = droppingNames(ctx, sink, steps);
+      ctx.rows(arg, {
+        begin: (labels, dropName) => target.begin(labels, dropName),
+        row: (series, row) => {
+          map(row.values, row.base, values);
+          out.present = row.present;
+          out.presentBase = row.presentBase;
+          target.row(series, out);
+        },
+        end: () => target.end(),
+      });
+    },
+  };
+}
+
+const time: Implementation = {
+  kind: 'scalar',
+  evaluate: (_ctx, node) => {
+    const { startMs, stepMs, steps } = node.grid;
+    return new Float64Array(steps).map((_, k) => (startMs + k * stepMs) / 1000);
+  },
+};
+
+/** The sample's time for a bare selector, the evaluation time for anything else. */
+const timestamp: Implementation = {
+  kind: 'rows',
+  rows: (ctx, node, sink) => {
+    const [arg] = node.args;
+    const { startMs, stepMs, steps } = node.grid;
+    const target = droppingNames(ctx, sink, steps);
+    if (arg.kind === 'selector') {
+      selectorRows(ctx, arg, target, 'timestamp');
+      return;
+    }
+    const values = new Float64Array(steps).map((_, k) => (startMs + k * stepMs) / 1000);
+    ctx.rows(arg, {
+      begin: (labels, dropName) => target.begin(labels, dropName),
+      row: (series, { present, presentBase }) =>
+        target.row(series, { values, base: 0, present, presentBase }),
+      end: () => target.end(),
+    });
+  },
+};
+
+export const timeFunctions = {
+  day_of_month: dateFunction((date) => date.getUTCDate()),
+  day_of_week: dateFunction((date) => date.getUTCDay()),
+  day_of_year: dateFunction(dayOfYear),
+  days_in_month: dateFunction(daysInMonth),
+  hour: dateFunction((date) => date.getUTCHours()),
+  minute: dateFunction((date) => date.getUTCMinutes()),
+  month: dateFunction((date) => date.getUTCMonth() + 1),
+  time,
+  timestamp,
+  year: dateFunction((date) => date.getUTCFullYear()),
+} satisfies Record<string, Implementation>;

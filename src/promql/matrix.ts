@@ -1,0 +1,43 @@
+/**
+ * @file A grid as the matrix of a range query's answer.
+ */
+import type { MatrixResult } from '../model/result.js';
+import { selectSeries } from './exec/label-sets.js';
+import type { Grid } from './exec/rows.js';
+import type { TimeGrid } from './time-grid.js';
+
+/** The points that exist, series in the given order; series without a point are left out. */
+export function gridToMatrix(grid: Grid, times: TimeGrid, order: Uint32Array): MatrixResult {
+  const { steps, present } = grid;
+  const counts = new Uint32Array(grid.labels.count);
+  let total = 0;
+  for (let i = 0; i < counts.length; i++) {
+    counts[i] = present === null ? steps : countFlags(present, i * steps, steps);
+    total += counts[i];
+  }
+  const kept = steps === 0 ? new Uint32Array(0) : order.filter((series) => counts[series] > 0);
+  const timestamps = new Float64Array(total);
+  const values = new Float64Array(total);
+  const offsets = new Uint32Array(kept.length + 1);
+  let at = 0;
+  kept.forEach((series, i) => {
+    const base = series * steps;
+    for (let k = 0; k < steps; k++) {
+      if (present === null || present[base + k] !== 0) {
+        timestamps[at] = times.startMs + k * times.stepMs;
+        values[at] = grid.values[base + k];
+        at++;
+      }
+    }
+    offsets[i + 1] = at;
+  });
+  return { type: 'matrix', labels: selectSeries(grid.labels, kept), offsets, timestamps, values };
+}
+
+function countFlags(flags: Uint8Array, from: number, length: number): number {
+  let count = 0;
+  for (let i = from; i < from + length; i++) {
+    count += flags[i];
+  }
+  return count;
+}

@@ -1,0 +1,127 @@
+/**
+ * @file Writes a syntax tree back as PromQL on one line, in Prometheus' normal form.
+ *
+ * Follows `promql/parser/printer.go` (3.14). Equal text means equal meaning, so the planner uses
+ * it to find common subexpressions.
+ */
+import { formatDuration } from '../model/duration.js';
+import type { LabelMatcher } from '../storage/querier.js';
+import type { AtModifier, Binary, Duration, Expr, Shift, VectorSelector } from './ast.js';
+import { formatFloat } from './format-float.js';
+import { goQuote } from './position.js';
+
+export function print(expr: Expr): string {
+  switch (expr.kind) {
+    case 'number':
+      return expr.isDuration ? printSeconds(expr.value) : formatFloat(expr.value);
+    case 'string':
+      return goQuote(expr.value);
+    case 'selector':
+      return printSelector(expr) + printShift(expr.shift);
+    case 'matrix': {
+      const range = printDuration(expr.range);
+      return `${printSelector(expr.selector)}[${range}]${printShift(expr.shift)}`;
+    }
+    case 'subquery': {
+      const range = printDuration(expr.range);
+      const step = expr.step === undefined ? '' : printDuration(expr.step);
+      return `${print(expr.inner)}[${range}:${step}]${printShift(expr.shift)}`;
+    }
+    case 'call':
+      return `${expr.name}(${expr.args.map(print).join(', ')})`;
+    case 'aggregate': {
+      const by = expr.without ? 'without' : 'by';
+      const grouped = expr.without || expr.grouping.length > 0;
+      const clause = grouped ? ` ${by} (${printLabels(expr.grouping)}) ` : '';
+      const param = expr.param === undefined ? '' : `${print(expr.param)}, `;
+      return `${expr.op}${clause}(${param}${print(expr.inner)})`;
+    }
+    case 'binary': {
+      const op = `${expr.op}${expr.returnBool ? ' bool' : ''}${printMatching(expr)}`;
+      return `${print(expr.left)} ${op} ${print(expr.right)}`;
+    }
+    case 'unary':
+      return `${expr.op}${print(expr.inner)}`;
+    case 'paren':
+      return `(${print(expr.inner)})`;
+  }
+}
+
+/** A selector's name and matchers, matchers sorted by their text. */
+function printSelector(selector: VectorSelector): string {
+  const shown = selector.matchers.filter(
+    ({ name, op, value }) =>
+      name !== '__name__' || op !== '=' || value !== selector.name || value === '',
+  );
+  const braces = shown.map(printMatcher).sort().join(',');
+  return braces === '' ? selector.name : `${selector.name}{${braces}}`;
+}
+
+export function printMatcher(matcher: LabelMatcher): string {
+  return `${printLabel(matcher.name)}${matcher.op}${goQuote(matcher.value)}`;
+}
+
+/** A label name, quoted unless it is one of the classic alphabet. */
+export function printLabel(name: string): string {
+  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? name : goQuote(name);
+}
+
+function printLabels(names: readonly string[]): string {
+  return names.map(printLabel).join(', ');
+}
+
+function printMatching(expr: Binary): string {
+  const { on, labels, cardinality, include } = expr.matching;
+  const grouped = cardinality === 'many-to-one' || cardinality === 'one-to-many';
+  let text = '';
+  if (labels.length > 0 || on || grouped) {
+    text += ` ${on ? 'on' : 'ignoring'} (${printLabels(labels)})`;
+  }
+  if (grouped) {
+    const side = cardinality === 'many-to-one' ? 'left' : 'right';
+    text += ` group_${side} (${printLabels(include)})`;
+  }
+  return text;
+}
+
+function printShift(shift: Shift): string {
+  return printAt(shift.at) + printOffset(shift.offset);
+}
+
+function printOffset(offset: Duration | undefined): string {
+  const none = offset === undefined || (offset.kind === 'fixed' && offset.ms === 0);
+  return none ? '' : ` offset ${printDuration(offset)}`;
+}
+
+function printAt(at: AtModifier | undefined): string {
+  if (at === undefined) {
+    return '';
+  }
+  return at.kind === 'time' ? ` @ ${(at.ms / 1000).toFixed(3)}` : ` @ ${at.kind}()`;
+}
+
+function printSeconds(seconds: number): string {
+  const ms = Math.round(Math.abs(seconds) * 1000);
+  return `${seconds < 0 ? '-' : ''}${formatDuration(ms)}`;
+}
+
+function printDuration(duration: Duration): string {
+  switch (duration.kind) {
+    case 'fixed':
+      return printSeconds(duration.ms / 1000);
+    case 'step':
+    case 'range':
+      return `${duration.kind}()`;
+    case 'negate':
+      return `-${printDuration(duration.of)}`;
+    case 'paren':
+      return `(${printDuration(duration.of)})`;
+    case 'binary': {
+      const left = printDuration(duration.left);
+      const right = printDuration(duration.right);
+      return duration.op === 'min_of' || duration.op === 'max_of'
+        ? `${duration.op}(${left}, ${right})`
+        : `${left} ${duration.op} ${right}`;
+    }
+  }
+}
