@@ -1,0 +1,332 @@
+/**
+ * @file The one schema of the configuration: every key with its type, default, bounds and meaning.
+ *
+ * `load.ts` validates with it, `reference.ts` prints `docs/configuration.md` from it, and the type
+ * of the loaded configuration is derived from it. A leaf carries the kind of text it is written as
+ * (`values.ts` reads it), so that a YAML scalar and an environment variable are read alike.
+ */
+import Type, { type Static, type TSchema } from 'typebox';
+
+/** How a leaf is written. A duration is kept in milliseconds, a size in bytes. */
+export type ValueKind =
+  | 'string'
+  | 'choice'
+  | 'integer'
+  | 'number'
+  | 'boolean'
+  | 'duration'
+  | 'bytes'
+  | 'address'
+  | 'list'
+  | 'sync';
+
+/** When a write is acknowledged: after the fsync, after the write, or that with a periodic fsync. */
+export type WalSync = 'always' | 'off' | { readonly intervalMs: number };
+
+interface LeafOptions {
+  readonly kind: ValueKind;
+  /** The default as it would be written in YAML. */
+  readonly written: string;
+  readonly description: string;
+  readonly choices?: readonly string[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMinimum?: number;
+}
+
+/** A leaf of the schema as `load.ts` and `reference.ts` see it. */
+export interface Leaf extends LeafOptions {
+  /** Dotted, as in `query.timeout`. */
+  readonly path: string;
+  /** Whether a changed file is applied without a restart. */
+  readonly reloaded: boolean;
+}
+
+type Doc = Omit<LeafOptions, 'kind'>;
+
+const text = (doc: Doc) => Type.Unsafe<string>({ type: 'string', kind: 'string', ...doc });
+const address = (doc: Doc) => Type.Unsafe<string>({ type: 'string', kind: 'address', ...doc });
+const integer = (doc: Doc) => Type.Unsafe<number>({ type: 'integer', kind: 'integer', ...doc });
+const decimal = (doc: Doc) => Type.Unsafe<number>({ type: 'number', kind: 'number', ...doc });
+const flag = (doc: Doc) => Type.Unsafe<boolean>({ type: 'boolean', kind: 'boolean', ...doc });
+/** Milliseconds. */
+const duration = (doc: Doc) => Type.Unsafe<number>({ type: 'integer', kind: 'duration', ...doc });
+/** Bytes. */
+const bytes = (doc: Doc) => Type.Unsafe<number>({ type: 'integer', kind: 'bytes', ...doc });
+const list = (doc: Doc) => Type.Unsafe<readonly string[]>({ type: 'array', kind: 'list', ...doc });
+const choice = <T extends string>(choices: readonly T[], doc: Omit<Doc, 'choices'>) =>
+  Type.Unsafe<T>({ type: 'string', kind: 'choice', enum: choices, choices, ...doc });
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+const hourMs = 3_600_000;
+
+export const configSchema = Type.Object({
+  http: Type.Object({
+    addr: address({
+      written: '127.0.0.1:9101',
+      description: 'Where HTTP (or HTTPS) listens, as `host:port`. Port 0 picks a free one.',
+    }),
+    healthAddr: address({
+      written: '',
+      description:
+        'A second, plain listener that answers `/-/healthy` and `/-/ready` only, for probes that ' +
+        'have no certificate. It is up while the data directory is still being opened. Empty ' +
+        'turns it off.',
+    }),
+    maxConnections: integer({
+      written: '4096',
+      minimum: 0,
+      description: 'Connections at once; further ones are closed. 0 means no limit.',
+    }),
+  }),
+  grpc: Type.Object({
+    addr: address({
+      written: '127.0.0.1:9102',
+      description: 'Where gRPC listens. Port 0 picks a free one, empty turns it off.',
+    }),
+  }),
+  dataDir: text({
+    written: './metricstor-data',
+    description: 'The data directory; created when it does not exist.',
+  }),
+  retention: Type.Object({
+    days: decimal({
+      written: '15',
+      exclusiveMinimum: 0,
+      maximum: 36_500,
+      description: 'Days that samples are kept. Older samples are refused and dropped.',
+    }),
+  }),
+  wal: Type.Object({
+    sync: Type.Unsafe<WalSync>({
+      kind: 'sync',
+      written: 'always',
+      description:
+        '`always` acknowledges a write after its fsync: nothing acknowledged is ever lost. A ' +
+        'duration such as `1s` acknowledges after the write to the log and syncs at that ' +
+        'interval; `off` leaves that to the operating system: a power loss may then lose ' +
+        'acknowledged samples, a killed process does not.',
+    }),
+  }),
+  ingest: Type.Object({
+    maxRequestBytes: bytes({
+      written: '10MiB',
+      minimum: 1024,
+      maximum: 1024 ** 3,
+      description: 'The largest write request, decompressed. A larger one gets 413.',
+    }),
+    maxFuture: duration({
+      written: '10m',
+      minimum: 0,
+      description: 'How far ahead of the clock a sample may be; others are refused with 400.',
+    }),
+    rejectNonFinite: flag({
+      written: 'false',
+      description: 'Refuse NaN and infinities; stale markers are accepted nevertheless.',
+    }),
+    writeQueueBytes: bytes({
+      written: '128MiB',
+      minimum: 1024 ** 2,
+      description: 'Writes decoded but not yet logged; past it a write gets 503.',
+    }),
+  }),
+  limits: Type.Object({
+    series: integer({
+      written: '0',
+      minimum: 0,
+      description: 'Series in memory; samples of further ones are refused. 0 means no limit.',
+    }),
+    labelsPerSeries: integer({
+      written: '256',
+      minimum: 1,
+      maximum: 65_535,
+      description: 'Labels of one series, the metric name included.',
+    }),
+    labelNameBytes: bytes({
+      written: '4KiB',
+      minimum: 1,
+      maximum: 1024 ** 2,
+      description: 'Length of a label name.',
+    }),
+    labelValueBytes: bytes({
+      written: '64KiB',
+      minimum: 1,
+      maximum: 1024 ** 2,
+      description: 'Length of a label value.',
+    }),
+  }),
+  query: Type.Object({
+    workers: integer({
+      written: '2',
+      minimum: 1,
+      maximum: 256,
+      description: 'Threads that answer queries.',
+    }),
+    maxConcurrency: integer({
+      written: '0',
+      minimum: 0,
+      description:
+        'PromQL expressions evaluated at once; fewer than `query.workers` keeps the rest free for ' +
+        'label and series look-ups. 0 means as many as there are workers.',
+    }),
+    queue: integer({
+      written: '256',
+      minimum: 0,
+      description: 'Queries that wait for a worker; past it a query gets 503.',
+    }),
+    timeout: duration({
+      written: '2m',
+      minimum: 1,
+      description: 'The longest a query may take, waiting included. A request may ask for less.',
+    }),
+    maxSamples: integer({
+      written: '50000000',
+      minimum: 1,
+      description: 'Samples that one query may hold at once.',
+    }),
+    maxBytes: bytes({
+      written: '1GiB',
+      minimum: 1024 ** 2,
+      description: 'Memory that one query may use for its columns.',
+    }),
+    maxPoints: integer({
+      written: '11000',
+      minimum: 1,
+      maximum: 1_000_000,
+      description: 'Steps of a range query.',
+    }),
+    lookbackDelta: duration({
+      written: '5m',
+      minimum: 1,
+      description: 'How old a sample may be to count as the current value of its series.',
+    }),
+    subqueryStep: duration({
+      written: '1m',
+      minimum: 1,
+      description: 'The step of a subquery that does not name one.',
+    }),
+  }),
+  storage: Type.Object({
+    blockRange: duration({
+      written: '2h',
+      minimum: 60_000,
+      maximum: 24 * hourMs,
+      description: 'Width of the blocks that recent data is flushed into.',
+    }),
+    flushSlack: duration({
+      written: '1m',
+      minimum: 0,
+      description: 'How far past the end of a window the newest sample must be for its flush.',
+    }),
+    flushMinSamples: integer({
+      written: '100000',
+      minimum: 1,
+      description: 'Fewer samples than this are flushed only once `storage.flushMinAge` old.',
+    }),
+    flushMinAge: duration({ written: '1m', minimum: 0, description: 'See above.' }),
+    headMaxBytes: bytes({
+      written: '2GiB',
+      minimum: 1024 ** 2,
+      description: 'Memory of the head at which it is flushed, whatever its window.',
+    }),
+    walMaxBytes: bytes({
+      written: '4GiB',
+      minimum: 1024 ** 2,
+      description: 'Size of the log at which the head is flushed.',
+    }),
+    walSegmentBytes: bytes({
+      written: '128MiB',
+      minimum: 64 * 1024,
+      maximum: 1024 ** 3,
+      description: 'Size at which a segment of the log is full.',
+    }),
+  }),
+  tls: Type.Object({
+    cert: text({
+      written: '',
+      description:
+        'Certificate chain, PEM. With `tls.key` it turns TLS on for HTTP and gRPC. The files are ' +
+        'read again when they change, and open connections stay.',
+    }),
+    key: text({ written: '', description: 'Private key, PEM.' }),
+    clientCa: text({
+      written: '',
+      description: 'CA certificates, PEM, that client certificates must be signed by (mutual TLS).',
+    }),
+    minVersion: choice(['1.2', '1.3'], {
+      written: '1.2',
+      description: 'The lowest TLS version.',
+    }),
+    clientAuth: choice(['require', 'ifGiven'], {
+      written: 'require',
+      description:
+        'Matters with `tls.clientCa` only. `require` refuses a client without a valid certificate ' +
+        'in the handshake. `ifGiven` also lets clients without one in, unless `tls.allowedNames` ' +
+        'is set: they then get 403 from everything but `/-/healthy` and `/-/ready`. A certificate ' +
+        'that is given must be valid in either case.',
+    }),
+    allowedNames: list({
+      written: '[]',
+      description:
+        'Names of which a client certificate must have one: its common name, a DNS name or, with ' +
+        '`://` in it, a URI such as `spiffe://example.org/agent`; compared whole. Empty means any ' +
+        'valid certificate. Judged on every request; others get 403.',
+    }),
+  }),
+  log: Type.Object({
+    level: choice(logLevels, { written: 'info', description: 'The lowest level that is logged.' }),
+  }),
+  shutdownTimeout: duration({
+    written: '30s',
+    minimum: 0,
+    description: 'How long a shutdown waits for requests to finish.',
+  }),
+});
+
+type DeepReadonly<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
+
+/** The loaded configuration: durations in milliseconds, sizes in bytes. Frozen. */
+export type Config = DeepReadonly<Static<typeof configSchema>>;
+export type TlsSettings = Config['tls'];
+
+/** Keys that a changed file applies without a restart. */
+const reloadedPaths: ReadonlySet<string> = new Set([
+  'tls.cert',
+  'tls.key',
+  'tls.clientCa',
+  'tls.minVersion',
+  'tls.allowedNames',
+]);
+
+/** A section has `properties`; a leaf carries its {@link LeafOptions}. */
+type SchemaNode = TSchema & { readonly properties?: Readonly<Record<string, TSchema>> };
+
+/** Every leaf, in the order of the schema. */
+export function configLeaves(): readonly Leaf[] {
+  const leaves: Leaf[] = [];
+  const walk = (node: SchemaNode, prefix: string): void => {
+    for (const [name, property] of Object.entries(node.properties ?? {})) {
+      const child: SchemaNode = property;
+      const path = prefix === '' ? name : `${prefix}.${name}`;
+      if (child.properties === undefined) {
+        const options = child as unknown as LeafOptions;
+        leaves.push({ ...options, path, reloaded: reloadedPaths.has(path) });
+      } else {
+        walk(child, path);
+      }
+    }
+  };
+  walk(configSchema, '');
+  return leaves;
+}
+
+/** The environment variable of a key: `http.healthAddr` is `METRICSTOR_HTTP_HEALTH_ADDR`. */
+export function environmentName(path: string): string {
+  const snake = path.replaceAll('.', '_').replace(/[A-Z]/g, (upper) => `_${upper}`);
+  return `METRICSTOR_${snake.toUpperCase()}`;
+}

@@ -1,0 +1,151 @@
+/**
+ * @file Answers one job on the thread it is called on: a session, the PromQL engine or a look-up,
+ * and the result as JSON or as columns.
+ */
+import { MetricstorError } from '../errors.js';
+import type { LabelTable } from '../model/labels.js';
+import type { QueryResult } from '../model/result.js';
+import type { PromqlEngine, QueryOutcome } from '../promql/engine.js';
+import { parseSelector } from '../promql/parse.js';
+import type { LabelMatcher, LabelRequest, Querier, QuerySession } from '../storage/querier.js';
+import type { QueryAnswer, QueryJob, ResultColumns, WorkerRequest } from './service.js';
+
+const truncatedWarning = 'results truncated due to limit';
+
+export interface Executor {
+  readonly querier: Querier;
+  readonly engine: PromqlEngine;
+}
+
+type ExpressionJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
+type LookUpJob = Exclude<QueryJob, ExpressionJob>;
+
+/** Answers a job. Throws {@link MetricstorError}. */
+export function execute(executor: Executor, request: WorkerRequest): QueryAnswer {
+  const session = executor.querier.openSession(request.scope, request.cancelToken);
+  try {
+    const { job } = request;
+    return job.kind === 'instant' || job.kind === 'range'
+      ? evaluate(executor.engine, session, job, request.deadlineMs)
+      : lookUp(session, job);
+  } finally {
+    session.close();
+  }
+}
+
+function evaluate(
+  engine: PromqlEngine,
+  session: QuerySession,
+  job: ExpressionJob,
+  deadlineMs: number,
+): QueryAnswer {
+  const outcome: QueryOutcome =
+    job.kind === 'instant'
+      ? engine.instant(session, { ...job, deadlineMs })
+      : engine.range(session, { ...job, deadlineMs });
+  const { stats, annotations } = outcome;
+  const [result, truncated] = truncate(outcome.result, job.limit);
+  const warnings = truncated ? [...annotations.warnings, truncatedWarning] : annotations.warnings;
+  const { infos } = annotations;
+  if (job.format === 'json') {
+    return { json: session.encodeResult(result), warnings, infos, stats };
+  }
+  return { json: new Uint8Array(0), columns: toColumns(session, result), warnings, infos, stats };
+}
+
+function truncate(result: QueryResult, limit: number): readonly [QueryResult, boolean] {
+  if (limit === 0 || result.type === 'scalar' || result.type === 'string') {
+    return [result, false];
+  }
+  if (result.labels.count <= limit) {
+    return [result, false];
+  }
+  const labels = firstSeries(result.labels, limit);
+  if (result.type === 'vector') {
+    const timestamps = result.timestamps.slice(0, limit);
+    return [{ type: 'vector', labels, timestamps, values: result.values.slice(0, limit) }, true];
+  }
+  const offsets = result.offsets.slice(0, limit + 1);
+  const end = offsets[limit];
+  const timestamps = result.timestamps.slice(0, end);
+  const values = result.values.slice(0, end);
+  return [{ type: 'matrix', labels, offsets, timestamps, values }, true];
+}
+
+function firstSeries(labels: LabelTable, count: number): LabelTable {
+  const offsets = labels.offsets.slice(0, count + 1);
+  return { count, offsets, ids: labels.ids.slice(0, offsets[count]) };
+}
+
+/** Copies: the arrays change threads, and the evaluator may reuse its own. */
+function toColumns(session: QuerySession, result: QueryResult): ResultColumns {
+  if (result.type === 'string') {
+    return result;
+  }
+  if (result.type === 'scalar') {
+    const { timestampMs, values } = result;
+    return { type: 'scalar', timestampMs, values: values.slice() };
+  }
+  const { labels } = result;
+  const texts: string[] = [];
+  const indexes = new Map<number, number>();
+  const labelIds = labels.ids.map((id) => {
+    let index = indexes.get(id);
+    if (index === undefined) {
+      index = texts.push(session.text(id)) - 1;
+      indexes.set(id, index);
+    }
+    return index;
+  });
+  const offsets =
+    result.type === 'matrix'
+      ? result.offsets.slice()
+      : Uint32Array.from({ length: labels.count + 1 }, (_, index) => index);
+  const points = offsets[labels.count];
+  return {
+    type: result.type,
+    texts,
+    labelIds,
+    labelOffsets: labels.offsets.slice(),
+    offsets,
+    timestamps: result.timestamps.slice(0, points),
+    values: result.values.slice(0, points),
+  };
+}
+
+const encoder = new TextEncoder();
+
+function lookUp(session: QuerySession, job: LookUpJob): QueryAnswer {
+  const { mint, maxt, limit } = job;
+  const request: LabelRequest = { selectors: job.selectors.map(readSelector), mint, maxt, limit };
+  const answer = (json: Uint8Array, truncated: boolean): QueryAnswer => ({
+    json,
+    warnings: truncated ? [truncatedWarning] : [],
+    infos: [],
+  });
+  if (maxt < mint) {
+    return answer(encoder.encode('[]'), false);
+  }
+  if (job.kind === 'series') {
+    const { labels, truncated } = session.series(request);
+    return answer(session.encodeLabels(labels), truncated);
+  }
+  const { values, truncated } =
+    job.kind === 'labelNames'
+      ? session.labelNames(request)
+      : session.labelValues(job.name, request);
+  return answer(encoder.encode(JSON.stringify(values)), truncated);
+}
+
+/** The one rule whose text differs between `match[]` and an expression. */
+function readSelector(text: string): readonly LabelMatcher[] {
+  try {
+    return parseSelector(text);
+  } catch (error) {
+    const emptyMatchers = 'must contain at least one non-empty matcher';
+    if (error instanceof MetricstorError && error.message.endsWith(emptyMatchers)) {
+      throw new MetricstorError('bad_data', `match[] ${emptyMatchers}`, { cause: error });
+    }
+    throw error;
+  }
+}

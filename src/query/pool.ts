@@ -1,0 +1,305 @@
+/**
+ * @file Query threads behind a bounded, fair queue.
+ *
+ * A thread works on one job at a time. A job ends for its caller at its deadline or when the client
+ * goes away; the thread is then told through the engine's cancel token, and has a grace period to
+ * answer before it is terminated and replaced. Expressions may be held below the number of threads
+ * so that look-ups always find one.
+ */
+import type { Worker } from 'node:worker_threads';
+import { type ErrorCode, MetricstorError } from '../errors.js';
+import { FairQueue } from './fair-queue.js';
+import type {
+  QueryAnswer,
+  QueryContext,
+  QueryJob,
+  QueryService,
+  WorkerReply,
+  WorkerRequest,
+} from './service.js';
+
+/** Cancel flags in the engine's memory, which native loops look at. */
+export interface CancelTokens {
+  openCancelToken(): number;
+  cancel(token: number): void;
+  closeCancelToken(token: number): void;
+}
+
+export interface PoolOptions {
+  readonly workers: number;
+  /** Expressions evaluated at once; 0 means as many as there are workers. */
+  readonly maxConcurrency: number;
+  /** Jobs that wait. */
+  readonly queue: number;
+  readonly timeoutMs: number;
+  /** How long a canceled job may go on before its thread is terminated. */
+  readonly graceMs: number;
+}
+
+export interface PoolParts {
+  readonly tokens: CancelTokens;
+  /** Starts a thread that runs `serveQueries`. */
+  startWorker(): Worker;
+}
+
+/** Pause before another try when a thread dies before it served. */
+const restartPauseMs = 1000;
+
+interface Ticket {
+  readonly job: QueryJob;
+  readonly context: QueryContext;
+  readonly deadlineMs: number;
+  /** Set until the caller has its answer. */
+  settle: ((outcome: { answer: QueryAnswer } | { error: MetricstorError }) => void) | undefined;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  ready: boolean;
+  ticket: Ticket | undefined;
+  cancelToken: number;
+  grace: NodeJS.Timeout | undefined;
+}
+
+export class QueryPool implements QueryService {
+  readonly #options: PoolOptions;
+  readonly #parts: PoolParts;
+  readonly #threads = new Set<Thread>();
+  readonly #waiting = new FairQueue<Ticket>();
+  readonly #starts = new Set<NodeJS.Timeout>();
+  #nextId = 1;
+  #replaced = 0;
+  #closed = false;
+  /** The first `start` waits for these. */
+  #whenReady: { resolve(): void; reject(error: Error): void } | undefined;
+
+  constructor(options: PoolOptions, parts: PoolParts) {
+    this.#options = options;
+    this.#parts = parts;
+  }
+
+  /** Starts the threads and waits until all of them serve. */
+  async start(): Promise<void> {
+    const ready = new Promise<void>((resolve, reject) => {
+      this.#whenReady = { resolve, reject };
+    });
+    for (let i = 0; i < this.#options.workers; i += 1) {
+      this.#startThread();
+    }
+    await ready;
+  }
+
+  numbers(): { workers: number; running: number; waiting: number; replacedWorkers: number } {
+    return {
+      workers: this.#threads.size,
+      running: this.#running(() => true),
+      waiting: this.#waiting.size,
+      replacedWorkers: this.#replaced,
+    };
+  }
+
+  run(job: QueryJob, context: QueryContext): Promise<QueryAnswer> {
+    if (this.#closed) {
+      return Promise.reject(new MetricstorError('closed', 'the server is shutting down'));
+    }
+    if (context.signal?.aborted === true) {
+      return Promise.reject(new MetricstorError('canceled', 'the query was canceled'));
+    }
+    const timeoutMs = Math.min(context.timeoutMs ?? Infinity, this.#options.timeoutMs);
+    return new Promise((resolve, reject) => {
+      const end = (code: ErrorCode, text: string) => () =>
+        this.#end(ticket, new MetricstorError(code, text));
+      const timer = setTimeout(end('timeout', 'query timed out'), Math.max(timeoutMs, 0));
+      const onAbort = end('canceled', 'the query was canceled');
+      const ticket: Ticket = {
+        job,
+        context,
+        deadlineMs: Date.now() + timeoutMs,
+        settle: (outcome) => {
+          ticket.settle = undefined;
+          clearTimeout(timer);
+          context.signal?.removeEventListener('abort', onAbort);
+          if ('answer' in outcome) {
+            resolve(outcome.answer);
+          } else {
+            reject(outcome.error);
+          }
+        },
+      };
+      context.signal?.addEventListener('abort', onAbort);
+      this.#enqueue(ticket);
+    });
+  }
+
+  /** Ends every job and every thread. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const timer of this.#starts) {
+      clearTimeout(timer);
+    }
+    const error = new MetricstorError('closed', 'the server is shutting down');
+    for (const ticket of this.#waiting.drain()) {
+      ticket.settle?.({ error });
+    }
+    const threads = [...this.#threads];
+    this.#threads.clear();
+    await Promise.all(
+      threads.map(async (thread) => {
+        thread.ticket?.settle?.({ error });
+        if (thread.cancelToken !== 0) {
+          this.#parts.tokens.cancel(thread.cancelToken);
+        }
+        await thread.worker.terminate();
+        this.#release(thread);
+      }),
+    );
+  }
+
+  #enqueue(ticket: Ticket): void {
+    this.#waiting.push(ticket.context.client, ticket);
+    this.#dispatch();
+    if (this.#waiting.size > this.#options.queue && ticket.settle !== undefined) {
+      // Only the newcomer can be the one too many.
+      if (this.#waiting.remove(ticket.context.client, ticket)) {
+        const text = `too many queries: ${this.#options.queue} are waiting already`;
+        ticket.settle({ error: new MetricstorError('overloaded', text) });
+      }
+    }
+  }
+
+  #dispatch(): void {
+    for (const thread of this.#threads) {
+      if (this.#waiting.size === 0) {
+        return;
+      }
+      if (thread.ready && thread.ticket === undefined) {
+        const limit = this.#options.maxConcurrency || this.#options.workers;
+        const mayEvaluate = this.#running(isExpression) < limit;
+        const ticket = this.#waiting.take(({ job }) => mayEvaluate || !isExpression(job));
+        if (ticket !== undefined) {
+          this.#send(thread, ticket);
+        }
+      }
+    }
+  }
+
+  #running(counts: (job: QueryJob) => boolean): number {
+    let running = 0;
+    for (const { ticket } of this.#threads) {
+      running += ticket !== undefined && counts(ticket.job) ? 1 : 0;
+    }
+    return running;
+  }
+
+  #send(thread: Thread, ticket: Ticket): void {
+    thread.ticket = ticket;
+    thread.cancelToken = this.#parts.tokens.openCancelToken();
+    const request: WorkerRequest = {
+      id: this.#nextId++,
+      job: ticket.job,
+      scope: ticket.context.scope,
+      cancelToken: thread.cancelToken,
+      deadlineMs: ticket.deadlineMs,
+    };
+    thread.worker.postMessage(request);
+  }
+
+  /** Ends a job for its caller, before its thread did. */
+  #end(ticket: Ticket, error: MetricstorError): void {
+    ticket.settle?.({ error });
+    if (this.#waiting.remove(ticket.context.client, ticket)) {
+      return;
+    }
+    for (const thread of this.#threads) {
+      if (thread.ticket === ticket) {
+        this.#parts.tokens.cancel(thread.cancelToken);
+        thread.grace ??= setTimeout(() => void thread.worker.terminate(), this.#options.graceMs);
+      }
+    }
+  }
+
+  #startThread(): void {
+    const thread: Thread = {
+      worker: this.#parts.startWorker(),
+      ready: false,
+      ticket: undefined,
+      cancelToken: 0,
+      grace: undefined,
+    };
+    this.#threads.add(thread);
+    let failure: Error | undefined;
+    thread.worker.on('message', (reply: WorkerReply) => this.#receive(thread, reply));
+    thread.worker.on('error', (error: Error) => {
+      failure = error;
+    });
+    thread.worker.on('exit', () => this.#lost(thread, failure));
+  }
+
+  #receive(thread: Thread, reply: WorkerReply): void {
+    if (reply.type === 'ready') {
+      thread.ready = true;
+      if ([...this.#threads].every(({ ready }) => ready)) {
+        this.#whenReady?.resolve();
+        this.#whenReady = undefined;
+      }
+    } else {
+      const { ticket } = thread;
+      this.#release(thread);
+      ticket?.settle?.(
+        reply.type === 'answer'
+          ? { answer: reply.answer }
+          : { error: new MetricstorError(reply.code, reply.message) },
+      );
+    }
+    this.#dispatch();
+  }
+
+  /** Makes a thread free for the next job. */
+  #release(thread: Thread): void {
+    clearTimeout(thread.grace);
+    thread.grace = undefined;
+    thread.ticket = undefined;
+    if (thread.cancelToken !== 0) {
+      this.#parts.tokens.closeCancelToken(thread.cancelToken);
+      thread.cancelToken = 0;
+    }
+  }
+
+  /** A thread ended: by `terminate`, by an uncaught error, or because its heap was full. */
+  #lost(thread: Thread, failure: Error | undefined): void {
+    if (!this.#threads.delete(thread)) {
+      return;
+    }
+    const { ticket } = thread;
+    this.#release(thread);
+    ticket?.settle?.({ error: errorOfLost(failure) });
+    if (this.#whenReady !== undefined) {
+      this.#whenReady.reject(failure ?? new Error('a query thread ended while it started'));
+      this.#whenReady = undefined;
+      return;
+    }
+    this.#replaced += 1;
+    if (thread.ready) {
+      this.#startThread();
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#starts.delete(timer);
+      this.#startThread();
+    }, restartPauseMs);
+    this.#starts.add(timer);
+  }
+}
+
+function isExpression(job: QueryJob): boolean {
+  return job.kind === 'instant' || job.kind === 'range';
+}
+
+function errorOfLost(failure: Error | undefined): MetricstorError {
+  const outOfMemory = failure !== undefined && 'code' in failure && failure.code === outOfHeap;
+  return outOfMemory
+    ? new MetricstorError('execution', 'the query needs more memory than a query thread has')
+    : new MetricstorError('internal', 'the query thread ended unexpectedly', { cause: failure });
+}
+
+const outOfHeap = 'ERR_WORKER_OUT_OF_MEMORY';

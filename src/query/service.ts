@@ -1,0 +1,136 @@
+/**
+ * @file What the API asks of the query workers, and what it gets: plain data that crosses threads.
+ */
+import type { ErrorCode } from '../errors.js';
+import type { Scope } from '../storage/querier.js';
+
+/** How the result of an expression is wanted. */
+export type ResultFormat = 'json' | 'columns';
+
+interface Expression {
+  readonly query: string;
+  /** Milliseconds; undefined means the configured one. */
+  readonly lookbackMs?: number;
+  /** Series of the answer; 0 means all. */
+  readonly limit: number;
+  readonly format: ResultFormat;
+}
+
+export interface InstantJob extends Expression {
+  readonly kind: 'instant';
+  readonly timeMs: number;
+}
+
+export interface RangeJob extends Expression {
+  readonly kind: 'range';
+  readonly startMs: number;
+  /** Inclusive. */
+  readonly endMs: number;
+  readonly stepMs: number;
+}
+
+interface LookUp {
+  /** Texts of `match[]`, of which one must match; empty means all series. */
+  readonly selectors: readonly string[];
+  /** Milliseconds, inclusive. */
+  readonly mint: number;
+  /** Milliseconds, inclusive. */
+  readonly maxt: number;
+  /** 0 means no limit. */
+  readonly limit: number;
+}
+
+export interface SeriesJob extends LookUp {
+  readonly kind: 'series';
+}
+
+export interface LabelNamesJob extends LookUp {
+  readonly kind: 'labelNames';
+}
+
+export interface LabelValuesJob extends LookUp {
+  readonly kind: 'labelValues';
+  readonly name: string;
+}
+
+export type QueryJob = InstantJob | RangeJob | SeriesJob | LabelNamesJob | LabelValuesJob;
+
+/** Series with their labels as text, each text once: series `i` of the answer owns the pairs
+ * `labelIds[labelOffsets[i] .. labelOffsets[i + 1])` (name, value, …, indexes of `texts`) and the
+ * samples `[offsets[i], offsets[i + 1])`.
+ */
+export interface SeriesColumns {
+  readonly type: 'vector' | 'matrix';
+  readonly texts: readonly string[];
+  readonly labelIds: Uint32Array;
+  readonly labelOffsets: Uint32Array;
+  readonly offsets: Uint32Array;
+  readonly timestamps: Float64Array;
+  readonly values: Float64Array;
+}
+
+export type ResultColumns =
+  | SeriesColumns
+  | { readonly type: 'scalar'; readonly timestampMs: number; readonly values: Float64Array }
+  | { readonly type: 'string'; readonly timestampMs: number; readonly value: string };
+
+export interface QueryStats {
+  /** Samples decoded. */
+  readonly samples: number;
+  /** Series selected. */
+  readonly series: number;
+  /** The most bytes of typed arrays held at one time. */
+  readonly peakBytes: number;
+}
+
+export interface QueryAnswer {
+  /**
+   * UTF-8 JSON. Of an expression the members `"resultType":…,"result":…` without braces, of a
+   * look-up the array. Empty where columns were asked for.
+   */
+  readonly json: Uint8Array;
+  readonly columns?: ResultColumns;
+  readonly warnings: readonly string[];
+  readonly infos: readonly string[];
+  /** Of expressions only. */
+  readonly stats?: QueryStats;
+}
+
+/** Who asks, and for how long. */
+export interface QueryContext {
+  /** Clients take turns; any text that tells them apart. */
+  readonly client: string;
+  readonly scope: Scope;
+  /** Less than the configured timeout, or it has no effect. Milliseconds. */
+  readonly timeoutMs?: number;
+  /** Aborted when the client went away. */
+  readonly signal?: AbortSignal;
+}
+
+export interface QueryService {
+  /**
+   * Rejects with `bad_data`, `execution`, `timeout`, `canceled`, `overloaded` when the queue is
+   * full, and `closed`.
+   */
+  run(job: QueryJob, context: QueryContext): Promise<QueryAnswer>;
+}
+
+/** A job on its way to a worker. */
+export interface WorkerRequest {
+  readonly id: number;
+  readonly job: QueryJob;
+  readonly scope: Scope;
+  readonly cancelToken: number;
+  /** Epoch milliseconds. */
+  readonly deadlineMs: number;
+}
+
+export type WorkerReply =
+  | { readonly type: 'ready' }
+  | { readonly type: 'answer'; readonly id: number; readonly answer: QueryAnswer }
+  | {
+      readonly type: 'failure';
+      readonly id: number;
+      readonly code: ErrorCode;
+      readonly message: string;
+    };

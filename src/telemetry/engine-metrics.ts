@@ -1,0 +1,98 @@
+/**
+ * @file The engine's numbers as Prometheus metrics: a table from the stable names of
+ * `native/engine/src/stats.rs` to metric names.
+ */
+
+/** Numbers by stable name. */
+export type EngineNumbers = Readonly<Record<string, number>>;
+
+interface EngineMetric {
+  readonly stat: string;
+  readonly name: string;
+  readonly type: 'counter' | 'gauge';
+  readonly help: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+const gauge = (stat: string, name: string, help: string): EngineMetric => ({
+  stat,
+  name: `metricstor_${name}`,
+  type: 'gauge',
+  help,
+});
+
+const counter = (
+  stat: string,
+  name: string,
+  help: string,
+  labels?: Readonly<Record<string, string>>,
+): EngineMetric => ({
+  stat,
+  name: `metricstor_${name}`,
+  type: 'counter',
+  help,
+  ...(labels === undefined ? {} : { labels }),
+});
+
+const rejected = (stat: string, code: string): EngineMetric =>
+  counter(stat, 'samples_rejected_total', 'Samples refused, by reason.', { code });
+
+const engineMetrics: readonly EngineMetric[] = [
+  gauge('headSeries', 'head_series', 'Series in memory.'),
+  gauge('headSamples', 'head_samples', 'Samples in memory.'),
+  gauge('headBytes', 'head_bytes', 'Memory of the head.'),
+  gauge('blocks', 'blocks', 'Blocks on disk.'),
+  gauge('blockBytes', 'blocks_bytes', 'Size of the blocks on disk.'),
+  gauge('walBytes', 'wal_bytes', 'Size of the log on disk.'),
+  gauge('queueBytes', 'write_queue_bytes', 'Writes prepared but not yet logged.'),
+  gauge('waitingBodyBytes', 'write_waiting_bytes', 'Request bodies waiting to be decoded.'),
+  counter('seriesCreated', 'series_created_total', 'Series that came into memory.'),
+  counter('seriesRemoved', 'series_removed_total', 'Series that left memory.'),
+  counter('samplesAppended', 'samples_appended_total', 'Samples stored.'),
+  counter('samplesLate', 'samples_late_total', 'Samples stored that came out of order.'),
+  counter(
+    'samplesReplaced',
+    'samples_replaced_total',
+    'Samples stored in place of another value at the same time.',
+  ),
+  counter('samplesDuplicate', 'samples_duplicate_total', 'Samples that were stored already.'),
+  rejected('rejectedBadData', 'bad_data'),
+  rejected('rejectedTooOld', 'too_old'),
+  rejected('rejectedTooFarAhead', 'too_far_ahead'),
+  rejected('rejectedLimit', 'limit_exceeded'),
+  counter('exemplarsDropped', 'exemplars_dropped_total', 'Exemplars accepted and dropped.'),
+  counter('metadataDropped', 'metadata_dropped_total', 'Metadata accepted and dropped.'),
+  counter('histogramsRejected', 'histograms_rejected_total', 'Native histogram samples refused.'),
+  counter('walFrames', 'wal_frames_total', 'Frames written to the log.'),
+  counter('walFailures', 'wal_failures_total', 'Failed writes and fsyncs of the log.'),
+  counter('fsyncs', 'wal_fsyncs_total', 'Times the log was synced.'),
+  counter('fsyncSeconds', 'wal_fsync_seconds_total', 'Time spent in these.'),
+  counter('tornBytes', 'wal_torn_bytes_total', 'Bytes of a torn log tail that recovery cut.'),
+  counter('flushes', 'flushes_total', 'Flushes of the head into blocks.'),
+  counter('flushFailures', 'flush_failures_total', 'Flushes that failed; they are tried again.'),
+  counter(
+    'samplesReplacedInFlush',
+    'samples_replaced_in_flush_total',
+    'Samples that a flush found replaced by a later write.',
+  ),
+  counter('blocksDropped', 'blocks_dropped_total', 'Blocks dropped by retention.'),
+];
+
+/** The engine's metrics in the text format; a number that the engine does not have is left out. */
+export function writeEngineMetrics(numbers: EngineNumbers): string {
+  let text = '';
+  let previous = '';
+  for (const { stat, name, type, help, labels } of engineMetrics) {
+    const value = numbers[stat];
+    if (value === undefined) {
+      continue;
+    }
+    if (name !== previous) {
+      text += `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
+      previous = name;
+    }
+    const pairs = Object.entries(labels ?? {}).map(([key, label]) => `${key}="${label}"`);
+    text += `${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}\n`;
+  }
+  return text;
+}
