@@ -2,7 +2,8 @@
  * @file Builds metricstor from a clean clone: npm packages, the Rust add-on, the JavaScript.
  *
  * Each step is skipped when its inputs have not changed since it last succeeded, so a second run
- * takes about a second. `--bench` also compiles the benchmark.
+ * takes about a second. `--bench` also compiles the benchmark; `--no-install` takes node_modules as
+ * it is (a package build without network).
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,9 +22,9 @@ import {
 const oldestNode = 20;
 
 /** Brings everything that `npm start` and the tests need up to date. */
-export async function build({ bench = false } = {}) {
+export async function build({ bench = false, install = true } = {}) {
   checkNode();
-  await installPackages();
+  if (install) await installPackages();
   await buildAddon();
   await compile({ name: 'typescript', project: 'tsconfig.json', from: ['src'], to: 'dist' });
   if (bench) {
@@ -43,7 +44,9 @@ async function installPackages() {
   const reason = packagesOutdated();
   if (reason === undefined) return;
   console.log(`npm packages: ${reason}, installing`);
-  await run('npm', ['ci', '--no-audit', '--no-fund']);
+  // Not `npm ci`: it refuses a lock that lacks other platforms' binaries of optional packages, and
+  // a registry need not offer those. `--no-save` installs what the lock names and leaves it alone.
+  await run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
 }
 
 /**
@@ -120,5 +123,7 @@ async function compile({ name, project, from, to }) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  await script((args) => build({ bench: args.includes('--bench') }));
+  await script((args) =>
+    build({ bench: args.includes('--bench'), install: !args.includes('--no-install') }),
+  );
 }

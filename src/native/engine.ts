@@ -12,7 +12,7 @@ import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage
 import type {
   LabelAnswer,
   LabelMatcher,
-  LabelRegex,
+  SessionRegex,
   LabelRequest,
   Querier,
   QuerySession,
@@ -68,12 +68,7 @@ interface WriteAnswer extends WriteOutcome {
 interface AddonSelection {
   labelIds(): Uint32Array;
   labelOffsets(): Uint32Array;
-  read(
-    first: number,
-    timestamps: Float64Array,
-    values: Float64Array,
-    offsets: Uint32Array,
-  ): number;
+  read(first: number, timestamps: Float64Array, values: Float64Array, offsets: Uint32Array): number;
   readonly required: number;
   close(): void;
 }
@@ -142,7 +137,9 @@ interface Addon {
     scope: readonly LabelMatcher[],
     token: number,
   ) => AddonSession;
-  LabelRegex: new (pattern: string) => {
+  LabelRegex: new (
+    pattern: string,
+  ) => {
     replace(text: string, template: string): string | null;
   };
 }
@@ -152,8 +149,8 @@ const addon = loadAddon() as Addon;
 function fail(failure: Failure): never {
   const code = isErrorCode(failure.code) ? failure.code : 'internal';
   const detail: Record<string, string | number> = {};
-  if (failure.file !== undefined) detail['file'] = failure.file;
-  if (failure.offset !== undefined) detail['offset'] = failure.offset;
+  if (failure.file !== undefined) detail.file = failure.file;
+  if (failure.offset !== undefined) detail.offset = failure.offset;
   throw new MetricstorError(code, failure.message, { detail });
 }
 
@@ -186,9 +183,7 @@ class NativeSelection implements Selection {
   }
 
   read(first: number, batch: SampleBatch): number {
-    return guarded(() =>
-      this.#inner.read(first, batch.timestamps, batch.values, batch.offsets),
-    );
+    return guarded(() => this.#inner.read(first, batch.timestamps, batch.values, batch.offsets));
   }
 
   get required(): number {
@@ -223,11 +218,10 @@ class NativeSession implements QuerySession {
     return new NativeSelection(guarded(() => this.#inner.select(matchers, mint, maxt)));
   }
 
-  regex(pattern: string): LabelRegex {
+  regex(pattern: string): SessionRegex {
     const regex = guarded(() => new addon.LabelRegex(pattern));
     return {
-      replace: (text, template) =>
-        guarded(() => regex.replace(text, template)) ?? undefined,
+      replace: (text, template) => guarded(() => regex.replace(text, template)) ?? undefined,
     };
   }
 
@@ -266,13 +260,7 @@ class NativeSession implements QuerySession {
         }
         case 'matrix': {
           const { labels, offsets, timestamps, values } = result;
-          return this.#inner.encodeMatrix(
-            labels.ids,
-            labels.offsets,
-            offsets,
-            timestamps,
-            values,
-          );
+          return this.#inner.encodeMatrix(labels.ids, labels.offsets, offsets, timestamps, values);
         }
       }
     });

@@ -79,8 +79,7 @@ export class AnnotationLog {
   }
 
   possibleNonCounter(metric: string, at: Expr): void {
-    const text =
-      'metric might not be a counter, name does not end in _total/_sum/_count/_bucket:';
+    const text = 'metric might not be a counter, name does not end in _total/_sum/_count/_bucket:';
     this.add('info', `${text} ${goQuote(metric)}`, at);
   }
 

@@ -73,12 +73,17 @@ export interface StringLiteral {
   readonly span: Span;
 }
 
+/** A matcher and where it stands. */
+export interface PlacedMatcher extends LabelMatcher {
+  readonly span: Span;
+}
+
 export interface VectorSelector {
   readonly kind: 'selector';
   /** The metric name outside the braces, or the empty text. */
   readonly name: string;
   /** All matchers; the one of `name` is last. */
-  readonly matchers: readonly LabelMatcher[];
+  readonly matchers: readonly PlacedMatcher[];
   readonly shift: Shift;
   readonly span: Span;
 }

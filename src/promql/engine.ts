@@ -4,18 +4,19 @@
  *
  * An engine owns its buffers and evaluates one query at a time, on the thread that calls it.
  */
+
+import { MetricstorError } from '../errors.js';
 import type { Annotations, QueryResult, VectorResult } from '../model/result.js';
 import type { QuerySession } from '../storage/querier.js';
 import { AnnotationLog } from './annotations.js';
 import type { Expr } from './ast.js';
-import { MetricstorError } from '../errors.js';
 import { documentedType, typeOf } from './check.js';
 import { Budget, type QueryLimits } from './exec/budget.js';
 import type { Buffers } from './exec/context.js';
 import { Evaluator } from './exec/evaluate.js';
 import { emptyLabels } from './exec/label-sets.js';
-import { rangeVectorResult } from './exec/range-vector.js';
 import { removeNames } from './exec/names.js';
+import { rangeVectorResult } from './exec/range-vector.js';
 import type { Grid } from './exec/rows.js';
 import { newBatch } from './exec/selector.js';
 import { gridToMatrix } from './matrix.js';
@@ -109,8 +110,8 @@ export class PromqlEngine {
     const expr = this.parse(query.query);
     const type = typeOf(expr);
     if (type !== 'scalar' && type !== 'vector') {
-      const text = `invalid expression type "${documentedType(type)}" for range query, must be Scalar or instant Vector`;
-      throw new MetricstorError('bad_data', text);
+      const got = `invalid expression type "${documentedType(type)}" for range query`;
+      throw new MetricstorError('bad_data', `${got}, must be Scalar or instant Vector`);
     }
     const grid = timeGrid(query.startMs, query.endMs, query.stepMs);
     return this.run(session, query, expr, grid, (evaluator, root) => {
@@ -183,4 +184,3 @@ function toVector(grid: Grid, timeMs: number): VectorResult {
 function pointsOf(result: QueryResult): number {
   return result.type === 'string' ? 1 : result.values.length;
 }
-

@@ -237,7 +237,7 @@ class Lexer {
       this.emit('duration', duration);
       return;
     }
-    const bad = this.query.slice(this.position, this.position + this.lengthOf(/[A-Za-z0-9_.]*/y));
+    const bad = this.query.slice(this.position, this.position + this.lengthOf(badNumberPattern));
     this.fail(this.position, `bad number or duration syntax: ${goQuote(bad)}`);
   }
 
@@ -266,9 +266,9 @@ class Lexer {
   }
 
   /** Length of the match of a sticky pattern at the current position. */
-  private lengthOf(sticky: RegExp): number {
-    sticky.lastIndex = this.position;
-    return sticky.exec(this.query)?.[0].length ?? 0;
+  private lengthOf(pattern: RegExp): number {
+    pattern.lastIndex = this.position;
+    return pattern.exec(this.query)?.[0].length ?? 0;
   }
 
   private rest(length: number): string {
@@ -281,8 +281,18 @@ class Lexer {
 }
 
 /** Decimal with single underscores between digits and an exponent, or hexadecimal. */
-const numberPattern =
-  /0[xX]_?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|(?:[0-9]+(?:_[0-9]+)*\.?|\.[0-9])(?:[0-9]+(?:_[0-9]+)*)?(?:[eE][+-]?[0-9]+(?:_[0-9]+)*)?/y;
+const numberPattern = sticky(
+  '0[xX]_?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*',
+  '(?:[0-9]+(?:_[0-9]+)*\\.?|\\.[0-9])(?:[0-9]+(?:_[0-9]+)*)?(?:[eE][+-]?[0-9]+(?:_[0-9]+)*)?',
+);
 
 /** One unit after each number; the order of units is judged when the duration is read. */
 const durationPattern = /[0-9]+(?:[smhdwy]s?)(?:[0-9]+[smhdw]s?)*(?![A-Za-z0-9_])/y;
+
+/** As far as Prometheus reads into what turns out to be neither. */
+const badNumberPattern =
+  /[0-9_]*(?:\.[0-9_]*)?\.?(?:[eE][+-]?[0-9_]*)?(?:[smhdwy]s?(?:[0-9]+[smhdw]?s?)*)?/y;
+
+function sticky(...alternatives: readonly string[]): RegExp {
+  return new RegExp(alternatives.join('|'), 'y');
+}

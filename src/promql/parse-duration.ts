@@ -5,6 +5,7 @@
  * `generated_parser.y` (3.14). Numbers are seconds.
  */
 import type { AtModifier, Duration, Span } from './ast.js';
+import { formatFloat } from './format-float.js';
 import { parseNumber } from './parse-number.js';
 import type { TokenStream } from './token-stream.js';
 
@@ -57,8 +58,11 @@ export class DurationParser {
     const token = tokens.peek();
     if (token.type === 'keyword' && (token.word === 'start' || token.word === 'end')) {
       tokens.next();
-      tokens.expectPunctuation('(');
-      tokens.expectPunctuation(')');
+      for (const paren of ['(', ')']) {
+        if (!tokens.takePunctuation(paren)) {
+          tokens.unexpected('@', 'timestamp');
+        }
+      }
       return { kind: token.word };
     }
     const sign = token.text === '-' || token.text === '+' ? tokens.next().text : '+';
@@ -69,8 +73,8 @@ export class DurationParser {
     tokens.next();
     const seconds = parseNumber(tokens, number) * (sign === '-' ? -1 : 1);
     if (!(Math.abs(seconds) < 2 ** 63)) {
-      const shown = Number.isNaN(seconds) ? 'NaN' : seconds > 0 ? '+Inf' : '-Inf';
-      const text = Number.isFinite(seconds) ? seconds.toFixed(6) : shown;
+      // Numbers of this size are whole, and `toFixed` would use an exponent.
+      const text = Number.isFinite(seconds) ? `${BigInt(seconds)}.000000` : formatFloat(seconds);
       tokens.fail(selectorStart, `timestamp out of bounds for @ modifier: ${text}`);
     }
     return { kind: 'time', ms: Math.round(seconds * 1000) };

@@ -1,16 +1,17 @@
 /**
  * @file The braces of a selector.
  */
-import type { LabelMatcher, MatchOp } from '../storage/querier.js';
+import type { MatchOp } from '../storage/querier.js';
+import type { PlacedMatcher } from './ast.js';
 import type { TokenStream } from './token-stream.js';
 import { unquote } from './unquote.js';
 
 const matchOps: ReadonlySet<string> = new Set(['=', '!=', '=~', '!~']);
 
 /** Reads `{…}`. A lone string in it is the metric name. */
-export function parseMatchers(tokens: TokenStream): LabelMatcher[] {
+export function parseMatchers(tokens: TokenStream): PlacedMatcher[] {
   tokens.next();
-  const matchers: LabelMatcher[] = [];
+  const matchers: PlacedMatcher[] = [];
   while (!tokens.takePunctuation('}')) {
     matchers.push(parseMatcher(tokens));
     if (!tokens.takePunctuation(',') && tokens.peek().text !== '}') {
@@ -20,7 +21,7 @@ export function parseMatchers(tokens: TokenStream): LabelMatcher[] {
   return matchers;
 }
 
-function parseMatcher(tokens: TokenStream): LabelMatcher {
+function parseMatcher(tokens: TokenStream): PlacedMatcher {
   const label = tokens.peek();
   if (label.type !== 'identifier' && label.type !== 'string') {
     tokens.unexpected('label matching', 'identifier or "}"');
@@ -31,7 +32,8 @@ function parseMatcher(tokens: TokenStream): LabelMatcher {
   const op = tokens.peek();
   if (op.type !== 'operator' || !matchOps.has(op.text)) {
     if (quoted) {
-      return { name: '__name__', op: '=', value: name };
+      const span = { start: label.start, end: label.end };
+      return { name: '__name__', op: '=', value: name, span };
     }
     return tokens.unexpected('label matching', 'label matching operator');
   }
@@ -41,5 +43,6 @@ function parseMatcher(tokens: TokenStream): LabelMatcher {
     return tokens.unexpected('label matching', 'string');
   }
   tokens.next();
-  return { name, op: op.text as MatchOp, value: unquote(value.text) };
+  const span = { start: label.start, end: value.end };
+  return { name, op: op.text as MatchOp, value: unquote(value.text), span };
 }

@@ -24,11 +24,11 @@ import type {
   VectorSelector,
 } from './ast.js';
 import { check, checkSelector } from './check.js';
-import { DurationParser } from './parse-duration.js';
 import { isFunction, unsupportedFunctions } from './functions/signatures.js';
+import { DurationParser } from './parse-duration.js';
 import { parseMatchers } from './parse-matchers.js';
-import { goQuote } from './position.js';
 import { parseNumber } from './parse-number.js';
+import { goQuote } from './position.js';
 import { TokenStream } from './token-stream.js';
 import type { Token } from './tokens.js';
 import { unquote } from './unquote.js';
@@ -350,9 +350,10 @@ class Parser {
   }
 
   private selector(name: string, start: number): VectorSelector {
+    const named = { start, end: start + name.length };
     const matchers = this.tokens.peek().text === '{' ? parseMatchers(this.tokens) : [];
     if (name !== '') {
-      matchers.push({ name: '__name__', op: '=', value: name });
+      matchers.push({ name: '__name__', op: '=', value: name, span: named });
     }
     const span = { start, end: this.tokens.previousEnd() };
     return { kind: 'selector', name, matchers, shift: noShift, span };

@@ -9,7 +9,7 @@
  * Prometheus' `promql/engine.go`, durations `promql/durations.go` (3.14).
  */
 import { MetricstorError } from '../errors.js';
-import type { LabelMatcher } from '../storage/querier.js';
+import { maxDurationMs } from '../model/duration.js';
 import {
   type Aggregate,
   type Binary,
@@ -17,6 +17,7 @@ import {
   type Duration,
   type Expr,
   type MatrixSelector,
+  type PlacedMatcher,
   type Shift,
   type StringLiteral,
   type Subquery,
@@ -26,7 +27,6 @@ import {
   type VectorSelector,
 } from './ast.js';
 import { typeOf } from './check.js';
-import { maxDurationMs } from '../model/duration.js';
 import { instantGrid, type TimeGrid, timeGrid, type Windows, windowBounds } from './time-grid.js';
 
 interface PlanNode<E extends Expr> {
@@ -49,7 +49,7 @@ export interface StringPlan extends PlanNode<StringLiteral> {
 /** An instant or range vector selector: what to read and how to look at it. */
 export interface SelectorPlan extends PlanNode<VectorSelector | MatrixSelector> {
   readonly kind: 'selector' | 'matrix';
-  readonly matchers: readonly LabelMatcher[];
+  readonly matchers: readonly PlacedMatcher[];
   readonly windows: Windows;
   readonly mint: number;
   readonly maxt: number;

@@ -19,10 +19,7 @@ export function lineColumn(query: string, offset: number): string {
 
 /** The error of a query that cannot be understood, in Prometheus' words. */
 export function parseError(query: string, offset: number, message: string): MetricstorError {
-  return new MetricstorError(
-    'bad_data',
-    `${lineColumn(query, offset)}: parse error: ${message}`,
-  );
+  return new MetricstorError('bad_data', `${lineColumn(query, offset)}: parse error: ${message}`);
 }
 
 /** Text as Go's `%q` prints it: double quotes, escapes for what does not print. */
@@ -58,8 +55,11 @@ const shortEscapes: Readonly<Record<string, string>> = {
   '\v': '\\v',
 };
 
-/** A character as Go's `%q` prints a rune. */
+/** A character as Go's `%q` prints a rune; the empty text stands for the end of input. */
 export function goQuoteRune(char: string): string {
+  if (char === '') {
+    return "'\ufffd'";
+  }
   if (char === "'") {
     return "'\\''";
   }

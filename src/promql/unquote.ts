@@ -117,7 +117,8 @@ export function unquote(literal: string): string {
   const push = (text: string): void => {
     bytes.push(...Buffer.from(text));
   };
-  const piece = /\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))|[^\\]+/gsu;
+  const piece =
+    /\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))|[^\\]+/gsu;
   for (const [text, octal, hex, short, long, simple] of body.matchAll(piece)) {
     const byte = octal === undefined ? hex : undefined;
     if (octal !== undefined) {

@@ -53,12 +53,20 @@ function sortedPairs(labels: Readonly<Record<string, string>>): [string, string]
     .sort(([a], [b]) => compareBytes(a, b));
 }
 
+/** Go's syntax to JavaScript's, as far as tests need it. */
 function compile(pattern: string): RegExp {
   const flags = /^\(\?([is]+)\)/.exec(pattern);
   const body = flags === null ? pattern : pattern.slice(flags[0].length);
+  const refused = /\(\?<?[=!]|\{\d{4,}|\*\*/.test(body);
+  const translated = body
+    .replaceAll('(?P<', '(?<')
+    .replace(/\\Q(.*?)\\E/g, (_, literal: string) => literal.replace(/[^\w]/g, '\\$&'))
+    .replace(/\\p\{(Han|Latin|Greek|Cyrillic)\}/g, '\\p{Script=$1}');
   try {
-    const named = body.replaceAll('(?P<', '(?<');
-    return new RegExp(`^(?:${named})$`, flags?.[1].includes('i') ? 'isu' : 'su');
+    if (refused) {
+      throw new SyntaxError('not in Go');
+    }
+    return new RegExp(`^(?:${translated})$`, flags?.[1].includes('i') ? 'isu' : 'su');
   } catch (cause) {
     throw new MetricstorError('bad_data', `error parsing regexp: ${pattern}`, { cause });
   }

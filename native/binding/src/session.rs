@@ -260,11 +260,7 @@ impl JsSession {
     #[napi]
     pub fn encode_string(&mut self, timestamp: f64, value: String) -> Result<u32> {
         self.encode(|out, _| {
-            out.extend_from_slice(b"\"resultType\":\"string\",\"result\":[");
-            json::timestamp(out, timestamp);
-            out.push(b',');
-            json::string(out, &value);
-            out.push(b']');
+            json::string_result(out, timestamp, &value);
             Ok(())
         })
     }

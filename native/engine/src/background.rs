@@ -30,6 +30,8 @@ use crate::sync::{Arc, Ordering};
 
 /// How often conditions are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// How long the thread waits at a time for the log to pass a mark.
+const MARK_WAIT: Duration = Duration::from_millis(20);
 /// Pause after a failed flush.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -49,9 +51,17 @@ struct Frozen {
     to: Position,
 }
 
+/// A generation whose end the log has not passed yet.
+struct Rotating {
+    ended: Generation,
+    passed: Receiver<Result<Position>>,
+    /// Failures of the log before the mark.
+    failures: u64,
+}
+
 enum State {
     Idle,
-    Rotating { ended: Generation, passed: Receiver<Result<Position>> },
+    Rotating(Rotating),
     Frozen(Frozen),
     Draining { generation: Generation, older: std::sync::Weak<View> },
     Releasing { dead: RoaringBitmap, older: std::sync::Weak<View> },
@@ -112,7 +122,7 @@ impl Background {
             let state = std::mem::replace(&mut self.state, State::Idle);
             let (next, moved) = match state {
                 State::Idle => self.rotate_when_due(),
-                State::Rotating { ended, passed } => self.passed(ended, passed),
+                State::Rotating(rotating) => self.passed(rotating),
                 State::Frozen(frozen) => self.flush(frozen),
                 State::Draining { generation, older } if older.strong_count() == 0 => {
                     let dead = self.store.head.forget(generation);
@@ -175,6 +185,7 @@ impl Background {
         let (send, passed) = crossbeam_channel::bounded(1);
         let store = self.store.clone();
         let ended = self.store.wal.generation();
+        let failures = self.store.wal.stats().failures;
         self.store.wal.rotate(Box::new(move |mark| {
             let _ = send.send(mark.map(|(next, position)| {
                 store.head.rotate(next);
@@ -182,21 +193,29 @@ impl Background {
                 position
             }));
         }))?;
-        Ok(State::Rotating { ended, passed })
+        Ok(State::Rotating(Rotating { ended, passed, failures }))
     }
 
-    /// Looks, for a tick at most, whether the log has passed the mark.
-    fn passed(&mut self, ended: Generation, passed: Receiver<Result<Position>>) -> (State, bool) {
-        match passed.recv_timeout(TICK) {
+    /// Looks, for a moment, whether the log has passed the mark. While the disk fails it cannot, and
+    /// whoever waits for a flush is told so; the mark stays, and the flush follows it.
+    fn passed(&mut self, rotating: Rotating) -> (State, bool) {
+        match rotating.passed.recv_timeout(MARK_WAIT) {
             Ok(Ok(to)) => {
-                let frozen = Frozen { generation: ended, from: self.active_from, to };
+                let frozen = Frozen { generation: rotating.ended, from: self.active_from, to };
                 self.active_from = to;
                 self.active_since_ms = self.store.clock.now_ms();
                 (State::Frozen(frozen), true)
             }
             // The log is closed, and the engine with it.
             Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => (State::Idle, false),
-            Err(RecvTimeoutError::Timeout) => (State::Rotating { ended, passed }, false),
+            Err(RecvTimeoutError::Timeout) => {
+                if self.store.wal.stats().failures > rotating.failures {
+                    let text = "the log cannot be written, so nothing can be flushed yet";
+                    let error = Error::new(ErrorCode::Io, text);
+                    self.waiting.drain(..).for_each(|answer| answer(Err(error.clone())));
+                }
+                (State::Rotating(rotating), false)
+            }
         }
     }
 

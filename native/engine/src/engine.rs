@@ -14,7 +14,7 @@ use crate::options::Options;
 use crate::read::cancel::Cancel;
 use crate::read::session::Session;
 use crate::read::view::View;
-use crate::recover::{Layout, restore};
+use crate::recover::{Layout, create_durably, restore};
 use crate::refs::Generation;
 use crate::source::Scope;
 use crate::stats::{Counters, Stats, counter_stats, head_stats};
@@ -102,9 +102,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`].
     pub fn open_with(options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Self> {
-        if !disk.exists(&options.dir) {
-            disk.create_dir(&options.dir)?;
-        }
+        create_durably(&*disk, &options.dir)?;
         let lock = disk.lock(&options.dir)?;
         let layout = Layout::new(&options.dir);
         layout.prepare(&*disk)?;

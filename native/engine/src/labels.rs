@@ -140,6 +140,10 @@ fn checked_pair(bytes: &[u8]) -> Option<(&str, &str, &[u8])> {
 
 fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = varint::read(bytes)?;
+    // An overlong length would be a second encoding of the same labels.
+    if bytes.len() - rest.len() != varint::len(len) {
+        return None;
+    }
     rest.split_at_checked(usize::try_from(len).ok()?)
 }
 
@@ -245,6 +249,8 @@ mod tests {
         assert!(Labels::from_canonical(&unsorted).is_err());
         let good = labels(&[("a", "1")]);
         assert!(Labels::from_canonical(&good.as_bytes()[..4]).is_err());
+        let overlong = [0x0A, 0x86, 0x00, 0x0A, 1, b'a', 0x12, 1, b'1'];
+        assert!(Labels::from_canonical(&overlong).is_err());
     }
 
     #[test]

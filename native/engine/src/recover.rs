@@ -47,10 +47,7 @@ impl Layout {
     /// wrote it.
     pub fn prepare(&self, disk: &dyn Disk) -> Result<()> {
         for dir in [&self.wal, &self.blocks] {
-            if !disk.exists(dir) {
-                disk.create_dir(dir)?;
-                disk.sync_dir(&self.root)?;
-            }
+            create_durably(disk, dir)?;
         }
         let file = self.root.join(FORMAT_FILE);
         if !disk.exists(&file) {
@@ -72,6 +69,25 @@ impl Layout {
             None => Err(Error::corruption(&file, 0, "want a number in \"formatVersion\"")),
         }
     }
+}
+
+/// Creates a directory and its parents; their names are durable before anything is put inside.
+///
+/// # Errors
+/// `read_only`, `disk_full`, `io`.
+pub fn create_durably(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    if disk.exists(dir) {
+        return Ok(());
+    }
+    // The parent of a relative path of one part is the working directory.
+    let parent = match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    create_durably(disk, parent)?;
+    disk.create_dir(dir)?;
+    disk.sync_dir(parent)
 }
 
 /// What was found in a data directory.

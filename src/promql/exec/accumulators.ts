@@ -134,8 +134,7 @@ class AverageAccumulator implements Accumulator {
       } else if (incremental[cell] !== 0 || total === Infinity || total === -Infinity) {
         this.addIncrementally(cell, value, count);
       } else {
-        comps[cell] +=
-          Math.abs(sum) >= Math.abs(value) ? sum - total + value : value - total + sum;
+        comps[cell] += Math.abs(sum) >= Math.abs(value) ? sum - total + value : value - total + sum;
         sums[cell] = total;
       }
     }
@@ -172,7 +171,9 @@ class AverageAccumulator implements Accumulator {
       if (count > 0) {
         present[cell] = 1;
         sums[cell] =
-          incremental[cell] !== 0 ? sums[cell] + comps[cell] : sums[cell] / count + comps[cell] / count;
+          incremental[cell] !== 0
+            ? sums[cell] + comps[cell]
+            : sums[cell] / count + comps[cell] / count;
       }
     }
     return { values: sums, present };
@@ -254,7 +255,7 @@ class ExtremeAccumulator implements Accumulator {
       const cell = target + k;
       const value = values[base + k];
       const known = best[cell];
-      if (seen[cell] === 0 || sign * known < sign * value || known !== known) {
+      if (seen[cell] === 0 || sign * known < sign * value || Number.isNaN(known)) {
         best[cell] = value;
         seen[cell] = 1;
       }

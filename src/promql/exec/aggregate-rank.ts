@@ -7,15 +7,23 @@
  */
 import { MetricstorError } from '../../errors.js';
 import { formatFloat, formatShortest } from '../format-float.js';
-import { quantileOf, isQuantile } from '../functions/quantile.js';
-import { reorder } from '../functions/label.js';
+import { isQuantile, quantileOf } from '../functions/quantile.js';
 import type { AggregatePlan, Plan } from '../plan.js';
 import { isInstant } from '../time-grid.js';
-import { groupSeries } from './aggregate.js';
 import type { EvalContext } from './context.js';
+import { groupSeries } from './groups.js';
 import { LabelIndex, LabelScratch } from './label-sets.js';
+import { RankHeap } from './rank-heap.js';
 import { RatioSampler } from './ratio-sampler.js';
-import { emptyGrid, type Grid, hasAny, RowBuffer, type RowSink, sendGrid } from './rows.js';
+import {
+  emptyGrid,
+  type Grid,
+  hasAny,
+  RowBuffer,
+  type RowSink,
+  reorder,
+  sendGrid,
+} from './rows.js';
 
 type RankOp = 'topk' | 'bottomk' | 'limitk' | 'limit_ratio';
 
@@ -43,12 +51,7 @@ function isPresent(grid: Grid, cell: number): boolean {
 }
 
 /** The rows of `topk` and its kin: those of the input, without what was not chosen. */
-export function rankRows(
-  ctx: EvalContext,
-  node: AggregatePlan,
-  op: RankOp,
-  sink: RowSink,
-): void {
+export function rankRows(ctx: EvalContext, node: AggregatePlan, op: RankOp, sink: RowSink): void {
   const { steps } = node.grid;
   const param = parameter(node);
   const params = ctx.scalars(param);
@@ -103,36 +106,28 @@ function chooser(ctx: EvalContext, op: RankOp, grid: Grid): Choose {
       return candidates.filter((series) => sampler.isIn(series, capped));
     };
   }
-  const sign = op === 'topk' ? -1 : 1;
+  const heap = new RankHeap(op);
   return (candidates, step, k) => {
-    if (!(k >= 1)) {
-      return [];
+    heap.clear();
+    for (const series of candidates) {
+      heap.offer(series, values[series * steps + step], Math.trunc(k));
     }
-    const ranked = candidates.slice();
-    ranked.sort((a, b) => compareNanLast(values[a * steps + step], values[b * steps + step], sign));
-    return ranked.slice(0, Math.trunc(k));
+    return heap.ranked();
   };
 }
 
-/** Ascending for sign 1, descending for -1; NaN last for both. */
-function compareNanLast(left: number, right: number, sign: number): number {
-  const leftNan = left !== left;
-  const rightNan = right !== right;
-  if (leftNan || rightNan) {
-    return Number(leftNan) - Number(rightNan);
-  }
-  return left < right ? -sign : left > right ? sign : 0;
-}
-
-/** Largest and smallest of a parameter, NaN left out unless it comes first (as in Prometheus). */
+/** Largest and smallest of a parameter, NaN apart. */
 function extent(params: Float64Array): { min: number; max: number; nan: boolean } {
   let min = Infinity;
   let max = -Infinity;
   let nan = false;
   for (const value of params) {
-    nan ||= Number.isNaN(value);
-    min = value < min ? value : min;
-    max = value > max ? value : max;
+    if (Number.isNaN(value)) {
+      nan = true;
+      continue;
+    }
+    min = Math.min(min, value);
+    max = Math.max(max, value);
   }
   return { min, max, nan };
 }
@@ -274,4 +269,3 @@ export function countValuesRows(ctx: EvalContext, node: AggregatePlan, sink: Row
   ctx.budget.release(counts.length * steps * 8, counts.length * steps);
   ctx.release(grid);
 }
-

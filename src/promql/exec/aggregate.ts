@@ -2,38 +2,17 @@
  * @file Aggregations: which series make a group, and the ones that take rows as they come. Those
  * that rank series or need all values of a step are in `aggregate-rank.ts`.
  */
-import type { LabelTable } from '../../model/labels.js';
-import type { Aggregate } from '../ast.js';
 import type { AggregatePlan } from '../plan.js';
-import { type Accumulator, accumulatorColumns, newAccumulator, type StreamingOp } from './accumulators.js';
+import {
+  type Accumulator,
+  accumulatorColumns,
+  newAccumulator,
+  type StreamingOp,
+} from './accumulators.js';
 import { countValuesRows, quantileRows, rankRows } from './aggregate-rank.js';
 import type { EvalContext } from './context.js';
-import { LabelIndex, LabelScratch } from './label-sets.js';
+import { type Groups, groupSeries } from './groups.js';
 import { type RowSink, sendGrid } from './rows.js';
-
-/** The groups of a table's series. */
-export interface Groups {
-  /** The labels that a group answers with. */
-  readonly labels: LabelTable;
-  /** The group of each series. */
-  readonly of: Uint32Array;
-}
-
-/** Groups series by (or without) labels, comparing ids. */
-export function groupSeries(ctx: EvalContext, labels: LabelTable, by: Aggregate): Groups {
-  const names = new Set(by.grouping.map((name) => ctx.session.intern(name)));
-  if (by.without) {
-    names.add(ctx.nameLabel);
-  }
-  const index = new LabelIndex();
-  const scratch = new LabelScratch();
-  const of = new Uint32Array(labels.count);
-  for (let i = 0; i < labels.count; i++) {
-    scratch.project(labels, i, names, !by.without);
-    of[i] = index.add(scratch);
-  }
-  return { labels: index.table(), of };
-}
 
 /** The rows of an aggregation. */
 export function aggregateRows(ctx: EvalContext, node: AggregatePlan, sink: RowSink): void {

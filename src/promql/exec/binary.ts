@@ -9,7 +9,7 @@ import type { EvalContext } from './context.js';
 import { joinRows } from './join.js';
 import { droppingNames } from './names.js';
 import { arithmetic, comparison, type Operand } from './operators.js';
-import { type Row, type RowSink } from './rows.js';
+import type { Row, RowSink } from './rows.js';
 import { setRows } from './set-operators.js';
 
 /** A scalar of two scalars; comparisons give 1 or 0. */

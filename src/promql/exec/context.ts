@@ -16,6 +16,8 @@ export interface Buffers {
 
 /** One query while it is evaluated. */
 export interface EvalContext {
+  /** The query's text, for positions. */
+  readonly query: string;
   readonly session: QuerySession;
   readonly budget: Budget;
   readonly annotations: AnnotationLog;
@@ -55,4 +57,3 @@ export interface SeriesReader {
   samples(series: number, samples: SeriesSamples): void;
   end(): void;
 }
-

@@ -7,8 +7,8 @@
 import { MetricstorError } from '../../errors.js';
 import type { QuerySession } from '../../storage/querier.js';
 import type { AnnotationLog, Recording } from '../annotations.js';
-import { implementationOf } from '../functions/table.js';
 import { rangeArgument } from '../functions/range.js';
+import { implementationOf } from '../functions/table.js';
 import {
   type CallPlan,
   type Plan,
@@ -47,6 +47,7 @@ interface Known {
 }
 
 export class Evaluator implements EvalContext {
+  readonly query: string;
   readonly session: QuerySession;
   readonly budget: Budget;
   readonly annotations: AnnotationLog;
@@ -58,6 +59,7 @@ export class Evaluator implements EvalContext {
   private readonly kept = new Set<Grid>();
 
   constructor(private readonly parts: EvaluatorParts) {
+    this.query = parts.query;
     this.session = parts.session;
     this.budget = parts.budget;
     this.annotations = parts.annotations;

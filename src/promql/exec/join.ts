@@ -16,7 +16,12 @@ import { LabelIndex, LabelScratch, labelValue, printLabels } from './label-sets.
 import { droppingNames, sameLabels } from './names.js';
 import { arithmetic, comparison, type Operand } from './operators.js';
 import { type Grid, type RowSink, sendGrid } from './rows.js';
-import { matchSignatures, type SeriesByGroup, type Signatures, seriesByGroup } from './signatures.js';
+import {
+  matchSignatures,
+  type SeriesByGroup,
+  type Signatures,
+  seriesByGroup,
+} from './signatures.js';
 
 /** Two sides, with "many" (or the left of one-to-one) first. */
 interface Sides {
@@ -186,14 +191,10 @@ class ResultNamer {
     const { matching, op } = expr;
     const names = matching.labels.map((label) => ctx.session.intern(label));
     const oneToOne = matching.cardinality === 'one-to-one';
-    const dropped = new Set<number>();
     // `bool` drops names too, but late if names are dropped late.
-    if (!isComparison(op)) {
-      ctx.metadataLabels.forEach((label) => dropped.add(label));
-    }
-    if (oneToOne && !matching.on) {
-      names.forEach((label) => dropped.add(label));
-    }
+    const metadata = isComparison(op) ? [] : [...ctx.metadataLabels];
+    const ignored = oneToOne && !matching.on ? names : [];
+    const dropped = new Set([...metadata, ...ignored]);
     this.dropped = dropped;
     this.kept = oneToOne && matching.on ? new Set(names.filter((n) => !dropped.has(n))) : undefined;
     this.include = matching.include.map((label) => ctx.session.intern(label));

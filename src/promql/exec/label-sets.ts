@@ -51,7 +51,7 @@ export function selectSeries(labels: LabelTable, series: ArrayLike<number>): Lab
   let total = 0;
   for (let i = 0; i < count; i++) {
     const from = series[i];
-    total += (labels.offsets[from + 1]) - (labels.offsets[from]);
+    total += labels.offsets[from + 1] - labels.offsets[from];
     offsets[i + 1] = total;
   }
   const ids = new Uint32Array(total);
@@ -65,7 +65,7 @@ export function selectSeries(labels: LabelTable, series: ArrayLike<number>): Lab
 /** Tables one after another. */
 export function concatLabels(first: LabelTable, second: LabelTable): LabelTable {
   const split = first.offsets[first.count];
-  const total = split + (second.offsets[second.count]);
+  const total = split + second.offsets[second.count];
   const ids = new Uint32Array(total);
   ids.set(first.ids.subarray(0, split));
   ids.set(second.ids.subarray(0, total - split), split);
@@ -73,7 +73,7 @@ export function concatLabels(first: LabelTable, second: LabelTable): LabelTable 
   const offsets = new Uint32Array(count + 1);
   offsets.set(first.offsets.subarray(0, first.count + 1));
   for (let i = 0; i <= second.count; i++) {
-    offsets[first.count + i] = split + (second.offsets[i]);
+    offsets[first.count + i] = split + second.offsets[i];
   }
   return { count, ids, offsets };
 }
@@ -195,14 +195,14 @@ export class LabelIndex {
   private find(ids: Uint32Array, from: number, to: number, insert: boolean): number {
     let hash = 0x811c9dc5;
     for (let i = from; i < to; i++) {
-      hash = Math.imul(hash ^ (ids[i]), 0x9e3779b1);
+      hash = Math.imul(hash ^ ids[i], 0x9e3779b1);
       hash ^= hash >>> 15;
     }
     hash >>>= 0;
     const mask = this.slots.length - 1;
     let slot = hash & mask;
     for (;;) {
-      const found = (this.slots[slot]) - 1;
+      const found = this.slots[slot] - 1;
       if (found < 0) {
         return insert ? this.insert(ids, from, to, hash, slot) : -1;
       }
@@ -215,7 +215,7 @@ export class LabelIndex {
 
   private equals(index: number, ids: Uint32Array, from: number, to: number): boolean {
     const start = this.offsets[index];
-    if ((this.offsets[index + 1]) - start !== to - from) {
+    if (this.offsets[index + 1] - start !== to - from) {
       return false;
     }
     for (let i = from, j = start; i < to; i++, j++) {
@@ -226,13 +226,7 @@ export class LabelIndex {
     return true;
   }
 
-  private insert(
-    ids: Uint32Array,
-    from: number,
-    to: number,
-    hash: number,
-    slot: number,
-  ): number {
+  private insert(ids: Uint32Array, from: number, to: number, hash: number, slot: number): number {
     const index = this.count++;
     const start = this.offsets[index];
     const end = start + to - from;
@@ -257,7 +251,7 @@ export class LabelIndex {
     const slots = new Int32Array(this.slots.length * 2);
     const mask = slots.length - 1;
     for (let index = 0; index < this.count; index++) {
-      let slot = (this.hashes[index]) & mask;
+      let slot = this.hashes[index] & mask;
       while (slots[slot] !== 0) {
         slot = (slot + 1) & mask;
       }

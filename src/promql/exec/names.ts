@@ -94,11 +94,7 @@ export function removeNames(ctx: EvalContext, grid: Grid, which: 'all' | 'flagge
   if (which === 'flagged' && grid.dropName === null) {
     return grid;
   }
-  const { labels, target } = withoutNames(
-    ctx,
-    grid.labels,
-    which === 'all' ? null : grid.dropName,
-  );
+  const { labels, target } = withoutNames(ctx, grid.labels, which === 'all' ? null : grid.dropName);
   return merge(ctx, { ...grid, labels, dropName: null }, target);
 }
 

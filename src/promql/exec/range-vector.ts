@@ -1,8 +1,9 @@
 /**
  * @file The answer of an instant query for a range vector: samples as they are, bit for bit.
  */
-import type { LabelTable } from '../../model/labels.js';
+
 import { MetricstorError } from '../../errors.js';
+import type { LabelTable } from '../../model/labels.js';
 import type { MatrixResult } from '../../model/result.js';
 import type { Plan } from '../plan.js';
 import { windowBounds } from '../time-grid.js';

@@ -94,6 +94,24 @@ export function sendGrid(grid: Grid, sink: RowSink): void {
   sink.end();
 }
 
+/** The series of a grid in another order. */
+export function reorder(grid: Grid, order: ArrayLike<number>): Grid {
+  const { steps } = grid;
+  const cells = order.length * steps;
+  const values = new Float64Array(cells);
+  const present = grid.present === null ? null : new Uint8Array(cells);
+  const dropName = grid.dropName === null ? null : new Uint8Array(order.length);
+  for (let i = 0; i < order.length; i++) {
+    const from = order[i] * steps;
+    values.set(grid.values.subarray(from, from + steps), i * steps);
+    present?.set(grid.present?.subarray(from, from + steps) ?? [], i * steps);
+    if (dropName !== null && grid.dropName !== null) {
+      dropName[i] = grid.dropName[order[i]];
+    }
+  }
+  return { labels: selectSeries(grid.labels, order), steps, values, present, dropName };
+}
+
 /** The first rows a collector makes room for; then it doubles. */
 const firstRows = 64;
 

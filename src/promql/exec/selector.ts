@@ -5,8 +5,10 @@
  * Follows `vectorSelectorSingle` in Prometheus' `promql/engine.go` (3.14): a window is open to the
  * left, and a stale marker as the newest sample means no value.
  */
+import { MetricstorError } from '../../errors.js';
 import type { SampleBatch, Selection } from '../../storage/querier.js';
 import type { SelectorPlan } from '../plan.js';
+import { parseError } from '../position.js';
 import type { Windows } from '../time-grid.js';
 import { tooManySamples } from './budget.js';
 import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
@@ -35,15 +37,14 @@ export function newBatch(): SampleBatch {
 /** Whether element `index` is a stale marker; `bits` views the same memory as `values`. */
 function isStale(values: Float64Array, bits: Uint32Array, index: number): boolean {
   const value = values[index];
-  return value !== value && bits[2 * index] === staleLow && bits[2 * index + 1] === staleHigh;
+  return Number.isNaN(value) && bits[2 * index] === staleLow && bits[2 * index + 1] === staleHigh;
 }
 
 /** Reads all series of a selector, batch by batch, stale markers included. */
 function readSelection(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReader): void {
   const { budget } = ctx;
   budget.check();
-  const { matchers, mint, maxt } = plan;
-  const selection = ctx.session.select({ matchers, mint, maxt });
+  const selection = select(ctx, plan);
   try {
     const { count } = selection.labels;
     budget.series += count;
@@ -68,6 +69,35 @@ function readSelection(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReade
   }
 }
 
+/** Selects; a malformed regular expression is a parse error at its matcher. */
+function select(ctx: EvalContext, plan: SelectorPlan): Selection {
+  const { matchers, mint, maxt } = plan;
+  try {
+    return ctx.session.select({ matchers, mint, maxt });
+  } catch (error) {
+    if (!(error instanceof MetricstorError) || error.code !== 'bad_data') {
+      throw error;
+    }
+    for (const { op, value, span } of matchers) {
+      if (op === '=~' || op === '!~') {
+        checkRegex(ctx, value, span.start);
+      }
+    }
+    throw error;
+  }
+}
+
+function checkRegex(ctx: EvalContext, pattern: string, offset: number): void {
+  try {
+    ctx.session.regex(pattern);
+  } catch (error) {
+    if (error instanceof MetricstorError && error.code === 'bad_data') {
+      throw parseError(ctx.query, offset, error.message);
+    }
+    throw error;
+  }
+}
+
 function readBatch(
   ctx: EvalContext,
   selection: Selection,
@@ -82,12 +112,7 @@ function readBatch(
   return selection.read(first, batch);
 }
 
-function sendBatch(
-  batch: SampleBatch,
-  first: number,
-  read: number,
-  reader: SeriesReader,
-): void {
+function sendBatch(batch: SampleBatch, first: number, read: number, reader: SeriesReader): void {
   const { timestamps, values, offsets } = batch;
   const samples: SeriesSamples = { timestamps, values, from: 0, to: 0 };
   for (let i = 0; i < read; i++) {

@@ -6,7 +6,7 @@
  */
 import { MetricstorError } from '../../errors.js';
 import type { EvalContext } from '../exec/context.js';
-import { LabelScratch, labelValue, selectSeries } from '../exec/label-sets.js';
+import { LabelScratch, labelValue } from '../exec/label-sets.js';
 import { mergeEqual } from '../exec/names.js';
 import { type Grid, type RowSink, sendGrid } from '../exec/rows.js';
 import type { CallPlan, Plan } from '../plan.js';
@@ -129,24 +129,6 @@ export function naturallyLess(a: string, b: string): boolean {
     }
   }
   return false;
-}
-
-/** The series of a grid in another order. */
-export function reorder(grid: Grid, order: ArrayLike<number>): Grid {
-  const { steps } = grid;
-  const cells = order.length * steps;
-  const values = new Float64Array(cells);
-  const present = grid.present === null ? null : new Uint8Array(cells);
-  const dropName = grid.dropName === null ? null : new Uint8Array(order.length);
-  for (let i = 0; i < order.length; i++) {
-    const from = order[i] * steps;
-    values.set(grid.values.subarray(from, from + steps), i * steps);
-    present?.set(grid.present?.subarray(from, from + steps) ?? [], i * steps);
-    if (dropName !== null && grid.dropName !== null) {
-      dropName[i] = grid.dropName[order[i]];
-    }
-  }
-  return { labels: selectSeries(grid.labels, order), steps, values, present, dropName };
 }
 
 export const labelFunctions = {

@@ -145,7 +145,7 @@ export function extremeOverTime(which: 'max' | 'min'): WindowKernel {
       next = Math.max(next, low);
       for (; next < high; next++) {
         const value = sign * values[next];
-        if (value !== value) {
+        if (Number.isNaN(value)) {
           continue;
         }
         while (tail > head && sign * values[queue[tail - 1]] < value) {
@@ -177,7 +177,7 @@ export function timeOfExtreme(which: 'max' | 'min'): WindowKernel {
     let at = low;
     for (let i = low; i < high; i++) {
       const value = sign * values[i];
-      if (value >= best || best !== best) {
+      if (value >= best || Number.isNaN(best)) {
         best = value;
         at = i;
       }

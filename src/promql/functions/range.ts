@@ -129,7 +129,6 @@ export function rangeArgument(node: CallPlan): SelectorPlan | SubqueryPlan {
   throw new MetricstorError('internal', `${node.name} has no range vector argument`);
 }
 
-
 export const rangeFunctions = {
   absent_over_time: absentOverTime,
   avg_over_time: plain(overTime.avgOverTime),

@@ -168,7 +168,7 @@ export function countMarks(what: 'changes' | 'resets'): WindowKernel {
 
 /** From NaN to NaN is no change. */
 function differs(value: number, previous: number): boolean {
-  return value !== previous && (value === value || previous === previous);
+  return value !== previous && (!Number.isNaN(value) || !Number.isNaN(previous));
 }
 
 /** Least squares over one window; times count from `intercept`. Sums are kept between windows. */

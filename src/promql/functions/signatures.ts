@@ -13,11 +13,7 @@ export interface Signature {
   readonly returns: ValueType;
 }
 
-function fn(
-  args: readonly ValueType[],
-  returns: ValueType = 'vector',
-  variadic = 0,
-): Signature {
+function fn(args: readonly ValueType[], returns: ValueType = 'vector', variadic = 0): Signature {
   return { args, variadic, returns };
 }
 

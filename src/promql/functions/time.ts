@@ -1,30 +1,21 @@
 /**
  * @file Functions of times: `time`, `timestamp` and the parts of a UTC date.
  */
-import { droppingNames } from '../exec/names.js';
+
 import { emptyLabels } from '../exec/label-sets.js';
+import { droppingNames } from '../exec/names.js';
 import { selectorRows } from '../exec/selector.js';
+import { type CivilTime, civilTime, daysInMonth } from './civil.js';
 import type { Implementation, RowMap } from './implementation.js';
 
-/** What a date function reads; `Date` gives NaN outside ±8.64e12 seconds. */
-type DatePart = (date: Date) => number;
-
-const dayMs = 24 * 3600 * 1000;
-
-function daysInMonth(date: Date): number {
-  return new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate();
-}
-
-function dayOfYear(date: Date): number {
-  const midnight = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate());
-  return (midnight - Date.UTC(date.getUTCFullYear(), 0, 1)) / dayMs + 1;
-}
+/** What a date function reads. */
+type DatePart = (time: CivilTime) => number;
 
 /** The part of each value as seconds since 1970, cut to whole ones; the evaluation time's alone. */
 function dateFunction(part: DatePart): Implementation {
   const map: RowMap = (from, base, to) => {
     for (let k = 0; k < to.length; k++) {
-      to[k] = part(new Date(Math.trunc(from[base + k]) * 1000));
+      to[k] = part(civilTime(from[base + k]));
     }
   };
   return {
@@ -87,14 +78,14 @@ const timestamp: Implementation = {
 };
 
 export const timeFunctions = {
-  day_of_month: dateFunction((date) => date.getUTCDate()),
-  day_of_week: dateFunction((date) => date.getUTCDay()),
-  day_of_year: dateFunction(dayOfYear),
-  days_in_month: dateFunction(daysInMonth),
-  hour: dateFunction((date) => date.getUTCHours()),
-  minute: dateFunction((date) => date.getUTCMinutes()),
-  month: dateFunction((date) => date.getUTCMonth() + 1),
+  day_of_month: dateFunction((time) => time.day),
+  day_of_week: dateFunction((time) => time.weekday),
+  day_of_year: dateFunction((time) => time.yearDay),
+  days_in_month: dateFunction((time) => daysInMonth(time.year, time.month)),
+  hour: dateFunction((time) => time.hour),
+  minute: dateFunction((time) => time.minute),
+  month: dateFunction((time) => time.month),
   time,
   timestamp,
-  year: dateFunction((date) => date.getUTCFullYear()),
+  year: dateFunction((time) => time.year),
 } satisfies Record<string, Implementation>;

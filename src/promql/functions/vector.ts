@@ -3,11 +3,11 @@
  */
 import type { EvalContext } from '../exec/context.js';
 import { emptyLabels, labelValue } from '../exec/label-sets.js';
-import { type Grid, type RowSink, sendGrid } from '../exec/rows.js';
+import { type Grid, type RowSink, reorder, sendGrid } from '../exec/rows.js';
 import type { CallPlan } from '../plan.js';
 import { isInstant } from '../time-grid.js';
 import type { Implementation } from './implementation.js';
-import { naturallyLess, reorder, stringArgument } from './label.js';
+import { naturallyLess, stringArgument } from './label.js';
 
 /** The value of the only series with one, NaN where there is none or more than one. */
 const scalar: Implementation = {

@@ -10,14 +10,12 @@
 //! number of threads may read.
 
 mod builder;
+mod postings;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
-
-use roaring::RoaringBitmap;
 
 pub use builder::IndexWriter;
 
@@ -25,8 +23,6 @@ use crate::codec::varint;
 use crate::disk::Disk;
 use crate::disk::sections::{FileKind, FileSummary, SectionFile, u32_at, u64_at};
 use crate::error::{Error, Result};
-use crate::index::matcher::Matcher;
-use crate::index::select::PostingsSource;
 use crate::sample::{TimeRange, TimestampMs};
 
 /// The frame of an index file.
@@ -309,25 +305,6 @@ impl IndexFile {
         })
     }
 
-    /// Whether one of `series` has the pair; asked of every pair of `pairs` in order, and `visit`
-    /// gets the values of those that do.
-    ///
-    /// # Errors
-    /// `corruption`.
-    pub fn for_each_value_among(
-        &self,
-        pairs: Range<u32>,
-        series: &RoaringBitmap,
-        mut visit: impl FnMut(&str),
-    ) -> Result<()> {
-        self.walk(pairs, |_, entry| {
-            if !self.read_postings(&entry.postings)?.is_disjoint(series) {
-                visit(entry.text);
-            }
-            Ok(ControlFlow::Continue(()))
-        })
-    }
-
     /// Reads the entry of series `number` and compares its checksum.
     ///
     /// # Errors
@@ -480,144 +457,6 @@ impl IndexFile {
             }
         }
     }
-
-    /// The first pair of `name` whose value is `value` or greater; the end of its pairs if none is.
-    fn lower_bound(&self, name: &Name, value: &str) -> Result<u32> {
-        let Range { start, end } = name.pairs;
-        // Groups whose first pair belongs to the name.
-        let (mut low, mut high) = (start.div_ceil(GROUP), end.div_ceil(GROUP));
-        while low < high {
-            let middle = low.midpoint(high);
-            let mut less = false;
-            self.walk(middle * GROUP..middle * GROUP + 1, |_, entry| {
-                less = entry.text.as_bytes() < value.as_bytes();
-                Ok(ControlFlow::Break(()))
-            })?;
-            if less {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let mut found = end;
-        self.walk(start.max(low.saturating_sub(1) * GROUP)..end, |pair, entry| {
-            if entry.text.as_bytes() < value.as_bytes() {
-                return Ok(ControlFlow::Continue(()));
-            }
-            found = pair;
-            Ok(ControlFlow::Break(()))
-        })?;
-        Ok(found)
-    }
-
-    /// The postings of one pair of `name`, if it has that value.
-    fn find_value(&self, name: &Name, value: &str) -> Result<Option<RoaringBitmap>> {
-        let at = self.lower_bound(name, value)?;
-        let mut found = None;
-        self.walk(at..name.pairs.end.min(at.saturating_add(1)), |_, entry| {
-            if entry.text == value {
-                found = Some(self.read_postings(&entry.postings)?);
-            }
-            Ok(ControlFlow::Break(()))
-        })?;
-        Ok(found)
-    }
-
-    fn read_postings(&self, postings: &Postings<'_>) -> Result<RoaringBitmap> {
-        match postings {
-            Postings::Inline(_, deltas) => Ok(inline_series(deltas).collect()),
-            Postings::Bitmap(_, range) => self.read_bitmap(range),
-        }
-    }
-
-    /// Reads a bitmap of POSTINGS and compares the checksum behind it.
-    fn read_bitmap(&self, range: &Range<usize>) -> Result<RoaringBitmap> {
-        let bytes = self.file.slice(&self.postings).get(range.clone());
-        bytes
-            .and_then(|bytes| bytes.split_last_chunk::<CRC_BYTES>())
-            .filter(|(bitmap, crc)| crc32c::crc32c(bitmap) == u32::from_le_bytes(**crc))
-            .and_then(|(bitmap, _)| RoaringBitmap::deserialize_from(bitmap).ok())
-            .ok_or_else(|| {
-                let at = self.postings.start.saturating_add(range.start);
-                self.file.damaged(at, "a postings bitmap is not what was written")
-            })
-    }
-}
-
-impl PostingsSource for IndexFile {
-    fn all(&self) -> Result<Cow<'_, RoaringBitmap>> {
-        let mut all = RoaringBitmap::new();
-        all.insert_range(0..self.series_count);
-        Ok(Cow::Owned(all))
-    }
-
-    fn value(&self, name: &str, value: &str) -> Result<Option<Cow<'_, RoaringBitmap>>> {
-        match self.find_name(name) {
-            Some(name) => Ok(self.find_value(name, value)?.map(Cow::Owned)),
-            None => Ok(None),
-        }
-    }
-
-    fn matching(&self, matcher: &Matcher) -> Result<RoaringBitmap> {
-        let mut union = Union::default();
-        let Some(name) = self.find_name(matcher.name()) else { return Ok(union.finish()) };
-        if let Some(literals) = matcher.literals() {
-            for literal in literals {
-                let found = self.find_value(name, literal)?;
-                union.bitmap |= found.unwrap_or_default();
-            }
-            return Ok(union.finish());
-        }
-        let prefix = matcher.prefix().unwrap_or_default();
-        let start =
-            if prefix.is_empty() { name.pairs.start } else { self.lower_bound(name, prefix)? };
-        self.walk(start..name.pairs.end, |_, entry| {
-            if !entry.text.starts_with(prefix) {
-                return Ok(ControlFlow::Break(()));
-            }
-            if matcher.matches(entry.text) {
-                match &entry.postings {
-                    Postings::Inline(_, deltas) => union.few.extend(inline_series(deltas)),
-                    Postings::Bitmap(_, range) => union.bitmap |= self.read_bitmap(range)?,
-                }
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(union.finish())
-    }
-
-    fn named(&self, name: &str) -> Result<Cow<'_, RoaringBitmap>> {
-        match self.find_name(name) {
-            Some(name) => self.read_bitmap(&name.postings).map(Cow::Owned),
-            None => Ok(Cow::Owned(RoaringBitmap::new())),
-        }
-    }
-}
-
-/// A union of postings that gathers short lists, to sort them once instead of inserting each.
-#[derive(Default)]
-struct Union {
-    bitmap: RoaringBitmap,
-    few: Vec<u32>,
-}
-
-impl Union {
-    fn finish(mut self) -> RoaringBitmap {
-        self.few.sort_unstable();
-        self.bitmap |= self.few.into_iter().collect::<RoaringBitmap>();
-        self.bitmap
-    }
-}
-
-/// The series of an inline list.
-fn inline_series(mut deltas: &[u8]) -> impl Iterator<Item = u32> {
-    let mut series = 0u32;
-    std::iter::from_fn(move || {
-        let (delta, rest) = varint::read(deltas)?;
-        deltas = rest;
-        series = series.wrapping_add(delta as u32);
-        Some(series)
-    })
 }
 
 /// Reads a value; `postings` is where its bitmap begins, and moves behind it.
@@ -678,11 +517,13 @@ fn offset_at(offsets: &[u8], at: usize) -> usize {
     u64::from_le_bytes(word) as usize
 }
 
+/// The checksum of a series entry, begun with its number.
+#[inline]
 fn series_crc(number: u32, body: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), body)
+    crc32c::crc32c_append(number, body)
 }
 
+/// The checksum of a group of values, begun with its number and where its bitmaps lie.
 fn group_crc(group: u32, postings: u64, values: &[u8]) -> u32 {
-    let seed = crc32c::crc32c_append(crc32c::crc32c(&group.to_le_bytes()), &postings.to_le_bytes());
-    crc32c::crc32c_append(seed, values)
+    crc32c::crc32c_append(crc32c::crc32c_append(group, &postings.to_le_bytes()), values)
 }

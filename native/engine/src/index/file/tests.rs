@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::disk::os::OsDisk;
+use crate::index::select::PostingsSource;
 use crate::labels::Labels;
 
 fn chunk(mint: i64, maxt: i64, offset: u64, len: u32) -> ChunkMeta {

@@ -1,0 +1,140 @@
+//! What is on disk stays readable: the committed blocks of every format version are read, and the
+//! newest version is written again and compared byte for byte.
+//!
+//! When a format changes, its version does too, a new fixture is written by
+//! `cargo test -p metricstor-engine --test format -- --ignored`, and the old one stays.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use metricstor_engine::block::meta::{Compaction, FlushPart, LogRange, MetaSeed};
+use metricstor_engine::block::{self, Block, BlockWriter};
+use metricstor_engine::dictionary::Dictionary;
+use metricstor_engine::disk::Disk;
+use metricstor_engine::disk::os::OsDisk;
+use metricstor_engine::labels::Labels;
+use metricstor_engine::refs::{Position, TenantId};
+use metricstor_engine::sample::{STALE_BITS, TimeRange, Window};
+use metricstor_engine::source::{Columns, Scope, SelectRequest, SeriesSource};
+use ulid::Ulid;
+
+const BLOCK: Ulid = Ulid(0x018b_cfe5_6800_0102_0304_0506_0708_090a);
+
+type Series = (Labels, Vec<(i64, u64)>);
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/blocks-v1")
+}
+
+/// Series that touch every part of the format: several schemas, postings in the value and in
+/// bitmaps, several groups of values, several chunks, times below zero, and values that only their
+/// bits tell apart.
+fn content() -> Vec<Series> {
+    let special = [
+        0.0f64.to_bits(),
+        (-0.0f64).to_bits(),
+        f64::INFINITY.to_bits(),
+        f64::NEG_INFINITY.to_bits(),
+        0x7ff8_0000_0000_0001,
+        0xfff0_1234_5678_9abc,
+        STALE_BITS,
+        1,
+    ];
+    let mut series = vec![
+        (Labels::empty(), vec![(0, 1)]),
+        labelled(&[("Ünïcode", "ключ"), ("a.b", "c d\n")], vec![(-7_200_000, 0)]),
+        labelled(
+            &[("__name__", "special")],
+            special.iter().zip(0..).map(|(bits, i)| (i * 1000 - 3000, *bits)).collect(),
+        ),
+    ];
+    for i in 0..40u32 {
+        let pod = format!("pod-{i:02}");
+        let job = if i % 2 == 0 { "even" } else { "odd" };
+        let value = |n: i64| (n * i64::from(i) / 3) as f64 / 4.0;
+        let samples = (0..1 + 30 * i64::from(i)).map(|n| (n * 5_000, value(n).to_bits()));
+        series.push(labelled(
+            &[("__name__", "requests_total"), ("job", job), ("pod", &pod)],
+            samples.collect(),
+        ));
+    }
+    series.sort_by(|a, b| a.0.cmp(&b.0));
+    series
+}
+
+fn labelled(pairs: &[(&str, &str)], samples: Vec<(i64, u64)>) -> Series {
+    (Labels::from_pairs(pairs.iter().copied()).unwrap(), samples)
+}
+
+fn write(dir: &Path) -> PathBuf {
+    let mut writer = BlockWriter::create(Arc::new(OsDisk), dir, BLOCK).unwrap();
+    for (labels, samples) in content() {
+        let (times, values): (Vec<i64>, Vec<f64>) =
+            samples.iter().map(|(t, bits)| (*t, f64::from_bits(*bits))).unzip();
+        writer.add_series(&labels, &times, &values).unwrap();
+    }
+    let seed = MetaSeed {
+        tenant: TenantId(0),
+        window: Window { start: -7_200_000, end: 7_200_000 },
+        log: LogRange {
+            source: "01HFYYB4000000000000000000".to_owned(),
+            from: Position(4096),
+            to: Position(1 << 40),
+        },
+        flush: FlushPart { part: 1, parts: 3 },
+        compaction: Compaction { level: 2, sources: vec![Ulid(1), Ulid(2)] },
+    };
+    let ulid = writer.finish(seed).unwrap().publish().unwrap();
+    dir.join(ulid.to_string())
+}
+
+#[test]
+fn a_block_of_version_1_is_read() {
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    let found = block::list(&*disk, &fixture()).unwrap();
+    assert_eq!(found, [fixture().join(BLOCK.to_string())]);
+    let block = Block::open(disk, &found[0]).unwrap();
+    block.verify().unwrap();
+    assert_eq!(block.meta().version, 1);
+    assert_eq!(block.meta().log.to, Position(1 << 40));
+
+    let request =
+        SelectRequest { scope: Scope::default(), matchers: Vec::new(), range: TimeRange::ALL };
+    let mut selection = block.select(&request).unwrap();
+    let (mut dictionary, mut columns) = (Dictionary::default(), Columns::default());
+    let want = content();
+    assert_eq!(selection.len(), want.len());
+    let which: Vec<u32> = (0..want.len() as u32).collect();
+    selection.read(&which, TimeRange::ALL, &mut columns).unwrap();
+    for (at, (labels, samples)) in want.iter().enumerate() {
+        let mut ids = Vec::new();
+        selection.labels(at, &mut dictionary, &mut ids).unwrap();
+        let text: Vec<&str> = ids.iter().map(|id| dictionary.text(*id)).collect();
+        assert_eq!(text, labels.iter().flat_map(|(n, v)| [n, v]).collect::<Vec<_>>());
+        let (times, values) = columns.series(at);
+        let got: Vec<(i64, u64)> =
+            times.iter().zip(values).map(|(t, v)| (*t, v.to_bits())).collect();
+        assert_eq!(got, *samples, "{labels}");
+    }
+}
+
+#[test]
+fn the_same_content_is_written_as_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = write(dir.path());
+    let committed = fixture().join(BLOCK.to_string());
+    for name in [block::META_FILE, block::INDEX_FILE, block::CHUNKS_FILE] {
+        let (got, want) = (written.join(name), committed.join(name));
+        let same = std::fs::read(got).unwrap() == std::fs::read(want).unwrap();
+        assert!(same, "{name} differs from the committed fixture of its version");
+    }
+}
+
+#[test]
+#[ignore = "writes the fixture of the newest version; run after a change of format only"]
+fn write_the_fixture() {
+    std::fs::create_dir_all(fixture()).unwrap();
+    write(&fixture());
+}

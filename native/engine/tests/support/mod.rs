@@ -1,0 +1,124 @@
+//! What the engine's tests share: requests in, samples out.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::sync::mpsc::channel;
+
+use metricstor_engine::commit::{WireFormat, WriteRequest};
+use metricstor_engine::engine::Engine;
+use metricstor_engine::error::Result;
+use metricstor_engine::head::append::WriteOutcome;
+use metricstor_engine::index::matcher::Matcher;
+use metricstor_engine::labels::encode_pair;
+use metricstor_engine::read::cancel::Cancel;
+use metricstor_engine::read::selection::{Filled, Target};
+use metricstor_engine::refs::TenantId;
+use metricstor_engine::sample::TimeRange;
+use metricstor_engine::source::Scope;
+use metricstor_engine::wire::compression::BodyEncoding;
+
+/// Labels and samples of one series.
+pub type Series<'a> = (&'a [(&'a str, &'a str)], &'a [(i64, f64)]);
+
+/// A protobuf field of wire type 2.
+fn field(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    out.push(tag);
+    let mut n = bytes.len();
+    while n >= 128 {
+        out.push(n as u8 | 128);
+        n >>= 7;
+    }
+    out.push(n as u8);
+    out.extend_from_slice(bytes);
+}
+
+fn write_request(series: &[Series<'_>]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (labels, samples) in series {
+        let mut message = Vec::new();
+        for (name, value) in *labels {
+            encode_pair(&mut message, name, value);
+        }
+        for (t, v) in *samples {
+            let mut sample = vec![0x09];
+            sample.extend_from_slice(&v.to_le_bytes());
+            sample.push(0x10);
+            let mut t = *t as u64;
+            while t >= 128 {
+                sample.push(t as u8 | 128);
+                t >>= 7;
+            }
+            sample.push(t as u8);
+            field(&mut message, 0x12, &sample);
+        }
+        field(&mut body, 0x0A, &message);
+    }
+    body
+}
+
+/// Writes and waits for the answer.
+pub fn write(engine: &Engine, series: &[Series<'_>]) -> Result<WriteOutcome> {
+    let (send, receive) = channel();
+    let request = WriteRequest {
+        body: Box::new(write_request(series)),
+        encoding: BodyEncoding::Identity,
+        format: WireFormat::RemoteWrite1,
+        tenant: TenantId(0),
+    };
+    engine.write(request, Box::new(move |result| send.send(result).unwrap()));
+    receive.recv().unwrap()
+}
+
+/// Flushes and waits.
+pub fn flush(engine: &Engine) -> Result<()> {
+    let (send, receive) = channel();
+    engine.flush(Box::new(move |result| send.send(result).unwrap()));
+    receive.recv().unwrap()
+}
+
+/// Labels as text and samples by bits of every series that matches.
+pub fn read(
+    engine: &Engine,
+    matchers: Vec<Matcher>,
+    range: TimeRange,
+) -> Vec<(String, Vec<(i64, u64)>)> {
+    let mut session = engine.session(Scope::default(), Cancel::default());
+    let mut selection = session.select(matchers, range).unwrap();
+    let mut out = Vec::new();
+    let (mut ts, mut vs) = (vec![0.0; 100_000], vec![0.0; 100_000]);
+    let mut offsets = vec![0u32; 8];
+    while out.len() < selection.len() {
+        let first = out.len();
+        let mut target = Target { timestamps: &mut ts, values: &mut vs, offsets: &mut offsets };
+        let Filled::Series(n) = selection.read(first, &mut target).unwrap() else {
+            panic!("does not fit")
+        };
+        for k in 0..n {
+            let span = offsets[k] as usize..offsets[k + 1] as usize;
+            let samples = span.map(|i| (ts[i] as i64, vs[i].to_bits())).collect();
+            let ids = selection.labels(first + k);
+            let text: Vec<String> = ids
+                .chunks(2)
+                .map(|p| {
+                    let (name, value) =
+                        (session.dictionary.text(p[0]), session.dictionary.text(p[1]));
+                    format!("{name}={value}")
+                })
+                .collect();
+            out.push((text.join(","), samples));
+        }
+    }
+    out.sort();
+    out
+}
+
+/// Every series that has samples.
+pub fn all(engine: &Engine) -> Vec<(String, Vec<(i64, u64)>)> {
+    let mut found = read(engine, Vec::new(), TimeRange::ALL);
+    found.retain(|(_, samples)| !samples.is_empty());
+    found
+}
+
+/// Samples by bits.
+pub fn bits(samples: &[(i64, f64)]) -> Vec<(i64, u64)> {
+    samples.iter().map(|(t, v)| (*t, v.to_bits())).collect()
+}
