@@ -56,11 +56,16 @@ export class Identities {
 
 function readIdentity(socket: TLSSocket): Identity {
   const certificate: PeerCertificate | null = socket.getPeerCertificate();
-  if (certificate === null || certificate.subject === undefined) {
-    return { kind: 'anonymous' };
-  }
-  if (!socket.authorized) {
+  if (certificate !== null && certificate.subject !== undefined && !socket.authorized) {
     return { kind: 'invalid', reason: String(socket.authorizationError) };
+  }
+  return identityOf(certificate ?? undefined);
+}
+
+/** The identity of a client whose certificate, if it has one, was verified in the handshake. */
+export function identityOf(certificate: PeerCertificate | undefined): Identity {
+  if (certificate?.subject === undefined) {
+    return { kind: 'anonymous' };
   }
   const validTo = Date.parse(certificate.valid_to ?? '');
   return { kind: 'verified', names: namesOf(certificate), validTo };

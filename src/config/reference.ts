@@ -1,6 +1,7 @@
 /**
  * @file Prints `docs/configuration.md` from the schema.
  */
+import { stringify } from 'yaml';
 import { type Config, configLeaves, environmentName, type Leaf } from './schema.js';
 import { boundsOf, formatBytes } from './values.js';
 import { formatDuration } from '../model/duration.js';
@@ -68,6 +69,23 @@ export function effectiveValues(config: Config): Map<string, string> {
     values.set(leaf.path, write(leaf, value));
   }
   return values;
+}
+
+/** A loaded configuration as a YAML file that would give the same one. */
+export function effectiveYaml(config: Config): string {
+  const root: Record<string, unknown> = {};
+  for (const [path, value] of effectiveValues(config)) {
+    const names = path.split('.');
+    const last = names.pop() as string;
+    let section = root;
+    for (const name of names) {
+      section[name] ??= {};
+      section = section[name] as Record<string, unknown>;
+    }
+    // A list is the only value that text does not stand for.
+    section[last] = path === 'tls.allowedNames' ? config.tls.allowedNames : value;
+  }
+  return stringify(root);
 }
 
 function write(leaf: Leaf, value: unknown): string {

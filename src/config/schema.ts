@@ -191,6 +191,11 @@ export const configSchema = Type.Object({
       description: 'Memory that one query may use for its columns.',
     }),
     maxPoints: integer({
+      written: '10000000',
+      minimum: 1,
+      description: 'Points of the answer to one query, all series together.',
+    }),
+    maxSteps: integer({
       written: '11000',
       minimum: 1,
       maximum: 1_000_000,

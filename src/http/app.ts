@@ -1,0 +1,204 @@
+/**
+ * @file The HTTP server: what every request passes through, and the only place that catches errors.
+ *
+ * In order: the identity of the connection is judged (`onRequest`), a route's own checks of headers
+ * run (its `onRequest`), the body is read, the handler answers, the answer is counted
+ * (`onResponse`). There is no log line per request at the default level.
+ */
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+} from 'fastify';
+import { Identities } from '../auth/identity.js';
+import type { AccessPolicy } from '../auth/policy.js';
+import type { TlsContext } from '../auth/tls.js';
+import type { Config } from '../config/schema.js';
+import { MetricstorError } from '../errors.js';
+import type { QueryService } from '../query/service.js';
+import type { Appender } from '../storage/appender.js';
+import { type Logger, messageOf } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Readiness } from '../telemetry/readiness.js';
+import type { BuildInfo } from '../telemetry/version.js';
+import { errorEnvelope } from './result-json.js';
+import { healthRoutes } from './routes/health.js';
+import { labelRoutes } from './routes/labels.js';
+import { metricsRoutes } from './routes/metrics.js';
+import { queryRoutes } from './routes/query.js';
+import { statusRoutes } from './routes/status.js';
+import { writeRoutes } from './routes/write.js';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** How errors of the route look; the JSON envelope unless set. */
+    readonly errors?: 'text';
+    /** Answers clients that `tls.allowedNames` refuses. */
+    readonly open?: boolean;
+  }
+}
+
+/** Everything that the routes use. */
+export interface HttpParts {
+  readonly config: Config;
+  readonly build: BuildInfo;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly appender: Appender;
+  readonly queries: QueryService;
+  readonly readiness: Readiness;
+  readonly policy: AccessPolicy;
+  /** Undefined means plain HTTP. */
+  readonly tls: TlsContext | undefined;
+  /** The engine's numbers, for the status routes. */
+  engineNumbers(): Readonly<Record<string, number>>;
+  /** Epoch milliseconds. */
+  now(): number;
+  readonly startedMs: number;
+}
+
+/** Longer label names in a path are not found: it is the longest that `limits` allows. */
+const maxPathParameter = 1 << 20;
+
+/** The longest that reading a request may take: a client that trickles holds a connection. */
+const requestTimeoutMs = 300_000;
+
+/** Senders wait this long before they try again what failed for a passing reason. */
+const retryAfterSeconds = '5';
+
+/** Builds the application; the caller listens and closes. */
+export function buildHttpApp(parts: HttpParts): FastifyInstance {
+  const verifiedBy: VerifiedBy = new WeakMap();
+  const app = fastify({
+    logger: false,
+    exposeHeadRoutes: false,
+    forceCloseConnections: 'idle',
+    requestTimeout: requestTimeoutMs,
+    routerOptions: { maxParamLength: maxPathParameter },
+    // Parameters are read by `params.ts`, which knows repeated ones and forms.
+    querystringParser: () => ({}),
+    serverFactory: (handler) => createServer(parts, verifiedBy, handler),
+  });
+  addFormParsers(app);
+  addAccess(app, verifiedBy, parts);
+  app.addHook('onResponse', async (request, reply) => {
+    parts.metrics.request({
+      route: request.routeOptions.url ?? 'unknown',
+      method: request.method,
+      status: reply.statusCode,
+      seconds: reply.elapsedTime / 1000,
+    });
+  });
+  app.setErrorHandler((error: FastifyError, request, reply) =>
+    sendError(parts.log, error, request, reply),
+  );
+  app.setNotFoundHandler((_, reply) =>
+    reply.code(404).type('text/plain; charset=utf-8').send('404 page not found\n'),
+  );
+  healthRoutes(app, parts.readiness);
+  metricsRoutes(app, parts.metrics);
+  queryRoutes(app, parts);
+  labelRoutes(app, parts);
+  statusRoutes(app, parts);
+  app.register(async (scope) => writeRoutes(scope, parts));
+  return app;
+}
+
+/** Forms are kept as text for `params.ts`; bodies of other types are read and ignored. */
+function addFormParsers(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  const form = 'application/x-www-form-urlencoded';
+  app.addContentTypeParser(form, { parseAs: 'string' }, (_, body, done) => done(null, body));
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, __, done) => done(null, undefined));
+}
+
+/** The CA bundle (its digest) by which the client of an open connection was verified. */
+type VerifiedBy = WeakMap<Socket, string>;
+
+function createServer(parts: HttpParts, verifiedBy: VerifiedBy, handler: RequestListener): Server {
+  const { tls, config } = parts;
+  const options = { requestTimeout: requestTimeoutMs };
+  const { maxConnections } = config.http;
+  if (tls === undefined) {
+    return bounded(createHttpServer(options, handler), maxConnections);
+  }
+  const server = createHttpsServer({ ...tls.serverOptions(), ...options }, handler);
+  tls.adopt(server);
+  server.on('close', () => tls.forget(server));
+  server.on('secureConnection', (socket) => verifiedBy.set(socket, tls.clientCaDigest));
+  return bounded(server, maxConnections);
+}
+
+function bounded<T extends Server>(server: T, maxConnections: number): T {
+  if (maxConnections > 0) {
+    server.maxConnections = maxConnections;
+  }
+  return server;
+}
+
+function addAccess(app: FastifyInstance, verifiedBy: VerifiedBy, parts: HttpParts): void {
+  const { tls, policy, now } = parts;
+  if (tls === undefined) {
+    return;
+  }
+  const identities = new Identities();
+  app.addHook('onRequest', (request, reply, done) => {
+    const { socket } = request.raw;
+    if (verifiedBy.get(socket) !== tls.clientCaDigest) {
+      // Other clients are trusted since this connection was made: it is to be made again.
+      reply.header('connection', 'close');
+    }
+    if (request.routeOptions.config.open !== true) {
+      policy.admit(identities.of(socket, tls.asksForCertificates), now());
+    }
+    done();
+  });
+}
+
+/** Errors of fastify itself that have a code of ours. */
+const fastifyCodes: Readonly<Record<string, 'too_large' | 'unsupported_media_type'>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+};
+
+function toMetricstorError(error: FastifyError): MetricstorError {
+  if (error instanceof MetricstorError) {
+    return error;
+  }
+  const code = fastifyCodes[error.code];
+  if (code !== undefined) {
+    return new MetricstorError(code, error.message, { cause: error });
+  }
+  const ofClient = error.statusCode !== undefined && error.statusCode < 500;
+  return ofClient
+    ? new MetricstorError('bad_data', error.message, { cause: error })
+    : new MetricstorError('internal', 'an internal error; the log says more', { cause: error });
+}
+
+function sendError(
+  log: Logger,
+  thrown: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const error = toMetricstorError(thrown);
+  const { status, retryable } = error.kind;
+  if (status >= 500 && !retryable) {
+    const route = request.routeOptions.url;
+    const cause = thrown instanceof MetricstorError ? thrown.cause : thrown;
+    const stack = cause instanceof Error ? cause.stack : undefined;
+    log.error({ code: error.code, route, error: messageOf(thrown), stack }, 'a request failed');
+  }
+  if (retryable && error.code !== 'timeout' && error.code !== 'canceled') {
+    reply.header('retry-after', retryAfterSeconds);
+  }
+  reply.code(status);
+  return request.routeOptions.config.errors === 'text'
+    ? reply.type('text/plain; charset=utf-8').send(`${error.message}\n`)
+    : reply.type('application/json').send(errorEnvelope(error));
+}

@@ -1,0 +1,87 @@
+/**
+ * @file Prometheus' JSON envelope around results that are bytes already, and its compression.
+ */
+import { promisify } from 'node:util';
+import { constants, deflate, gzip } from 'node:zlib';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { MetricstorError } from '../errors.js';
+
+const gzipAsync = promisify(gzip);
+const deflateAsync = promisify(deflate);
+
+/** Smaller answers fit into a few packets, and compressing them costs more than sending them. */
+const compressFromBytes = 8 * 1024;
+
+/** The fastest level: JSON of samples shrinks to a quarter at it, and to a fifth at the best. */
+const compressionOptions = { level: constants.Z_BEST_SPEED };
+
+export interface Annotated {
+  readonly warnings: readonly string[];
+  readonly infos: readonly string[];
+}
+
+const noAnnotations: Annotated = { warnings: [], infos: [] };
+
+/** `data` is JSON text: an array, or members of an object when `members` is set. */
+export async function sendData(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  data: Uint8Array,
+  options: { readonly members: boolean; readonly annotations?: Annotated },
+): Promise<FastifyReply> {
+  const { warnings, infos } = options.annotations ?? noAnnotations;
+  const [open, close] = options.members ? ['{', '}'] : ['', ''];
+  const head = `{"status":"success","data":${open}`;
+  const tail = `${close}${member('warnings', warnings)}${member('infos', infos)}}`;
+  // One copy of the result costs less than writing three pieces to a socket, or to a compressor.
+  const body = Buffer.concat([Buffer.from(head), data, Buffer.from(tail)]);
+  return await sendJson(request, reply, body);
+}
+
+function member(name: string, texts: readonly string[]): string {
+  return texts.length === 0 ? '' : `,"${name}":${JSON.stringify(texts)}`;
+}
+
+/** A successful answer whose data is a JavaScript value. */
+export async function sendValue(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  data: unknown,
+): Promise<FastifyReply> {
+  const body = Buffer.from(JSON.stringify({ status: 'success', data }));
+  return await sendJson(request, reply, body);
+}
+
+async function sendJson(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  body: Buffer,
+): Promise<FastifyReply> {
+  reply.header('content-type', 'application/json').header('vary', 'Accept-Encoding');
+  const encoding =
+    body.length < compressFromBytes ? undefined : wantedEncoding(request.headers['accept-encoding']);
+  if (encoding === undefined) {
+    return reply.send(body);
+  }
+  const compress = encoding === 'gzip' ? gzipAsync : deflateAsync;
+  const compressed = await compress(body, compressionOptions);
+  return reply.header('content-encoding', encoding).send(compressed);
+}
+
+/** The first encoding of the header that is spoken here and not refused by `q=0`. */
+function wantedEncoding(header: string | string[] | undefined): 'gzip' | 'deflate' | undefined {
+  for (const entry of String(header ?? '').split(',')) {
+    const [name, ...parameters] = entry.split(';').map((part) => part.trim().toLowerCase());
+    const refused = parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
+    if (!refused && (name === 'gzip' || name === 'deflate')) {
+      return name;
+    }
+  }
+  return undefined;
+}
+
+/** The envelope of an error. */
+export function errorEnvelope(error: MetricstorError): string {
+  const { errorType } = error.kind;
+  return JSON.stringify({ status: 'error', errorType, error: error.message });
+}

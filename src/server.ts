@@ -1,0 +1,273 @@
+/**
+ * @file Builds everything once, by constructor; starts in one order and stops in the reverse.
+ *
+ * Start: the listener for probes, the engine (which may replay its log for seconds), the query
+ * threads, HTTP, gRPC, then readiness. A start that fails stops what it started.
+ */
+import { isIPv6, type AddressInfo } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import type { FastifyInstance } from 'fastify';
+import { AccessPolicy } from './auth/policy.js';
+import { TlsReload } from './auth/reload.js';
+import { TlsContext, tlsEnabled } from './auth/tls.js';
+import type { Config, TlsSettings } from './config/schema.js';
+import { parseAddress } from './config/values.js';
+import { GrpcListener } from './grpc/listener.js';
+import { buildHttpApp } from './http/app.js';
+import { buildHealthApp } from './http/health-app.js';
+import type { NativeEngineOptions } from './native/engine.js';
+import { type CancelTokens, QueryPool } from './query/pool.js';
+import type { ThreadData } from './query/thread.js';
+import type { Appender } from './storage/appender.js';
+import type { Logger } from './telemetry/log.js';
+import { Metrics } from './telemetry/metrics.js';
+import { Readiness } from './telemetry/readiness.js';
+import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
+
+/** What the server needs of an engine: `NativeEngine` is one. */
+export interface Engine extends Appender, CancelTokens {
+  /** A query thread attaches with it. */
+  readonly handle: number;
+  stats(): Readonly<Record<string, number>>;
+  close(): Promise<void>;
+}
+
+export interface ServerParts {
+  readonly log: Logger;
+  openEngine(options: NativeEngineOptions): Promise<Engine>;
+  /** Starts a thread that runs `serveQueries`. */
+  startWorker(data: ThreadData): Worker;
+  /** The configuration file, when there is one; watched for changes of `tls`. */
+  readonly configFile?: string | undefined;
+  /** Reads the `tls` settings again. Throws when the configuration is not valid. */
+  loadTls(): TlsSettings;
+}
+
+/** Where a server listens, as bound: URLs, and `host:port` for gRPC. */
+export interface Addresses {
+  readonly http: string;
+  readonly grpc?: string;
+  readonly health?: string;
+}
+
+/** How long a canceled query may go on before its thread is terminated. */
+const queryGraceMs = 2000;
+
+const dayMs = 24 * 3_600_000;
+
+/** JavaScript heap of a query thread; columns lie outside and have `query.maxBytes`. */
+const queryHeapMiB = 1024;
+
+/** Starts `query/thread.js`. */
+export function startQueryThread(workerData: ThreadData): Worker {
+  return new Worker(new URL('./query/thread.js', import.meta.url), {
+    workerData,
+    resourceLimits: { maxOldGenerationSizeMb: queryHeapMiB },
+  });
+}
+
+/** The engine's options of a configuration. */
+export function engineOptions(config: Config): NativeEngineOptions {
+  const { ingest, limits, storage } = config;
+  return {
+    dir: config.dataDir,
+    sync: config.wal.sync,
+    retentionMs: Math.round(config.retention.days * dayMs),
+    maxRequestBytes: ingest.maxRequestBytes,
+    maxFutureMs: ingest.maxFuture,
+    rejectNonFinite: ingest.rejectNonFinite,
+    maxLabelsPerSeries: limits.labelsPerSeries,
+    maxLabelNameBytes: limits.labelNameBytes,
+    maxLabelValueBytes: limits.labelValueBytes,
+    maxSeries: limits.series,
+    blockRangeMs: storage.blockRange,
+    flushSlackMs: storage.flushSlack,
+    flushMinSamples: storage.flushMinSamples,
+    flushMinAgeMs: storage.flushMinAge,
+    headMaxBytes: storage.headMaxBytes,
+    walMaxBytes: storage.walMaxBytes,
+    walSegmentBytes: storage.walSegmentBytes,
+    writeQueueBytes: ingest.writeQueueBytes,
+  };
+}
+
+/** The query threads of an engine, started. */
+export async function startQueries(
+  config: Config,
+  engine: Engine,
+  startWorker: ServerParts['startWorker'],
+): Promise<QueryPool> {
+  const { query } = config;
+  const { maxSamples, maxBytes, maxPoints } = query;
+  const data: ThreadData = {
+    engineHandle: engine.handle,
+    promql: {
+      lookbackMs: query.lookbackDelta,
+      subqueryStepMs: query.subqueryStep,
+      limits: { maxSamples, maxBytes, maxPoints },
+    },
+  };
+  const options = {
+    workers: query.workers,
+    maxConcurrency: query.maxConcurrency,
+    queue: query.queue,
+    timeoutMs: query.timeout,
+    graceMs: queryGraceMs,
+  };
+  const pool = new QueryPool(options, { tokens: engine, startWorker: () => startWorker(data) });
+  await pool.start();
+  return pool;
+}
+
+export class Server {
+  readonly #config: Config;
+  readonly #parts: ServerParts;
+  readonly #build: BuildInfo = readBuildInfo();
+  readonly #readiness = new Readiness();
+  readonly #policy: AccessPolicy;
+  readonly #tls: TlsContext | undefined;
+  #reload: TlsReload | undefined;
+  /** What to do at the end, last first. */
+  readonly #closers: ((timeoutMs: number) => Promise<void>)[] = [];
+
+  private constructor(config: Config, parts: ServerParts) {
+    this.#config = config;
+    this.#parts = parts;
+    this.#policy = new AccessPolicy(config.tls.allowedNames);
+    this.#tls = tlsEnabled(config.tls) ? new TlsContext(config.tls) : undefined;
+  }
+
+  /** Starts a server; rejects, with nothing left running, when any part cannot start. */
+  static async start(
+    config: Config,
+    parts: ServerParts,
+  ): Promise<{ server: Server; addresses: Addresses }> {
+    const server = new Server(config, parts);
+    try {
+      return { server, addresses: await server.#start() };
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+  }
+
+  /** Stops accepting, finishes what was accepted within `shutdownTimeout`, closes the engine. */
+  async stop(): Promise<void> {
+    this.#readiness.change('stopping');
+    const deadline = Date.now() + this.#config.shutdownTimeout;
+    for (const close of this.#closers.splice(0).reverse()) {
+      await close(Math.max(deadline - Date.now(), 0));
+    }
+  }
+
+  /** Reads the `tls` settings and files again. */
+  reloadTls(): void {
+    this.#reload?.reload();
+  }
+
+  async #start(): Promise<Addresses> {
+    const { http, grpc } = this.#config;
+    const health =
+      http.healthAddr === ''
+        ? undefined
+        : await this.#listen(buildHealthApp(this.#readiness), http.healthAddr);
+    const engine = await this.#parts.openEngine(engineOptions(this.#config));
+    this.#closers.push(() => engine.close());
+    const queries = await startQueries(this.#config, engine, this.#parts.startWorker);
+    this.#closers.push(() => queries.close());
+    const metrics = new Metrics({
+      build: this.#build,
+      engineNumbers: () => engine.stats(),
+      queryNumbers: () => queries.numbers(),
+    });
+    const shared = {
+      queries,
+      metrics,
+      build: this.#build,
+      log: this.#parts.log,
+      policy: this.#policy,
+      readiness: this.#readiness,
+      engineNumbers: () => engine.stats(),
+      now: () => Date.now(),
+    };
+    const app = buildHttpApp({
+      ...shared,
+      config: this.#config,
+      appender: engine,
+      tls: this.#tls,
+      startedMs: Date.now(),
+    });
+    const httpAddress = await this.#listen(app, http.addr);
+    const grpcAddress = grpc.addr === '' ? undefined : await this.#listenGrpc(shared);
+    this.#watchTls();
+    this.#readiness.change('ready');
+    const scheme = this.#tls === undefined ? 'http' : 'https';
+    return {
+      http: `${scheme}://${httpAddress}`,
+      ...(grpcAddress === undefined ? {} : { grpc: grpcAddress }),
+      ...(health === undefined ? {} : { health: `http://${health}` }),
+    };
+  }
+
+  async #listen(app: FastifyInstance, address: string): Promise<string> {
+    this.#closers.push((timeoutMs) => closeApp(app, timeoutMs));
+    const { host, port } = hostPort(address);
+    await app.listen({ host, port });
+    return textOf(app.server.address());
+  }
+
+  async #listenGrpc(
+    shared: Omit<Parameters<typeof GrpcListener.listen>[1], 'asksForCertificates' | 'maxSteps'>,
+  ): Promise<string> {
+    const parts = {
+      ...shared,
+      asksForCertificates: this.#tls?.asksForCertificates ?? false,
+      maxSteps: this.#config.query.maxSteps,
+    };
+    const address = hostPort(this.#config.grpc.addr);
+    const listener = await GrpcListener.listen(address, parts, this.#tls);
+    this.#closers.push((timeoutMs) => listener.close(timeoutMs));
+    return textOf(listener.address);
+  }
+
+  #watchTls(): void {
+    if (this.#tls === undefined) {
+      return;
+    }
+    const reload = new TlsReload({
+      tls: this.#tls,
+      policy: this.#policy,
+      log: this.#parts.log,
+      settings: this.#config.tls,
+      configFile: this.#parts.configFile,
+      load: () => this.#parts.loadTls(),
+    });
+    reload.start();
+    this.#closers.push(async () => reload.stop());
+    this.#reload = reload;
+  }
+}
+
+/** Waits for requests in flight, at most `timeoutMs`; then their connections are cut. */
+async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> {
+  const timer = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
+  await app.close();
+  clearTimeout(timer);
+}
+
+function hostPort(address: string): { host: string; port: number } {
+  const parsed = parseAddress(address);
+  if (parsed === undefined) {
+    throw new Error(`${address} is not host:port`);
+  }
+  // An empty host means every interface, as `:9101` does elsewhere.
+  return { host: parsed.host === '' ? '::' : parsed.host, port: parsed.port };
+}
+
+function textOf(address: AddressInfo | string | null): string {
+  if (address === null || typeof address === 'string') {
+    throw new Error('the listener has no address');
+  }
+  const host = isIPv6(address.address) ? `[${address.address}]` : address.address;
+  return `${host}:${address.port}`;
+}
