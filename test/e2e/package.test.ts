@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pushAll, series } from '../support/push.js';
@@ -74,6 +74,19 @@ test('the installed server stores and answers', async () => {
   } finally {
     expect(await server.stop()).toBe(0);
   }
+});
+
+test('the program of the README runs as it stands there', () => {
+  const readme = readFileSync(join(repositoryRoot, 'README.md'), 'utf8');
+  const program = readme.match(/```js\n([\s\S]*?)```/)?.[1];
+  writeFileSync(join(app, 'program.mjs'), program ?? '');
+  const printed = execFileSync('node', ['program.mjs'], {
+    cwd: app,
+    env: bareEnv,
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  expect(printed).toMatch(/vector.*21\.5/);
 });
 
 test('the published tree holds no sources, tests or other machine paths', () => {

@@ -64,7 +64,7 @@ test('no promise of later work stands in the source', () => {
 });
 
 test('no test is switched off or alone', () => {
-  const off = /\b(test|it|describe)\.(only|todo|skip)\b|#\[ignore/;
+  const off = /\b(test|it|describe)\.(only|todo|skip)\b|#\[ignore\]/;
   expect(linesWith(source, off)).toEqual([]);
 });
 
@@ -94,7 +94,8 @@ test('documentation does not quote line numbers of the source', () => {
 });
 
 test('no comment is wider than 100 columns', () => {
-  // Code is the formatters' business, but they leave comments alone. An address cannot be broken.
+  // Code is the formatters' business, but they leave comments alone. An address and the row
+  // of a table cannot be broken.
   const wide = linesWith(source, /^(?=.{101})\s*(\/\/|\/\*|\*)/);
-  expect(wide.filter((line) => !/https?:\/\//.test(line))).toEqual([]);
+  expect(wide.filter((line) => !/https?:\/\/|\/\/! \|/.test(line))).toEqual([]);
 });
