@@ -21,7 +21,13 @@ Exit codes: 0 fine, 1 failed while running, 2 wrong usage or configuration.
 
 export type CommandName = 'serve' | 'check-config' | 'config-reference' | 'version' | 'help';
 
-const commands: readonly string[] = ['serve', 'check-config', 'config-reference', 'version', 'help'];
+const commands: readonly string[] = [
+  'serve',
+  'check-config',
+  'config-reference',
+  'version',
+  'help',
+];
 
 export interface Arguments {
   readonly command: CommandName;

@@ -2,9 +2,9 @@
  * @file Prints `docs/configuration.md` from the schema.
  */
 import { stringify } from 'yaml';
+import { formatDuration } from '../model/duration.js';
 import { type Config, configLeaves, environmentName, type Leaf } from './schema.js';
 import { boundsOf, formatBytes } from './values.js';
-import { formatDuration } from '../model/duration.js';
 
 const intro = `# Configuration
 

@@ -1,8 +1,14 @@
 /**
  * @file The handlers of the gRPC services.
  */
-import { Metadata, type ServerWritableStream, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
+
 import type { handleUnaryCall, ServerUnaryCall } from '@grpc/grpc-js';
+import {
+  Metadata,
+  type ServerWritableStream,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { identityOf } from '../auth/identity.js';
 import type { AccessPolicy } from '../auth/policy.js';
 import { type ErrorCode, MetricstorError } from '../errors.js';
@@ -194,7 +200,10 @@ export function adminService(parts: GrpcParts): UntypedServiceImplementation {
 }
 
 /** `ServingStatus` of `health.proto`. */
-const serving = { starting: 2, ready: 1, stopping: 2 } as const satisfies Record<ReadyState, number>;
+const serving = { starting: 2, ready: 1, stopping: 2 } as const satisfies Record<
+  ReadyState,
+  number
+>;
 
 /** Open to every client that the handshake lets in, as `/-/healthy` is. */
 export function healthService(

@@ -21,11 +21,11 @@ use roaring::RoaringBitmap;
 use crate::block;
 use crate::compact::flush::Flush;
 use crate::compact::retention;
-use crate::engine::Store;
 use crate::error::{Error, ErrorCode, Result};
 use crate::read::view::View;
 use crate::refs::{Generation, Position};
 use crate::sample::{TimestampMs, Window};
+use crate::store::Store;
 use crate::sync::{Arc, Ordering};
 
 /// How often conditions are looked at.
