@@ -62,11 +62,7 @@ function facts(leaf: Leaf): string[] {
 export function effectiveValues(config: Config): Map<string, string> {
   const values = new Map<string, string>();
   for (const leaf of configLeaves()) {
-    let value: unknown = config;
-    for (const name of leaf.path.split('.')) {
-      value = (value as Readonly<Record<string, unknown>>)[name];
-    }
-    values.set(leaf.path, write(leaf, value));
+    values.set(leaf.path, write(leaf, valueOf(config, leaf)));
   }
   return values;
 }
@@ -74,18 +70,29 @@ export function effectiveValues(config: Config): Map<string, string> {
 /** A loaded configuration as a YAML file that would give the same one. */
 export function effectiveYaml(config: Config): string {
   const root: Record<string, unknown> = {};
-  for (const [path, value] of effectiveValues(config)) {
-    const names = path.split('.');
+  const written = effectiveValues(config);
+  for (const leaf of configLeaves()) {
+    const names = leaf.path.split('.');
     const last = names.pop() as string;
     let section = root;
     for (const name of names) {
       section[name] ??= {};
       section = section[name] as Record<string, unknown>;
     }
-    // A list is the only value that text does not stand for.
-    section[last] = path === 'tls.allowedNames' ? config.tls.allowedNames : value;
+    section[last] = asIs.has(leaf.kind) ? valueOf(config, leaf) : written.get(leaf.path);
   }
   return stringify(root);
+}
+
+/** Kinds that YAML writes as the value itself. */
+const asIs: ReadonlySet<Leaf['kind']> = new Set(['integer', 'number', 'boolean', 'list']);
+
+function valueOf(config: Config, leaf: Leaf): unknown {
+  let value: unknown = config;
+  for (const name of leaf.path.split('.')) {
+    value = (value as Readonly<Record<string, unknown>>)[name];
+  }
+  return value;
 }
 
 function write(leaf: Leaf, value: unknown): string {

@@ -79,9 +79,11 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
     requestTimeout: requestTimeoutMs,
-    routerOptions: { maxParamLength: maxPathParameter },
-    // Parameters are read by `params.ts`, which knows repeated ones and forms.
-    querystringParser: () => ({}),
+    routerOptions: {
+      maxParamLength: maxPathParameter,
+      // Parameters are read by `params.ts`, which knows repeated ones and forms.
+      querystringParser: () => ({}),
+    },
     serverFactory: (handler) => createServer(parts, verifiedBy, handler),
   });
   addFormParsers(app);

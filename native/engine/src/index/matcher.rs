@@ -232,7 +232,7 @@ mod tests {
     proptest! {
         #[test]
         fn shortcuts_agree_with_the_automaton(
-            value in "[ab]{0,2}(\\.\\*|\\.\\+|\\|b|[.?*()|^$]|\\[ab\\]){0,4}[ab]{0,2}",
+            value in "[ab]{0,2}(\\.\\*|\\.\\*|\\.\\*a|\\.\\+|\\|b|[.?*()|^$]|\\[ab\\]){0,4}[ab]{0,2}",
             texts in prop::collection::vec("[ab\n]{0,5}", 8),
         ) {
             let Ok(plain) = go_regex::compile(&value) else {
