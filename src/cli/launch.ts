@@ -26,7 +26,8 @@ const forwarded = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /**
  * Starts this program again with a pool of `threads`: in place where Node can (from 22.15 on), else
- * as a child, whose exit code is returned. The child ends with this process: its IPC channel closes.
+ * as a child, whose exit code is returned. The child ends with this process: its IPC channel
+ * closes.
  */
 export async function launchAgain(threads: number): Promise<number> {
   const environment = { ...process.env, UV_THREADPOOL_SIZE: `${threads}` };

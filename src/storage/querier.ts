@@ -63,9 +63,9 @@ export interface Selection {
 /** A regular expression in Go's syntax, anchored at both ends, that runs natively. */
 export interface SessionRegex {
   /**
-   * `template` with `$1`, `${1}`, `$name` and `${name}` replaced by the groups of the match, as Go's
-   * `Regexp.Expand` does (`$$` is a dollar sign, an unknown group is empty), or undefined when the
-   * expression does not match the whole of `text`.
+   * `template` with `$1`, `${1}`, `$name` and `${name}` replaced by the groups of the match, as
+   * Go's `Regexp.Expand` does (`$$` is a dollar sign, an unknown group is empty), or undefined when
+   * the expression does not match the whole of `text`.
    */
   replace(text: string, template: string): string | undefined;
 }

@@ -2,7 +2,8 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`dictionary`], [`sync`], [`clock`], [`stats`] |
+//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`dictionary`] |
+//! | 0 | [`sync`], [`clock`], [`stats`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`] |

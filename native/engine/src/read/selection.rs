@@ -45,7 +45,8 @@ pub struct Selection {
     ids: Vec<u32>,
     offsets: Vec<u32>,
     origins: Vec<Origin>,
-    /// `origins` of series `i` are `[origin_offsets[i], origin_offsets[i + 1])`, oldest write first.
+    /// `origins` of series `i` are `[origin_offsets[i], origin_offsets[i + 1])`, oldest write
+    /// first.
     origin_offsets: Vec<u32>,
     group: Group,
     /// How many series the next group takes.
