@@ -2,7 +2,7 @@
  * @file From arguments to an exit code: 0 fine, 1 failed while running, 2 wrong usage or
  * configuration.
  */
-import { parseArguments, usage, UsageError } from './cli/arguments.js';
+import { parseArguments, UsageError, usage } from './cli/arguments.js';
 import { checkConfig } from './cli/check-config.js';
 import { serve } from './cli/serve.js';
 import { ConfigError } from './config/load.js';

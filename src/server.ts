@@ -4,7 +4,7 @@
  * Start: the listener for probes, the engine (which may replay its log for seconds), the query
  * threads, HTTP, gRPC, then readiness. A start that fails stops what it started.
  */
-import { isIPv6, type AddressInfo } from 'node:net';
+import { type AddressInfo, isIPv6 } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { FastifyInstance } from 'fastify';
 import { AccessPolicy } from './auth/policy.js';
