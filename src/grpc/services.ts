@@ -222,13 +222,17 @@ export function healthService(
       const knows = known.has(String(call.request.service ?? ''));
       const send = (state: ReadyState): void => {
         call.write({ status: knows ? serving[state] : 3 });
+        if (state === 'stopping') {
+          end();
+        }
       };
-      send(parts.readiness.state);
-      const stop = parts.readiness.watch(send);
-      call.once('cancelled', () => {
+      const end = (): void => {
         stop();
         call.end();
-      });
+      };
+      const stop = parts.readiness.watch(send);
+      call.once('cancelled', end);
+      send(parts.readiness.state);
     },
   };
 }
