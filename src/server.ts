@@ -53,6 +53,9 @@ export interface Addresses {
 /** How long a canceled query may go on before its thread is terminated. */
 const queryGraceMs = 2000;
 
+/** How often a closing server looks for connections that became idle. */
+const closeIdleMs = 50;
+
 const dayMs = 24 * 3_600_000;
 
 /** JavaScript heap of a query thread; columns lie outside and have `query.maxBytes`. */
@@ -250,8 +253,12 @@ export class Server {
 
 /** Waits for requests in flight, at most `timeoutMs`; then their connections are cut. */
 async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> {
-  const timer = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
+  const { server } = app;
+  const timer = setTimeout(() => server.closeAllConnections(), timeoutMs);
+  // A connection that becomes idle after the server began to close would stay open otherwise.
+  const idle = setInterval(() => server.closeIdleConnections(), closeIdleMs);
   await app.close();
+  clearInterval(idle);
   clearTimeout(timer);
 }
 

@@ -43,7 +43,7 @@ export function parseArguments(
   environment: Readonly<Record<string, string | undefined>>,
 ): Arguments {
   const { values, positionals } = parse(parameters);
-  const configFile = values.config ?? environment['METRICSTOR_CONFIG'];
+  const configFile = values.config ?? environment.METRICSTOR_CONFIG;
   if (values.help === true) {
     return { command: 'help', configFile };
   }

@@ -14,7 +14,7 @@ import { addPath } from './route.js';
 
 const everything: Scope = Object.freeze({ tenant: 0, matchers: [] });
 
-/** Bytes of the text that lists refusals: enough to find the cause, little enough for a log line. */
+/** Length of the text that lists refusals: it finds the cause, and fits a sender's log line. */
 const maxRefusalText = 4096;
 
 export interface WriteRouteParts {
