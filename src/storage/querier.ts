@@ -78,7 +78,9 @@ export interface QuerySession {
   select(request: SelectRequest): Selection;
   labelNames(request: LabelRequest): LabelAnswer;
   labelValues(name: string, request: LabelRequest): LabelAnswer;
-  /** The label sets of `GET /api/v1/series`, sorted, each once; `labels.count <= limit` unless 0. */
+  /**
+   * The label sets of `GET /api/v1/series`, sorted, each once; `labels.count <= limit` unless 0.
+   */
   series(request: LabelRequest): { readonly labels: LabelTable; readonly truncated: boolean };
   /**
    * UTF-8 JSON text of a result as Prometheus prints it: the members
