@@ -1,6 +1,6 @@
 /**
- * @file The whole server in the test's process, on free ports: over the real engine, or over one whose
- * answers to writes the test decides.
+ * @file The whole server in the test's process, on free ports: over the real engine, or over one
+ * whose answers to writes the test decides.
  */
 import { pino } from 'pino';
 import { loadConfig } from '../../src/config/load.js';

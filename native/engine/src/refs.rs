@@ -2,7 +2,7 @@
 //!
 //! | type | packs | valid |
 //! |---|---|---|
-//! | [`SeriesRef`] | shard (low bits) and slot of a head series | until nobody who may have found it is left |
+//! | [`SeriesRef`] | shard (low bits) and slot of a head series | until nobody can hold it |
 //! | [`Position`] | byte offset in the endless log | for ever |
 //! | [`Generation`] | number of a head generation | one process life |
 //! | [`TenantId`] | tenant; 0 until tenants exist | for ever |
