@@ -12,7 +12,6 @@ import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage
 import type {
   LabelAnswer,
   LabelMatcher,
-  SessionRegex,
   LabelRequest,
   Querier,
   QuerySession,
@@ -20,6 +19,7 @@ import type {
   Scope,
   Selection,
   SelectRequest,
+  SessionRegex,
 } from '../storage/querier.js';
 import { loadAddon } from './load.js';
 
