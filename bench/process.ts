@@ -14,7 +14,7 @@ interface ProcessStat {
   readonly cpuSeconds: number;
 }
 
-/** Fields of /proc/<pid>/stat: 4 is the parent, 14 and 15 are user and system time of all threads. */
+/** Of /proc/<pid>/stat: field 4 is the parent, 14 and 15 user and system time of all threads. */
 function readStat(pid: number): ProcessStat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');

@@ -48,6 +48,7 @@ test(
       expect(model.violations(stored)).toEqual([]);
     };
 
+    let killedInPublication = 0;
     let server = await startServer({ dataDir: data.path, env });
     for (let round = 0; round < rounds; round++) {
       let stopping = false;
@@ -58,6 +59,7 @@ test(
       await server.kill();
       stopping = true;
       await writing;
+      if (hasUnpublished(data.path)) killedInPublication++;
       // Some kills fall into recovery itself, some of them twice.
       while (random.chance(0.4)) {
         const starting = launchServer({ dataDir: data.path, env });
@@ -71,7 +73,8 @@ test(
     const requests = load.reduce((sum, writer) => sum + writer.acknowledgedRequests, 0);
     console.log(
       `crash test: ${model.acknowledged} samples of ${model.seriesCount} series acknowledged in ` +
-        `${requests} requests, ${model.rewritten} rewritten, ${blocks} blocks`,
+        `${requests} requests, ${model.rewritten} rewritten, ${blocks} blocks, ` +
+        `${killedInPublication} kills while a file or block was being published`,
     );
     expect(model.acknowledged).toBeGreaterThan(rounds * 100);
     expect(model.rewritten).toBeGreaterThan(0);
@@ -91,4 +94,9 @@ function countBlocks(dir: string): number {
   return entries.filter(
     (entry) => entry.isDirectory() && /^[0-9A-HJKMNP-TV-Z]{26}$/.test(entry.name),
   ).length;
+}
+
+/** Whether the killed process left something behind that it had not published yet. */
+function hasUnpublished(dir: string): boolean {
+  return readdirSync(dir, { recursive: true }).some((name) => String(name).includes('.tmp'));
 }

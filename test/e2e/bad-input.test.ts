@@ -45,9 +45,12 @@ function messageOf(bytes: number, name: string): Uint8Array {
     const labels = chunks.map((text, i) => [`pad_${String(i).padStart(3, '0')}`, text] as const);
     return encodeWriteMessage([{ ...sample(name), labels: [['__name__', name], ...labels] }]);
   };
-  for (let length = bytes - 3000; length < bytes; length++) {
+  // Each byte of padding is one of the message, unless a length takes one more byte.
+  let length = bytes - 3000;
+  for (let tries = 0; tries < 20; tries++) {
     const message = withPadding(length);
     if (message.length === bytes) return message;
+    length += bytes - message.length;
   }
   throw new Error(`no padding makes a message of ${bytes} bytes`);
 }

@@ -95,7 +95,7 @@ test.skipIf(!mountAllowed)(
       throw new Error(`no answer ${status} in 2000 requests`);
     };
     const expectAllThere = async (url: string): Promise<void> => {
-      const stored = await queryRaw(url, 'disk_bulk[2h]', now + 3_600_000);
+      const stored = await queryRaw(url, 'disk_bulk[3h]', now + 3_600_000);
       expect(missingFrom(stored, bitsOfSeries(acknowledged))).toEqual([]);
     };
 

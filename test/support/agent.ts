@@ -1,5 +1,6 @@
 /**
- * @file A real Prometheus in agent mode and a real node_exporter, as the distribution packages them.
+ * @file A real Prometheus in agent mode and a real node_exporter, as the distribution packages
+ * them.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

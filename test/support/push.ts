@@ -1,5 +1,6 @@
 /**
- * @file Short forms that the end-to-end tests share: series literals, and a write that must succeed.
+ * @file Short forms that the end-to-end tests share: series literals, and a write that must
+ * succeed.
  */
 import { RemoteWriteClient, type WireSeries } from '../../src/client/remote-write.js';
 import { bitsAt, type SeriesBits, samplesOf, seriesKey } from './recording.js';

@@ -4,9 +4,12 @@ import { listFiles, readText } from './repository.js';
 const written = listFiles('.', (path) =>
   /\.(ts|mjs|rs|proto|nix|toml|md|yml|yaml|json)$/.test(path),
 )
-  // Recorded answers, generated locks and this test's own word list.
+  // Recorded answers, generated locks and types, and this test's own word list.
   .filter(
-    (path) => !/(package-lock|Cargo\.lock|\/data\/|\/recorded\/|test\/tidy\/files)/.test(path),
+    (path) =>
+      !/(package-lock|Cargo\.lock|native\/binding\/index\.d|\/data\/|\/recorded\/|test\/tidy\/files)/.test(
+        path,
+      ),
   );
 const source = written.filter((path) => /\.(ts|mjs|rs)$/.test(path));
 const product = source.filter((path) => /^(src|native)\//.test(path));
@@ -33,7 +36,7 @@ test('no source file is longer than 600 lines', () => {
 
 test('every source file of the product opens with what it does', () => {
   const silent = product
-    .filter((path) => !path.endsWith('/index.d.ts'))
+    .filter((path) => !path.endsWith('/tests.rs'))
     .filter((path) => {
       const text = readText(path).replace(/^#!.*\n/, '');
       return path.endsWith('.rs') ? !text.startsWith('//!') : !/^\/\*\*\s*(\* )?@file/.test(text);
@@ -90,9 +93,8 @@ test('documentation does not quote line numbers of the source', () => {
   expect(linesWith(docs, /\.(rs|ts):\d+/)).toEqual([]);
 });
 
-test('no line of a source file is longer than 100 columns', () => {
-  const rust = source.filter((path) => path.endsWith('.rs') || path.endsWith('.ts'));
-  // A line without a space cannot be broken: an address, a recorded text.
-  const long = linesWith(rust, /^.{101,}$/).filter((line) => !/https?:\/\/|['"`]/.test(line));
-  expect(long).toEqual([]);
+test('no comment is wider than 100 columns', () => {
+  // Code is the formatters' business, but they leave comments alone. An address cannot be broken.
+  const wide = linesWith(source, /^(?=.{101})\s*(\/\/|\/\*|\*)/);
+  expect(wide.filter((line) => !/https?:\/\//.test(line))).toEqual([]);
 });

@@ -22,8 +22,26 @@ const monotonicityCount: Deviation = {
     'Prometheus merges the annotation into itself and so doubles the repaired samples every step',
 };
 
+const timeNotANumber: Deviation = {
+  aspect: 'status',
+  reason: 'a time that is no number is refused; Prometheus makes some integer of it',
+};
+
+const timeBeyondRange: Deviation = {
+  aspect: 'value',
+  reason: 'a time beyond ±2^53 ms is moved to that bound; Prometheus makes some integer of it',
+};
+
+const emptyTimeRange: Deviation = {
+  aspect: 'shape',
+  reason: 'no label has a value in a range that ends before it starts',
+};
+
 /** By case id. */
 export const deviations: ReadonlyMap<string, Deviation> = new Map([
+  ['get /api/v1/query?query=1&time=NaN', timeNotANumber],
+  ['get /api/v1/query?query=1&time=1e30', timeBeyondRange],
+  ['get /api/v1/label/job/values?start={5h}&end={4h}', emptyTimeRange],
   ['at 3h ln(weird)', subnormalLogarithm],
   ['from 50m to 3h10m step 3m histogram_quantile(0.5, rpc_latency_bucket)', monotonicityCount],
   [

@@ -59,7 +59,8 @@ impl std::fmt::Debug for Block {
 
 impl Block {
     /// Opens the block in `dir`: reads its description, maps its files, and checks their lengths,
-    /// frames and small sections. Takes milliseconds whatever the block's size.
+    /// frames and small sections. Costs with the number of distinct label pairs and schemas, not of
+    /// series or samples.
     ///
     /// # Errors
     /// `corruption` for what is not as it was written or needs a newer version; those of the disk.

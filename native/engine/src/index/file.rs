@@ -278,7 +278,7 @@ impl IndexFile {
         self.find_name(name).map_or(0..0, |name| name.pairs.clone())
     }
 
-    /// The value of a pair, copied. Walks half a group: about 100 ns.
+    /// The value of a pair, copied. Checks its group and walks half of it.
     ///
     /// # Errors
     /// `corruption`.

@@ -32,6 +32,9 @@ const END_OF_NAME: u8 = 0xFF;
 /// those of each series.
 const SWEEP_FRACTION: u64 = 16;
 
+/// Labels that are gathered without growing a list; most series have fewer.
+const ORDINARY_LABELS: usize = 16;
+
 /// The series of one tenant by label.
 #[derive(Default)]
 pub struct MemoryIndex {
@@ -75,7 +78,8 @@ impl MemoryIndex {
         if !self.all.insert(series.0) {
             return;
         }
-        let pairs: Vec<(&str, &str)> = labels.iter().collect();
+        let mut pairs = Vec::with_capacity(ORDINARY_LABELS);
+        pairs.extend(labels.iter());
         let schema_id = self.schema_of(&pairs);
         let Some(schema) = self.series.schema(schema_id) else { return };
         self.row.clear();

@@ -1,5 +1,6 @@
 //! What a matcher's value stands for: a set of texts, told apart by the cheapest way to test it.
 
+use memchr::memmem::Finder;
 use regex_automata::dfa::{Automaton as _, StartKind, dense};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::primitives::StateID;
@@ -19,12 +20,12 @@ const MAX_PRODUCT: usize = 256;
 /// Bytes of all texts that one expression may be multiplied out to.
 const MAX_TEXT_BYTES: usize = 4 * go_regex::MAX_PATTERN_BYTES;
 
-/// Bytes of an automaton whose states are all computed ahead. Ordinary expressions need 1 to 20
+/// Bytes of an automaton whose states are all computed ahead. Ordinary expressions need 1 to 4
 /// KiB; one that passes this is searched with states computed as they are met.
-const MAX_DENSE_BYTES: usize = 128 << 10;
+const MAX_DENSE_BYTES: usize = 32 << 10;
 
 /// Bytes of scratch to compute them in, which bounds the time too: about a millisecond.
-const MAX_DETERMINIZE_BYTES: usize = 256 << 10;
+const MAX_DETERMINIZE_BYTES: usize = 64 << 10;
 
 /// A set of texts.
 pub(super) struct Pattern {
@@ -40,12 +41,19 @@ pub(super) enum Shape {
     Anything,
     /// Every text but the empty one.
     NotEmpty,
-    /// Every text with the pattern's prefix.
-    Prefix,
+    /// The pattern's prefix, then texts in this order with anything between.
+    Pieces(Pieces),
     /// All states computed ahead: a table lookup a byte.
     Dense(Box<Dense>),
     /// States computed as they are met, in bounded memory.
     Lazy(Box<meta::Regex>),
+}
+
+/// What follows the prefix in `prefix.*infix.*suffix`.
+#[derive(Default)]
+pub(super) struct Pieces {
+    infixes: Vec<Finder<'static>>,
+    suffix: String,
 }
 
 /// A compiled automaton that is only ever run over whole texts.
@@ -83,12 +91,9 @@ impl Pattern {
             [only] if is_repeated_anything(only, 1) => return Ok(Self::of(Shape::NotEmpty)),
             _ => {}
         }
-        let prefix = parts.first().and_then(|part| literal(part)).unwrap_or_default();
-        if let [_, rest] = parts
-            && !prefix.is_empty()
-            && is_repeated_anything(rest, 0)
-        {
-            return Ok(Self { shape: Shape::Prefix, prefix });
+        let prefix = parts.first().and_then(literal).unwrap_or_default();
+        if let Some(pieces) = Pieces::of(if prefix.is_empty() { parts } else { &parts[1..] }) {
+            return Ok(Self { shape: Shape::Pieces(pieces), prefix });
         }
         Ok(Self { shape: automaton(value, &hir)?, prefix })
     }
@@ -116,13 +121,53 @@ impl Pattern {
             },
             Shape::Anything => true,
             Shape::NotEmpty => !text.is_empty(),
-            Shape::Prefix => text.starts_with(&self.prefix),
+            Shape::Pieces(pieces) => {
+                text.strip_prefix(&self.prefix).is_some_and(|rest| pieces.accept(rest))
+            }
             Shape::Dense(dense) => dense.accepts(text.as_bytes()),
             Shape::Lazy(regex) => {
                 text.starts_with(&self.prefix)
                     && regex.is_match(Input::new(text).anchored(Anchored::Yes))
             }
         }
+    }
+}
+
+impl Pieces {
+    /// Reads `.*`, text, `.*`, text and so on, which begins with `.*`.
+    fn of(parts: &[Hir]) -> Option<Self> {
+        let mut pieces = Self::default();
+        let mut texts = Vec::new();
+        for (i, part) in parts.iter().enumerate() {
+            if i % 2 == 1 {
+                texts.push(literal(part)?);
+            } else if !is_repeated_anything(part, 0) {
+                return None;
+            }
+        }
+        match parts.len() {
+            0 => return None,
+            len if len % 2 == 0 => pieces.suffix = texts.pop()?,
+            _ => {}
+        }
+        pieces.infixes.extend(texts.iter().map(|text| Finder::new(text).into_owned()));
+        Some(pieces)
+    }
+
+    /// Whether `text`, without the prefix, is one of them. The first place of each infix is as good
+    /// as any.
+    #[inline]
+    fn accept(&self, text: &str) -> bool {
+        let Some(mut rest) = text.as_bytes().strip_suffix(self.suffix.as_bytes()) else {
+            return false;
+        };
+        for infix in &self.infixes {
+            match infix.find(rest) {
+                Some(start) => rest = &rest[start + infix.needle().len()..],
+                None => return false,
+            }
+        }
+        true
     }
 }
 

@@ -84,7 +84,7 @@ impl Posting {
         match self {
             Self::One(only) => Cow::Owned(RoaringBitmap::from([*only])),
             Self::Several(several) => match &**several {
-                Several::List(list) => Cow::Owned(list.iter().copied().collect()),
+                Several::List(list) => Cow::Owned(bitmap_of_sorted(list)),
                 Several::Bitmap(bitmap) => Cow::Borrowed(bitmap),
             },
         }
@@ -119,7 +119,7 @@ impl Several {
                     list.insert(place, series);
                 }
                 if list.len() > MAX_LIST {
-                    *self = Self::Bitmap(list.iter().copied().collect());
+                    *self = Self::Bitmap(bitmap_of_sorted(list));
                 }
             }
         }
@@ -198,17 +198,17 @@ impl<'a> Union<'a> {
 
     /// Adds a bitmap.
     pub fn add_bitmap(&mut self, bitmap: Cow<'a, RoaringBitmap>) {
-        // A bitmap of one number is what short postings look like from outside.
-        match (bitmap.len(), bitmap.min()) {
-            (1, Some(only)) => self.numbers.push(only),
-            _ => self.bitmaps.push(bitmap),
+        // Short postings look like this from outside.
+        if bitmap.len() <= MAX_LIST as u64 {
+            self.numbers.extend(bitmap.iter());
+        } else {
+            self.bitmaps.push(bitmap);
         }
     }
 
     /// All that was added.
     pub fn finish(mut self) -> RoaringBitmap {
-        self.numbers.sort_unstable();
-        let numbers: RoaringBitmap = self.numbers.iter().copied().collect();
+        let numbers = bitmap_of(self.numbers);
         match self.bitmaps.len() {
             0 => numbers,
             1 if numbers.is_empty() => self.bitmaps.pop().map(Cow::into_owned).unwrap_or_default(),
@@ -219,6 +219,28 @@ impl<'a> Union<'a> {
             }
         }
     }
+}
+
+/// A bitmap of numbers in any order. Many close numbers are not sorted but marked, which takes a
+/// bit for each number up to the highest.
+fn bitmap_of(mut numbers: Vec<u32>) -> RoaringBitmap {
+    let words = numbers.iter().max().map_or(0, |max| *max as usize / 64 + 1);
+    if words > numbers.len() {
+        numbers.sort_unstable();
+        return bitmap_of_sorted(&numbers);
+    }
+    let mut marks = vec![0u8; words * 8];
+    for number in numbers {
+        marks[number as usize / 8] |= 1 << (number % 8);
+    }
+    RoaringBitmap::from_lsb0_bytes(0, &marks)
+}
+
+/// A bitmap of ascending numbers.
+fn bitmap_of_sorted(numbers: &[u32]) -> RoaringBitmap {
+    // Appending is cheaper than inserting, and refuses only numbers that descend or repeat.
+    RoaringBitmap::from_sorted_iter(numbers.iter().copied())
+        .unwrap_or_else(|_| numbers.iter().copied().collect())
 }
 
 /// Intersects a list of sets, the smallest first, so that no step costs more than the smallest

@@ -108,7 +108,7 @@ impl IndexWriter {
         })
     }
 
-    /// Adds a series and its chunks, which ascend in time. About 50 ns a label.
+    /// Adds a series and its chunks, which ascend in time.
     ///
     /// # Errors
     /// `internal` when `labels` are not greater than those of the series before; `limit_exceeded`

@@ -150,8 +150,8 @@ impl PostingsSource for IndexFile {
     }
 }
 
-/// Bitmaps that are gathered before they are united: many at once are three times as fast as one
-/// after the other, and this many take little memory.
+/// Bitmaps that are gathered before they are united: one after the other would copy the growing
+/// result each time, and this many take little memory.
 const BATCH: usize = 64;
 
 /// A union of postings.
