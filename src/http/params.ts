@@ -2,8 +2,8 @@
  * @file Parameters of the query API: where they stand, how they are written, and what is wrong.
  *
  * Follows Prometheus 3.14, `web/api/v1/api.go` (`parseTimeParam`, `parseDuration`,
- * `parseLimitParam`, `queryRange`): the order of checks and the texts of errors are part of the
- * API. This and `result-json.ts` are the only places where seconds exist.
+ * `parseLimitParam`, `queryRange`): the order of checks and the texts of errors are part of the API.
+ * This and `result-json.ts` are the only places where seconds exist.
  */
 import type { FastifyRequest } from 'fastify';
 import { MetricstorError } from '../errors.js';
@@ -47,9 +47,7 @@ function parseGoFloat(text: string): number | undefined {
 
 const rfc3339 = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:[.,](\d+))?(Z|[+-]\d{2}:\d{2})$/;
 
-/**
- * Milliseconds, within ±2^53, of unix seconds or an RFC 3339 time; undefined when it is neither.
- */
+/** Milliseconds, within ±2^53, of unix seconds or an RFC 3339 time; undefined for other text. */
 export function parseTime(text: string): number | undefined {
   const seconds = parseGoFloat(text);
   if (seconds !== undefined) {
