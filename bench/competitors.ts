@@ -1,17 +1,20 @@
 /** @file Starts what is measured: metricstor, and Prometheus and VictoriaMetrics where found. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { open } from '../src/index.js';
 import { freePort, startPrometheus } from '../test/differential/prometheus.js';
 import { startServer } from '../test/support/server.js';
 import { diskBytes } from './process.js';
 
 /** This repository, seen from the compiled file. */
 const packageDir = fileURLToPath(new URL('../..', import.meta.url));
+
+const retentionDays = '3650';
 
 /** A running server with an empty store of its own. */
 export interface BenchServer {
@@ -57,18 +60,12 @@ async function post(url: string): Promise<boolean> {
   return (await fetch(url, { method: 'POST' })).ok;
 }
 
-async function readVersion(url: string): Promise<string> {
-  const response = await fetch(`${url}/api/v1/status/buildinfo`);
-  const body = (await response.json()) as { data: { version: string } };
-  return body.data.version;
-}
-
 async function startMetricstor(): Promise<BenchServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'metricstor-bench-'));
   const server = await startServer({
     dataDir,
     packageDir,
-    env: { METRICSTOR_RETENTION_DAYS: '3650' },
+    env: { METRICSTOR_RETENTION_DAYS: retentionDays },
   });
   const isLog = (path: string): boolean => path.startsWith(join(dataDir, 'wal'));
   return {
@@ -77,12 +74,12 @@ async function startMetricstor(): Promise<BenchServer> {
     queryForm: {},
     makeVisible: () => Promise.resolve(),
     storedBytes: async () => {
-      await post(`${server.url}/api/v1/admin/tsdb/flush`);
-      await post(`${server.url}/api/v1/admin/tsdb/compact`);
-      return {
-        blocks: diskBytes(dataDir, (path) => !isLog(path)),
-        log: diskBytes(dataDir, isLog),
-      };
+      const log = diskBytes(dataDir, isLog);
+      await server.stop();
+      const store = await open({ dataDir, settings: { 'retention.days': retentionDays } });
+      await store.flush();
+      await store.close();
+      return { blocks: diskBytes(dataDir, (path) => !isLog(path)), log };
     },
     stop: async () => {
       await server.stop();
@@ -184,10 +181,9 @@ async function mergesDone(dataDir: string): Promise<void> {
   }
 }
 
-async function describeMetricstor(): Promise<Contender> {
-  const server = await startMetricstor();
-  const version = await readVersion(server.url);
-  await server.stop();
+function metricstorHere(): Contender {
+  const text = readFileSync(join(packageDir, 'package.json'), 'utf8');
+  const { version } = JSON.parse(text) as { version: string };
   return { name: 'metricstor', version, start: startMetricstor };
 }
 
@@ -205,10 +201,10 @@ function victoriaMetricsAt(binary: string): Contender {
  * metricstor, and the others whose binaries are found by environment variable or on PATH; only
  * those whose lower-case names are in `wanted`.
  */
-export async function findContenders(wanted: ReadonlySet<string>): Promise<Contender[]> {
+export function findContenders(wanted: ReadonlySet<string>): Contender[] {
   const contenders: Contender[] = [];
   if (wanted.has('metricstor')) {
-    contenders.push(await describeMetricstor());
+    contenders.push(metricstorHere());
   }
   const prometheus = findBinary('PROMETHEUS_BIN', 'prometheus');
   if (wanted.has('prometheus') && prometheus !== undefined) {

@@ -92,7 +92,7 @@ function printQueries(contenders: readonly Contender[], results: readonly QueryR
 }
 
 const skipped = new Set(flags.skip.split(','));
-const contenders = await findContenders(new Set(flags.servers.split(',')));
+const contenders = findContenders(new Set(flags.servers.split(',')));
 console.log('# metricstor benchmark\n');
 console.log(`${new Date().toISOString()}, ${cpus().length} × ${cpus()[0].model.trim()}`);
 for (const { name, version } of contenders) {

@@ -1,5 +1,6 @@
 /**
- * @file The one table from error code to HTTP status, Prometheus `errorType` and "may a retry help".
+ * @file The one table from error code to HTTP status, Prometheus `errorType` and "may a retry
+ * help".
  *
  * The engine's codes (`native/engine/src/error.rs`) are all here under the same text; the rest are
  * the shell's own. `test/tidy` holds this table, the Rust list and the README equal.

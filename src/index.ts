@@ -11,8 +11,8 @@ import { engineOptions, startQueries, startQueryThread } from './server.js';
 import type { WriteOutcome } from './storage/appender.js';
 
 export { type ErrorCode, MetricstorError } from './errors.js';
-export type { Rejection, WriteOutcome } from './storage/appender.js';
 export type { QueryStats, ResultColumns, SeriesColumns } from './query/service.js';
+export type { Rejection, WriteOutcome } from './storage/appender.js';
 
 export interface OpenOptions {
   readonly dataDir: string;

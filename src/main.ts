@@ -2,9 +2,7 @@
  * @file From arguments to an exit code: 0 fine, 1 failed while running, 2 wrong usage or
  * configuration.
  */
-import { parseArguments, usage, UsageError } from './cli/arguments.js';
-import { checkConfig } from './cli/check-config.js';
-import { serve } from './cli/serve.js';
+import { parseArguments, UsageError, usage } from './cli/arguments.js';
 import { ConfigError } from './config/load.js';
 import { configReference } from './config/reference.js';
 import { messageOf } from './telemetry/log.js';
@@ -40,10 +38,15 @@ async function runCommand(
   const { command, configFile } = parseArguments(parameters, environment);
   const sources = { file: configFile, environment };
   switch (command) {
-    case 'serve':
+    // Loaded only where needed: the server's modules take most of the time of a short command.
+    case 'serve': {
+      const { serve } = await import('./cli/serve.js');
       return await serve(sources);
-    case 'check-config':
+    }
+    case 'check-config': {
+      const { checkConfig } = await import('./cli/check-config.js');
       return checkConfig(sources);
+    }
     case 'config-reference':
       process.stdout.write(configReference());
       return 0;

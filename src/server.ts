@@ -4,7 +4,7 @@
  * Start: the listener for probes, the engine (which may replay its log for seconds), the query
  * threads, HTTP, gRPC, then readiness. A start that fails stops what it started.
  */
-import { isIPv6, type AddressInfo } from 'node:net';
+import { type AddressInfo, isIPv6 } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { FastifyInstance } from 'fastify';
 import { AccessPolicy } from './auth/policy.js';
@@ -52,6 +52,9 @@ export interface Addresses {
 
 /** How long a canceled query may go on before its thread is terminated. */
 const queryGraceMs = 2000;
+
+/** How often a closing server looks for connections that became idle. */
+const closeIdleMs = 50;
 
 const dayMs = 24 * 3_600_000;
 
@@ -250,8 +253,12 @@ export class Server {
 
 /** Waits for requests in flight, at most `timeoutMs`; then their connections are cut. */
 async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> {
-  const timer = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
+  const { server } = app;
+  const timer = setTimeout(() => server.closeAllConnections(), timeoutMs);
+  // A connection that becomes idle after the server began to close would stay open otherwise.
+  const idle = setInterval(() => server.closeIdleConnections(), closeIdleMs);
   await app.close();
+  clearInterval(idle);
   clearTimeout(timer);
 }
 

@@ -54,7 +54,7 @@ function isUri(text: string): boolean {
   return text.includes('://');
 }
 
-/** DNS names ignore case; URIs do not, but for scheme and authority, which nobody writes in capitals. */
+/** DNS names ignore case. URIs do too, in scheme and authority, which nobody writes in capitals. */
 function fold(text: string): string {
   return isUri(text) ? text : text.toLowerCase();
 }

@@ -8,8 +8,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions, type TlsOptions } from 'node:tls';
-import { MetricstorError } from '../errors.js';
 import type { TlsSettings } from '../config/schema.js';
+import { MetricstorError } from '../errors.js';
 
 /** TLS material as read at one moment. */
 export interface TlsMaterial {

@@ -21,7 +21,13 @@ Exit codes: 0 fine, 1 failed while running, 2 wrong usage or configuration.
 
 export type CommandName = 'serve' | 'check-config' | 'config-reference' | 'version' | 'help';
 
-const commands: readonly string[] = ['serve', 'check-config', 'config-reference', 'version', 'help'];
+const commands: readonly string[] = [
+  'serve',
+  'check-config',
+  'config-reference',
+  'version',
+  'help',
+];
 
 export interface Arguments {
   readonly command: CommandName;
@@ -37,7 +43,7 @@ export function parseArguments(
   environment: Readonly<Record<string, string | undefined>>,
 ): Arguments {
   const { values, positionals } = parse(parameters);
-  const configFile = values.config ?? environment['METRICSTOR_CONFIG'];
+  const configFile = values.config ?? environment.METRICSTOR_CONFIG;
   if (values.help === true) {
     return { command: 'help', configFile };
   }

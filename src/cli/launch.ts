@@ -17,7 +17,7 @@ export function missingPoolSize(
   environment: Readonly<Record<string, string | undefined>>,
   cores: number,
 ): number | undefined {
-  const chosen = environment['UV_THREADPOOL_SIZE'] !== undefined;
+  const chosen = environment.UV_THREADPOOL_SIZE !== undefined;
   return chosen || cores <= defaultThreads ? undefined : cores;
 }
 
@@ -26,7 +26,8 @@ const forwarded = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /**
  * Starts this program again with a pool of `threads`: in place where Node can (from 22.15 on), else
- * as a child, whose exit code is returned. The child ends with this process: its IPC channel closes.
+ * as a child, whose exit code is returned. The child ends with this process, for then its IPC
+ * channel closes.
  */
 export async function launchAgain(threads: number): Promise<number> {
   const environment = { ...process.env, UV_THREADPOOL_SIZE: `${threads}` };

@@ -9,13 +9,14 @@ import { NativeEngine } from '../native/engine.js';
 import { Server, startQueryThread } from '../server.js';
 import { createLogger, type Logger, messageOf } from '../telemetry/log.js';
 import { readBuildInfo } from '../telemetry/version.js';
+import { loadChecked } from './check-config.js';
 
 /** Beyond `shutdownTimeout`: closing the engine must not be cut short, nor hang forever. */
 const closeGraceMs = 30_000;
 
 /** Runs until a signal, and resolves with the exit code, with nothing left running. */
 export async function serve(sources: ConfigSources): Promise<number> {
-  const { config, warnings } = loadConfig(sources);
+  const { config, warnings } = loadChecked(sources);
   const log = createLogger(config.log.level);
   for (const warning of warnings) {
     log.warn(warning);

@@ -12,8 +12,8 @@ import {
   isNode,
   isScalar,
   LineCounter,
-  type Node as YamlNode,
   parseDocument,
+  type Node as YamlNode,
 } from 'yaml';
 import { type Config, configLeaves, environmentName, type Leaf } from './schema.js';
 import { type ConfigValue, readValue } from './values.js';

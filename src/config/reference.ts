@@ -2,9 +2,9 @@
  * @file Prints `docs/configuration.md` from the schema.
  */
 import { stringify } from 'yaml';
+import { formatDuration } from '../model/duration.js';
 import { type Config, configLeaves, environmentName, type Leaf } from './schema.js';
 import { boundsOf, formatBytes } from './values.js';
-import { formatDuration } from '../model/duration.js';
 
 const intro = `# Configuration
 
@@ -62,7 +62,7 @@ function facts(leaf: Leaf): string[] {
 export function effectiveValues(config: Config): Map<string, string> {
   const values = new Map<string, string>();
   for (const leaf of configLeaves()) {
-    values.set(leaf.path, write(leaf, valueOf(config, leaf)));
+    values.set(leaf.path, write(leaf, valueAt(config, leaf)));
   }
   return values;
 }
@@ -79,7 +79,7 @@ export function effectiveYaml(config: Config): string {
       section[name] ??= {};
       section = section[name] as Record<string, unknown>;
     }
-    section[last] = asIs.has(leaf.kind) ? valueOf(config, leaf) : written.get(leaf.path);
+    section[last] = asIs.has(leaf.kind) ? valueAt(config, leaf) : written.get(leaf.path);
   }
   return stringify(root);
 }
@@ -87,7 +87,7 @@ export function effectiveYaml(config: Config): string {
 /** Kinds that YAML writes as the value itself. */
 const asIs: ReadonlySet<Leaf['kind']> = new Set(['integer', 'number', 'boolean', 'list']);
 
-function valueOf(config: Config, leaf: Leaf): unknown {
+function valueAt(config: Config, leaf: Leaf): unknown {
   let value: unknown = config;
   for (const name of leaf.path.split('.')) {
     value = (value as Readonly<Record<string, unknown>>)[name];

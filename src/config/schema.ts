@@ -20,7 +20,7 @@ export type ValueKind =
   | 'list'
   | 'sync';
 
-/** When a write is acknowledged: after the fsync, after the write, or that with a periodic fsync. */
+/** When a write is acknowledged: after its fsync, or after the log's write (see `wal.sync`). */
 export type WalSync = 'always' | 'off' | { readonly intervalMs: number };
 
 interface LeafOptions {

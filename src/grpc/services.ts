@@ -1,8 +1,14 @@
 /**
  * @file The handlers of the gRPC services.
  */
-import { Metadata, type ServerWritableStream, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
+
 import type { handleUnaryCall, ServerUnaryCall } from '@grpc/grpc-js';
+import {
+  Metadata,
+  type ServerWritableStream,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { identityOf } from '../auth/identity.js';
 import type { AccessPolicy } from '../auth/policy.js';
 import { type ErrorCode, MetricstorError } from '../errors.js';
@@ -96,7 +102,7 @@ function unary(
 export function queryService(parts: GrpcParts): UntypedServiceImplementation {
   return {
     Instant: unary(parts, async (request, call) => {
-      const timeMs = request['timeMs'] === undefined ? parts.now() : integer(request, 'timeMs');
+      const timeMs = request.timeMs === undefined ? parts.now() : integer(request, 'timeMs');
       return toMessage(await run(parts, call, { kind: 'instant', timeMs, ...expression(request) }));
     }),
     Range: unary(parts, async (request, call) => {
@@ -119,10 +125,10 @@ function integer(message: Message, field: string): number {
 }
 
 function expression(request: Message) {
-  const options = (request['options'] ?? {}) as Message;
+  const options = (request.options ?? {}) as Message;
   const lookbackMs = integer(options, 'lookbackMs');
   return {
-    query: String(request['query'] ?? ''),
+    query: String(request.query ?? ''),
     limit: integer(options, 'limit'),
     format: 'columns' as const,
     ...(lookbackMs > 0 ? { lookbackMs } : {}),
@@ -194,7 +200,7 @@ export function adminService(parts: GrpcParts): UntypedServiceImplementation {
 }
 
 /** `ServingStatus` of `health.proto`. */
-const serving = { starting: 2, ready: 1, stopping: 2 } as const satisfies Record<ReadyState, number>;
+const serving: Readonly<Record<ReadyState, number>> = { starting: 2, ready: 1, stopping: 2 };
 
 /** Open to every client that the handshake lets in, as `/-/healthy` is. */
 export function healthService(
@@ -203,7 +209,7 @@ export function healthService(
 ): UntypedServiceImplementation {
   const known = new Set(['', ...services]);
   const check: handleUnaryCall<Message, Message> = (call, callback) => {
-    if (known.has(String(call.request['service'] ?? ''))) {
+    if (known.has(String(call.request.service ?? ''))) {
       callback(null, { status: serving[parts.readiness.state] });
     } else {
       callback({ code: status.NOT_FOUND, details: 'no such service' });
@@ -213,16 +219,20 @@ export function healthService(
     Check: check,
     Watch: (call: ServerWritableStream<Message, Message>) => {
       // The protocol's SERVICE_UNKNOWN: the service may appear later, so the stream stays open.
-      const knows = known.has(String(call.request['service'] ?? ''));
+      const knows = known.has(String(call.request.service ?? ''));
       const send = (state: ReadyState): void => {
         call.write({ status: knows ? serving[state] : 3 });
+        if (state === 'stopping') {
+          end();
+        }
       };
-      send(parts.readiness.state);
-      const stop = parts.readiness.watch(send);
-      call.once('cancelled', () => {
+      const end = (): void => {
         stop();
         call.end();
-      });
+      };
+      const stop = parts.readiness.watch(send);
+      call.once('cancelled', end);
+      send(parts.readiness.state);
     },
   };
 }

@@ -68,6 +68,12 @@ const maxPathParameter = 1 << 20;
 /** The longest that reading a request may take: a client that trickles holds a connection. */
 const requestTimeoutMs = 300_000;
 
+/**
+ * How long an unused connection stays open: longer than the usual intervals of scrapes and
+ * dashboards, which are up to a minute, so that they need no new handshake.
+ */
+const keepAliveMs = 75_000;
+
 /** Senders wait this long before they try again what failed for a passing reason. */
 const retryAfterSeconds = '5';
 
@@ -124,7 +130,7 @@ type VerifiedBy = WeakMap<Socket, string>;
 
 function createServer(parts: HttpParts, verifiedBy: VerifiedBy, handler: RequestListener): Server {
   const { tls, config } = parts;
-  const options = { requestTimeout: requestTimeoutMs };
+  const options = { requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveMs };
   const { maxConnections } = config.http;
   if (tls === undefined) {
     return bounded(createHttpServer(options, handler), maxConnections);

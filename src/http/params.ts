@@ -45,10 +45,9 @@ function parseGoFloat(text: string): number | undefined {
   return undefined;
 }
 
-const rfc3339 =
-  /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:[.,](\d+))?(Z|[+-]\d{2}:\d{2})$/;
+const rfc3339 = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:[.,](\d+))?(Z|[+-]\d{2}:\d{2})$/;
 
-/** Milliseconds of unix seconds or an RFC 3339 time, clamped to ±2^53; undefined when it is neither. */
+/** Milliseconds, within ±2^53, of unix seconds or an RFC 3339 time; undefined for other text. */
 export function parseTime(text: string): number | undefined {
   const seconds = parseGoFloat(text);
   if (seconds !== undefined) {

@@ -59,7 +59,9 @@ async function sendJson(
 ): Promise<FastifyReply> {
   reply.header('content-type', 'application/json').header('vary', 'Accept-Encoding');
   const encoding =
-    body.length < compressFromBytes ? undefined : wantedEncoding(request.headers['accept-encoding']);
+    body.length < compressFromBytes
+      ? undefined
+      : wantedEncoding(request.headers['accept-encoding']);
   if (encoding === undefined) {
     return reply.send(body);
   }

@@ -1,9 +1,9 @@
 /**
  * @file The typed façade over the add-on, its only importer: implements `storage/`.
  *
- * An engine is opened once, on the main thread; workers attach to it by its handle. A promise of the
- * add-on is always fulfilled, with a `failure` where it failed, because only so does the engine's
- * code arrive; here it becomes a `MetricstorError`.
+ * An engine is opened once, on the main thread; workers attach to it by its handle. A promise of
+ * the add-on is always fulfilled, with a `failure` where it failed, because only so does the
+ * engine's code arrive; here it becomes a `MetricstorError`.
  */
 import { isErrorCode, MetricstorError } from '../errors.js';
 import type { LabelTable } from '../model/labels.js';
@@ -12,7 +12,6 @@ import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage
 import type {
   LabelAnswer,
   LabelMatcher,
-  SessionRegex,
   LabelRequest,
   Querier,
   QuerySession,
@@ -20,6 +19,7 @@ import type {
   Scope,
   Selection,
   SelectRequest,
+  SessionRegex,
 } from '../storage/querier.js';
 import { loadAddon } from './load.js';
 

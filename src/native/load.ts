@@ -29,7 +29,9 @@ export function loadAddon(): unknown {
   }
 }
 
-/** The nearest directory upward with a package.json: the same from `src/`, `dist/` and the bench. */
+/**
+ * The nearest directory upward with a package.json: the same from `src/`, `dist/` and the bench.
+ */
 function packageRoot(): string {
   const start = dirname(fileURLToPath(import.meta.url));
   let dir = start;

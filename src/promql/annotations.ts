@@ -78,9 +78,11 @@ export class AnnotationLog {
     this.add('warning', text, at);
   }
 
+  /** Prometheus evaluates a subquery into a selector that stands nowhere: the text's beginning. */
   possibleNonCounter(metric: string, at: Expr): void {
     const text = 'metric might not be a counter, name does not end in _total/_sum/_count/_bucket:';
-    this.add('info', `${text} ${goQuote(metric)}`, at);
+    const offset = at.kind === 'subquery' ? 0 : at.span.start;
+    this.put({ kind: 'info', text: `PromQL info: ${text} ${goQuote(metric)}`, offset });
   }
 
   forcedMonotonicity(metric: string, repair: Repair, at: Expr): void {

@@ -113,6 +113,10 @@ export class PromqlEngine {
       const got = `invalid expression type "${documentedType(type)}" for range query`;
       throw new MetricstorError('bad_data', `${got}, must be Scalar or instant Vector`);
     }
+    if (!(query.stepMs > 0)) {
+      const text = 'zero or negative query resolution step widths are not accepted';
+      throw new MetricstorError('bad_data', `${text}. Try a positive integer`);
+    }
     const grid = timeGrid(query.startMs, query.endMs, query.stepMs);
     return this.run(session, query, expr, grid, (evaluator, root) => {
       if (root.type === 'scalar') {
@@ -138,6 +142,8 @@ export class PromqlEngine {
     const budget = new Budget(limits, query.deadlineMs, () => session.canceled());
     const lookbackMs = query.lookbackMs ?? this.options.lookbackMs;
     const queryPlan = plan(expr, grid, { query: query.query, lookbackMs, subqueryStepMs });
+    // Each operator has rows of this length.
+    budget.answer(grid.steps);
     // The engine's buffers are this query's while it runs.
     budget.hold(this.buffers.batch.values.length * 16, 0);
     const evaluator = new Evaluator({

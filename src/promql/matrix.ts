@@ -19,18 +19,28 @@ export function gridToMatrix(grid: Grid, times: TimeGrid, order: Uint32Array): M
   const timestamps = new Float64Array(total);
   const values = new Float64Array(total);
   const offsets = new Uint32Array(kept.length + 1);
+  const allTimes = new Float64Array(steps);
+  for (let k = 0; k < steps; k++) {
+    allTimes[k] = times.startMs + k * times.stepMs;
+  }
   let at = 0;
-  kept.forEach((series, i) => {
-    const base = series * steps;
-    for (let k = 0; k < steps; k++) {
-      if (present === null || present[base + k] !== 0) {
-        timestamps[at] = times.startMs + k * times.stepMs;
-        values[at] = grid.values[base + k];
-        at++;
+  for (let i = 0; i < kept.length; i++) {
+    const base = kept[i] * steps;
+    if (counts[kept[i]] === steps) {
+      timestamps.set(allTimes, at);
+      values.set(grid.values.subarray(base, base + steps), at);
+      at += steps;
+    } else if (present !== null) {
+      for (let k = 0; k < steps; k++) {
+        if (present[base + k] !== 0) {
+          timestamps[at] = allTimes[k];
+          values[at] = grid.values[base + k];
+          at++;
+        }
       }
     }
     offsets[i + 1] = at;
-  });
+  }
   return { type: 'matrix', labels: selectSeries(grid.labels, kept), offsets, timestamps, values };
 }
 

@@ -55,7 +55,8 @@ export interface LabelValuesJob extends LookUp {
 
 export type QueryJob = InstantJob | RangeJob | SeriesJob | LabelNamesJob | LabelValuesJob;
 
-/** Series with their labels as text, each text once: series `i` of the answer owns the pairs
+/**
+ * Series with their labels as text, each text once: series `i` of the answer owns the pairs
  * `labelIds[labelOffsets[i] .. labelOffsets[i + 1])` (name, value, …, indexes of `texts`) and the
  * samples `[offsets[i], offsets[i + 1])`.
  */

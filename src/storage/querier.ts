@@ -63,9 +63,9 @@ export interface Selection {
 /** A regular expression in Go's syntax, anchored at both ends, that runs natively. */
 export interface SessionRegex {
   /**
-   * `template` with `$1`, `${1}`, `$name` and `${name}` replaced by the groups of the match, as Go's
-   * `Regexp.Expand` does (`$$` is a dollar sign, an unknown group is empty), or undefined when the
-   * expression does not match the whole of `text`.
+   * `template` with `$1`, `${1}`, `$name` and `${name}` replaced by the groups of the match, as
+   * Go's `Regexp.Expand` does (`$$` is a dollar sign, an unknown group is empty), or undefined when
+   * the expression does not match the whole of `text`.
    */
   replace(text: string, template: string): string | undefined;
 }
@@ -78,7 +78,9 @@ export interface QuerySession {
   select(request: SelectRequest): Selection;
   labelNames(request: LabelRequest): LabelAnswer;
   labelValues(name: string, request: LabelRequest): LabelAnswer;
-  /** The label sets of `GET /api/v1/series`, sorted, each once; `labels.count <= limit` unless 0. */
+  /**
+   * The label sets of `GET /api/v1/series`, sorted, each once; `labels.count <= limit` unless 0.
+   */
   series(request: LabelRequest): { readonly labels: LabelTable; readonly truncated: boolean };
   /**
    * UTF-8 JSON text of a result as Prometheus prints it: the members

@@ -8,7 +8,10 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 
 export type { Logger } from 'pino';
 
-/** A log with level names as text and times in RFC 3339. `destination` is standard output unless given. */
+/**
+ * A log with level names as text and times in RFC 3339. `destination` is standard output unless
+ * given.
+ */
 export function createLogger(level: string, destination?: DestinationStream): Logger {
   const options = {
     level,

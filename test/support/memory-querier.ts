@@ -85,6 +85,11 @@ function matches(matcher: LabelMatcher, value: string): boolean {
   }
 }
 
+interface SortedSeries {
+  readonly series: MemorySeries;
+  readonly pairs: readonly (readonly [string, string])[];
+}
+
 /** Series that tests fill and sessions read. */
 export class MemoryQuerier implements Querier {
   /** How often a session selected, and how many samples were read. */
@@ -96,13 +101,24 @@ export class MemoryQuerier implements Querier {
     return this.addColumns(labels, Float64Array.from(timestamps), Float64Array.from(values));
   }
 
+  private inOrder: SortedSeries[] | undefined;
+
   addColumns(
     labels: Readonly<Record<string, string>>,
     timestamps: Float64Array,
     values: Float64Array,
   ): this {
     this.series.push({ labels, timestamps, values });
+    this.inOrder = undefined;
     return this;
+  }
+
+  /** All series in the order of their labels. */
+  sorted(): readonly SortedSeries[] {
+    this.inOrder ??= this.series
+      .map((series) => ({ series, pairs: sortedPairs(series.labels) }))
+      .sort((a, b) => compareLabels(a.pairs, b.pairs));
+    return this.inOrder;
   }
 
   openSession(_scope?: Scope, _cancelToken?: number): MemorySession {
@@ -133,11 +149,13 @@ export class MemorySession implements QuerySession {
 
   select({ matchers, mint, maxt }: SelectRequest): Selection {
     this.querier.selects++;
-    const found = this.querier.series
-      .filter(({ labels }) => matchers.every((m) => matches(m, labels[m.name] ?? '')))
-      .map((series) => ({ series, pairs: sortedPairs(series.labels) }))
-      .filter(({ series }) => series.timestamps.some((t) => t >= mint && t <= maxt))
-      .sort((a, b) => compareLabels(a.pairs, b.pairs));
+    const found = this.querier
+      .sorted()
+      .filter(({ series }) => matchers.every((m) => matches(m, series.labels[m.name] ?? '')))
+      .filter(({ series }) => {
+        const from = lowerBound(series.timestamps, mint);
+        return from < series.timestamps.length && series.timestamps[from] <= maxt;
+      });
     const labels = this.table(found.map(({ pairs }) => pairs));
     const querier = this.querier;
     return new MemorySelection(
@@ -238,14 +256,8 @@ class MemorySelection implements Selection {
     batch.offsets[0] = 0;
     for (let i = first; i < this.found.length && count + 1 < batch.offsets.length; i++) {
       const { timestamps, values } = this.found[i];
-      let from = 0;
-      let to = timestamps.length;
-      while (from < to && timestamps[from] < mint) {
-        from++;
-      }
-      while (to > from && timestamps[to - 1] > maxt) {
-        to--;
-      }
+      const from = lowerBound(timestamps, mint);
+      const to = lowerBound(timestamps, maxt + 1);
       if (used + to - from > batch.values.length) {
         this.required = to - from;
         break;
@@ -262,6 +274,21 @@ class MemorySelection implements Selection {
   close(): void {
     // Nothing is held.
   }
+}
+
+/** The index of the first time at or after `timeMs`. */
+function lowerBound(timestamps: Float64Array, timeMs: number): number {
+  let low = 0;
+  let high = timestamps.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (timestamps[middle] < timeMs) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
 }
 
 /** Go's `Regexp.Expand`. */

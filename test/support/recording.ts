@@ -58,7 +58,9 @@ const writeRequest = protobuf
   .parse(bitSchema, { keepCase: true })
   .root.lookupType('metricstor.remote_write.v1.WriteRequest');
 
-/** Adds the samples of a snappy-compressed request to `into`; the last write of a timestamp wins. */
+/**
+ * Adds the samples of a snappy-compressed request to `into`; the last write of a timestamp wins.
+ */
 export function addRequest(into: SeriesBits, body: Uint8Array): void {
   const message = writeRequest.decode(Uint8Array.from(uncompress(Uint8Array.from(body))));
   const request = writeRequest.toObject(message, { longs: String }) as WireRequest;

@@ -17,7 +17,9 @@ export const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url));
 export type LogLine = Readonly<Record<string, unknown>>;
 
 export interface ServerOptions {
-  /** Kept across restarts by the caller; without it a fresh one, removed with `temporaryDirectory`. */
+  /**
+   * Kept across restarts by the caller; without it a fresh one, removed with `temporaryDirectory`.
+   */
   readonly dataDir: string;
   /** Added to the environment; wins over the test's defaults. */
   readonly env?: Readonly<Record<string, string>>;

@@ -22,6 +22,7 @@ const layers: Readonly<Record<string, number>> = {
   wire: 2,
   source: 3,
   merge: 3,
+  label_order: 3,
   relabel: 3,
   limits: 3,
   head: 4,
@@ -32,6 +33,7 @@ const layers: Readonly<Record<string, number>> = {
   commit: 6,
   backup: 6,
   recover: 6,
+  store: 6,
   background: 6,
   engine: 7,
 };

@@ -1,7 +1,7 @@
 //! Label tables and results as typed arrays.
 
 use metricstor_engine::error::{Error, Result};
-use metricstor_engine::read::LabelIds;
+use metricstor_engine::label_order::LabelIds;
 use napi::bindgen_prelude::Uint32Array;
 use napi_derive::napi;
 

@@ -1,6 +1,6 @@
-//! Engine errors to JS errors. A synchronous call throws an error whose `code` is the engine's code;
-//! a promise is *fulfilled* with a [`Failure`], which the façade turns into the same error, because
-//! a promise that the add-on rejects carries no code of ours.
+//! Engine errors to JS errors. A synchronous call throws an error whose `code` is the engine's
+//! code; a promise is *fulfilled* with a [`Failure`], which the façade turns into the same error,
+//! because a promise that the add-on rejects carries no code of ours.
 
 use metricstor_engine::error::Error;
 use napi_derive::napi;

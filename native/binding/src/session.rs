@@ -3,8 +3,8 @@
 use metricstor_engine::error::{Error, ErrorCode, Result as EngineResult};
 use metricstor_engine::index::label_regex::LabelRegex;
 use metricstor_engine::index::matcher::{MatchOp, Matcher};
+use metricstor_engine::label_order::sort_order;
 use metricstor_engine::read::json;
-use metricstor_engine::read::label_order::sort_order;
 use metricstor_engine::read::selection::{Filled, Selection, Target};
 use metricstor_engine::read::session::{LabelRequest, Session};
 use metricstor_engine::refs::TenantId;

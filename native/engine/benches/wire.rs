@@ -7,11 +7,10 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use metricstor_engine::codec::varint;
 use metricstor_engine::dictionary::Dictionary;
+use metricstor_engine::label_order::{LabelIds, sort_order};
 use metricstor_engine::labels::{Labels, encode_pair};
 use metricstor_engine::options::WriteLimits;
-use metricstor_engine::read::LabelIds;
 use metricstor_engine::read::json;
-use metricstor_engine::read::label_order::sort_order;
 use metricstor_engine::wire::compression::{BodyEncoding, decompress};
 use metricstor_engine::wire::labels::canonicalize;
 use metricstor_engine::wire::remote_write::parse_v1;

@@ -21,11 +21,11 @@ use roaring::RoaringBitmap;
 use crate::block;
 use crate::compact::flush::Flush;
 use crate::compact::retention;
-use crate::engine::Store;
 use crate::error::{Error, ErrorCode, Result};
 use crate::read::view::View;
 use crate::refs::{Generation, Position};
 use crate::sample::{TimestampMs, Window};
+use crate::store::Store;
 use crate::sync::{Arc, Ordering};
 
 /// How often conditions are looked at.
@@ -196,8 +196,8 @@ impl Background {
         Ok(State::Rotating(Rotating { ended, passed, failures }))
     }
 
-    /// Looks, for a moment, whether the log has passed the mark. While the disk fails it cannot, and
-    /// whoever waits for a flush is told so; the mark stays, and the flush follows it.
+    /// Looks, for a moment, whether the log has passed the mark. While the disk fails it cannot,
+    /// and whoever waits for a flush is told so; the mark stays, and the flush follows it.
     fn passed(&mut self, rotating: Rotating) -> (State, bool) {
         match rotating.passed.recv_timeout(MARK_WAIT) {
             Ok(Ok(to)) => {

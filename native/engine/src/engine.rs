@@ -17,7 +17,8 @@ use crate::read::view::View;
 use crate::recover::{Layout, create_durably, restore};
 use crate::refs::Generation;
 use crate::source::Scope;
-use crate::stats::{Counters, Stats, counter_stats, head_stats};
+use crate::stats::{Counters, Stats, counter_stats};
+use crate::store::Store;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering, RwLock};
 use crate::wal::{Wal, WalOptions};
 
@@ -26,45 +27,6 @@ use crate::wal::{Wal, WalOptions};
 const WAITING_BODY_BYTES: u64 = 64 << 20;
 /// Most write threads; more only add contention on the shard maps.
 const WRITE_THREADS_MAX: usize = 8;
-
-/// What the parts of an open engine share.
-pub struct Store {
-    /// Options.
-    pub options: Options,
-    /// The disk.
-    pub disk: Arc<dyn Disk>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
-    /// Where things are.
-    pub layout: Layout,
-    /// The head.
-    pub head: Arc<Head>,
-    /// The log.
-    pub wal: Arc<Wal>,
-    /// What a reader sees. Written by the log thread at a rotation and by the background thread;
-    /// `view_writer` orders the two.
-    pub view: ArcSwap<View>,
-    /// See `view`.
-    pub view_writer: Mutex<()>,
-    /// Counters.
-    pub counters: Counters,
-    last_failure: Mutex<Option<String>>,
-}
-
-impl Store {
-    /// Replaces the view and returns the old one, which is gone when its last reader is.
-    pub fn replace_view(&self, change: impl FnOnce(&View) -> View) -> std::sync::Weak<View> {
-        let _ordered = self.view_writer.lock();
-        let old = self.view.load_full();
-        self.view.store(Arc::new(change(&old)));
-        Arc::downgrade(&old)
-    }
-
-    /// Keeps a failure of background work for whoever asks for the status.
-    pub fn note_failure(&self, error: &Error) {
-        *self.last_failure.lock() = Some(error.to_string());
-    }
-}
 
 /// A write on its way to a write thread.
 struct Job {
@@ -176,7 +138,7 @@ impl Engine {
     pub fn stats(&self) -> Stats {
         let store = &self.store;
         let mut out = Stats::new();
-        head_stats(store.head.counters(), &mut out);
+        store.head.counters().report(&mut out);
         out.push(("headBytes", store.head.bytes() as f64));
         counter_stats(&store.counters, &mut out);
         let view = store.view.load();

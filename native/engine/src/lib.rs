@@ -2,13 +2,14 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`dictionary`], [`sync`], [`clock`] |
+//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`dictionary`] |
+//! | 0 | [`sync`], [`clock`], [`stats`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
-//! | 3 | [`source`], [`merge`] |
+//! | 3 | [`source`], [`merge`], [`label_order`] |
 //! | 4 | [`head`], [`block`] |
 //! | 5 | [`compact`], [`read`] |
-//! | 6 | [`commit`], [`recover`], [`background`], [`stats`] |
+//! | 6 | [`commit`], [`recover`], [`store`], [`background`] |
 //! | 7 | [`engine`] |
 //!
 //! A write: [`commit`] has it decoded by [`wire`], prepared by [`head`], logged by [`wal`], applied
@@ -34,6 +35,7 @@ pub mod engine;
 pub mod error;
 pub mod head;
 pub mod index;
+pub mod label_order;
 pub mod labels;
 pub mod merge;
 pub mod options;
@@ -43,6 +45,7 @@ pub mod refs;
 pub mod sample;
 pub mod source;
 pub mod stats;
+pub mod store;
 pub mod sync;
 pub mod wal;
 pub mod wire;

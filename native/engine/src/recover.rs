@@ -2,7 +2,8 @@
 //!
 //! Which part of the log is already in blocks is read off the blocks: each names the log range it
 //! holds and how many parts its flush had. A flush whose log is still there and of which a part is
-//! missing was cut off while it was being published: its blocks are removed and its log is replayed.
+//! missing was cut off while it was being published: its blocks are removed and its log is
+//! replayed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

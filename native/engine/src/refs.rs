@@ -2,7 +2,7 @@
 //!
 //! | type | packs | valid |
 //! |---|---|---|
-//! | [`SeriesRef`] | shard (low bits) and slot of a head series | while a log generation names it; a slot is reused only after no reader and no write in flight can hold it |
+//! | [`SeriesRef`] | shard (low bits) and slot of a head series | until nobody can hold it |
 //! | [`Position`] | byte offset in the endless log | for ever |
 //! | [`Generation`] | number of a head generation | one process life |
 //! | [`TenantId`] | tenant; 0 until tenants exist | for ever |

@@ -132,8 +132,8 @@ pub trait SourceSelection: Send {
     }
 
     /// Appends the labels of series `index` as ids of `dictionary`: name, value, name, value …,
-    /// names ascending by bytes. A selection is asked with one dictionary all its life: it remembers
-    /// the ids.
+    /// names ascending by bytes. A selection is asked with one dictionary all its life: it
+    /// remembers the ids.
     ///
     /// # Errors
     /// `corruption` when an index does not hold what it promises.

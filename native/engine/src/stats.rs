@@ -1,6 +1,5 @@
 //! What an engine tells about itself: numbers only, each named once.
 
-use crate::head::HeadCounters;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Counters of the background work and of writes that were refused.
@@ -28,19 +27,6 @@ pub struct Counters {
 
 /// One moment's numbers, by stable name.
 pub type Stats = Vec<(&'static str, f64)>;
-
-/// Appends the head's counters.
-pub fn head_stats(head: &HeadCounters, out: &mut Stats) {
-    let get = |c: &AtomicU64| c.load(Ordering::Relaxed) as f64;
-    out.push(("headSeries", head.series.load(Ordering::Relaxed) as f64));
-    out.push(("headSamples", get(&head.samples)));
-    out.push(("seriesCreated", get(&head.series_created)));
-    out.push(("seriesRemoved", get(&head.series_removed)));
-    out.push(("samplesAppended", get(&head.applied)));
-    out.push(("samplesLate", get(&head.late)));
-    out.push(("samplesReplaced", get(&head.replaced)));
-    out.push(("samplesDuplicate", get(&head.duplicates)));
-}
 
 /// Appends the counters of writes and background work.
 pub fn counter_stats(counters: &Counters, out: &mut Stats) {

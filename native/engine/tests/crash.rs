@@ -5,6 +5,8 @@
 //! The disk then keeps an arbitrary subset of the unsynced sectors and directory entries, and the
 //! next engine must open, and must still have everything after another restart.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails by panicking")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! The engine as its caller sees it: what was answered is read back, through flush and restart.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails by panicking")]
+
 mod support;
 
 use std::sync::Arc;

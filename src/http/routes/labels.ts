@@ -41,7 +41,7 @@ export function labelRoutes(app: FastifyInstance, parts: LabelRouteParts): void 
     app,
     { path: '/api/v1/label/:name/values', methods: ['GET'] },
     answer((params, path) => {
-      const name = unescapeLabelName(path['name'] ?? '');
+      const name = unescapeLabelName(path.name ?? '');
       if (name === '') {
         throw new MetricstorError('bad_data', `invalid label name: ${goQuote(name)}`);
       }

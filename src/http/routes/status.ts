@@ -45,6 +45,6 @@ export function statusRoutes(app: FastifyInstance, parts: StatusRouteParts): voi
     CWD: process.cwd(),
     serverTime: new Date(parts.now()).toISOString(),
     storageRetention: `${config.retention.days}d`,
-    timeSeriesCount: parts.engineNumbers()['headSeries'] ?? 0,
+    timeSeriesCount: parts.engineNumbers().headSeries ?? 0,
   }));
 }

@@ -3,8 +3,8 @@
  *
  * Headers are checked before the body is read; the body goes to the engine as it came, in one call.
  * A request of which a part was refused is a 400 that lists the refusals; the rest is stored.
- * Source: the remote_write specifications 1.0 and 2.0, and Prometheus' `storage/remote/write_handler.go`
- * (3.14) for what is taken for granted when a header is missing.
+ * Source: the remote_write specifications 1.0 and 2.0, and Prometheus'
+ * `storage/remote/write_handler.go` (3.14) for what is taken for granted when a header is missing.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { MetricstorError } from '../../errors.js';
@@ -14,7 +14,7 @@ import { addPath } from './route.js';
 
 const everything: Scope = Object.freeze({ tenant: 0, matchers: [] });
 
-/** Bytes of the text that lists refusals: enough to find the cause, little enough for a log line. */
+/** Length of the text that lists refusals: it finds the cause, and fits a sender's log line. */
 const maxRefusalText = 4096;
 
 export interface WriteRouteParts {

@@ -7,8 +7,10 @@
  */
 import { MetricstorError } from '../../errors.js';
 import { formatFloat, formatShortest } from '../format-float.js';
+import { isLabelName } from '../functions/label.js';
 import { isQuantile, quantileOf } from '../functions/quantile.js';
 import type { AggregatePlan, Plan } from '../plan.js';
+import { goQuote } from '../position.js';
 import { isInstant } from '../time-grid.js';
 import type { EvalContext } from './context.js';
 import { groupSeries } from './groups.js';
@@ -202,7 +204,7 @@ export function quantileRows(ctx: EvalContext, node: AggregatePlan, sink: RowSin
       }
       out.flags[k] = length > 0 ? 1 : 0;
       count += out.flags[k];
-      out.values[k] = quantileOf(params[k], scratch.subarray(0, length));
+      out.values[k] = quantileOf(params[k], scratch, length);
       ctx.budget.spend(length * 4);
     }
     if (dropName !== null) {
@@ -222,8 +224,8 @@ export function countValuesRows(ctx: EvalContext, node: AggregatePlan, sink: Row
   const { steps } = node.grid;
   const param = parameter(node);
   const label = param.kind === 'string' ? param.value : '';
-  if (label === '') {
-    throw new MetricstorError('execution', 'invalid label name ""');
+  if (!isLabelName(label)) {
+    throw new MetricstorError('execution', `invalid label name ${goQuote(label)}`);
   }
   const grid = ctx.grid(node.inner);
   const valueLabel = ctx.session.intern(label);

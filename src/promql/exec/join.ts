@@ -39,6 +39,8 @@ interface Pairs {
   /** Index into `labels`. */
   readonly result: Uint32Array;
   readonly group: Uint32Array;
+  /** How many groups there are. */
+  readonly groups: number;
   readonly labels: LabelTable;
 }
 
@@ -172,7 +174,7 @@ function pairUp(
     }
   }
   ctx.budget.release(count * 16, 0);
-  return { count, ...pairs, labels: namer.index.table() };
+  return { count, ...pairs, groups: match.count, labels: namer.index.table() };
 }
 
 /** The label sets of results. */
@@ -257,8 +259,13 @@ class JoinResult {
     if (!this.oneToOne) {
       return this.unique ? 0 : pairs.labels.count * steps;
     }
-    const groups = new Set(pairs.group);
-    return groups.size === pairs.count ? 0 : (Math.max(...groups) + 1) * steps;
+    const seen = new Uint8Array(pairs.groups);
+    let twice = false;
+    for (const group of pairs.group) {
+      twice ||= seen[group] !== 0;
+      seen[group] = 1;
+    }
+    return twice ? pairs.groups * steps : 0;
   }
 
   add(pair: number): void {

@@ -112,8 +112,11 @@ export function reorder(grid: Grid, order: ArrayLike<number>): Grid {
   return { labels: selectSeries(grid.labels, order), steps, values, present, dropName };
 }
 
-/** The first rows a collector makes room for; then it doubles. */
-const firstRows = 64;
+/**
+ * The cells that a collector makes room for at once; beyond, it doubles. Untouched pages of a new
+ * array cost nothing, copies do.
+ */
+const firstCells = 1 << 21;
 
 /** Collects rows into a grid, leaving out series without a value. */
 export class GridCollector implements RowSink {
@@ -182,9 +185,8 @@ export class GridCollector implements RowSink {
   }
 
   private grow(cells: number): void {
-    const rows = Math.max(firstRows, 2 * this.count);
-    const most = this.labels.count * this.steps;
-    const length = Math.max(cells, Math.min(most, rows * this.steps));
+    const more = Math.max(firstCells, 2 * this.values.length);
+    const length = Math.max(cells, Math.min(this.labels.count * this.steps, more));
     if (length > maxCells) {
       throw tooManySamples();
     }

@@ -7,6 +7,10 @@ import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
 /** Evaluates the inner expression once, at its own steps, and passes each row on as samples. */
 export function subquerySeries(ctx: EvalContext, plan: SubqueryPlan, reader: SeriesReader): void {
   const { startMs, stepMs, steps } = plan.inner.grid;
+  // Before anything is allocated: a short step in a long range makes any number of steps. Four
+  // columns here, and as much again for the rows of inner operators.
+  const bytes = steps * 8 * 8;
+  ctx.budget.hold(bytes, steps);
   const timestamps = new Float64Array(steps);
   for (let k = 0; k < steps; k++) {
     timestamps[k] = startMs + k * stepMs;
@@ -18,8 +22,6 @@ export function subquerySeries(ctx: EvalContext, plan: SubqueryPlan, reader: Ser
     to: 0,
   };
   const dense: SeriesSamples = { timestamps, values: new Float64Array(steps), from: 0, to: steps };
-  const bytes = steps * 8 * 4;
-  ctx.budget.hold(bytes, 0);
   ctx.rows(plan.inner, {
     begin: (labels, dropName) => reader.begin(labels, dropName),
     row: (series, row) => {
@@ -44,5 +46,5 @@ export function subquerySeries(ctx: EvalContext, plan: SubqueryPlan, reader: Ser
     },
     end: () => reader.end(),
   });
-  ctx.budget.release(bytes, 0);
+  ctx.budget.release(bytes, steps);
 }

@@ -12,6 +12,11 @@ import { type Grid, type RowSink, sendGrid } from '../exec/rows.js';
 import type { CallPlan, Plan } from '../plan.js';
 import type { Implementation } from './implementation.js';
 
+/** Any text but the empty one; bytes that are not UTF-8 have become U+FFFD. */
+export function isLabelName(name: string): boolean {
+  return name !== '' && !name.includes('\ufffd');
+}
+
 /** The text of a string argument. */
 export function stringArgument(node: Plan): string {
   if (node.kind !== 'string') {
@@ -58,7 +63,7 @@ function relabelRows(
 }
 
 function checkLabelName(name: string, what: string, fn: string): void {
-  if (name === '') {
+  if (!isLabelName(name)) {
     throw new MetricstorError('execution', `invalid ${what} label name in ${fn}(): ${name}`);
   }
 }

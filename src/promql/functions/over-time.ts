@@ -123,15 +123,11 @@ function prefixSums(values: Float64Array, from: number, to: number, prefix: Floa
  * the current one in front. NaN counts only where a window has nothing else.
  */
 export function extremeOverTime(which: 'max' | 'min'): WindowKernel {
-  let queue = new Int32Array(0);
+  const queue = new ExtremeQueue();
   const sign = which === 'max' ? 1 : -1;
   return (series, out) => {
     const { values, first, last, from, to } = series;
-    if (queue.length < to - from) {
-      queue = new Int32Array(2 * (to - from));
-    }
-    let head = 0;
-    let tail = 0;
+    queue.reset(to - from);
     let next = from;
     let count = 0;
     for (let k = 0; k < out.steps; k++) {
@@ -142,30 +138,55 @@ export function extremeOverTime(which: 'max' | 'min'): WindowKernel {
         continue;
       }
       // Samples between two windows are in neither.
-      next = Math.max(next, low);
-      for (; next < high; next++) {
-        const value = sign * values[next];
-        if (Number.isNaN(value)) {
-          continue;
-        }
-        while (tail > head && sign * values[queue[tail - 1]] < value) {
-          tail--;
-        }
-        queue[tail++] = next;
+      for (next = Math.max(next, low); next < high; next++) {
+        queue.push(sign * values[next], next);
       }
-      while (head < tail && queue[head] < low) {
-        head++;
-      }
-      if (head === tail) {
-        head = 0;
-        tail = 0;
-      }
-      out.values[k] = tail > head ? values[queue[head]] : NaN;
+      out.values[k] = sign * queue.front(low);
       out.flags[k] = 1;
       count++;
     }
     return count;
   };
+}
+
+/** Falling values and their positions, which rise: `[head, tail)` of both columns. */
+class ExtremeQueue {
+  private values = new Float64Array(0);
+  private positions = new Int32Array(0);
+  private head = 0;
+  private tail = 0;
+
+  /** Empties the queue and makes room for as many values as will be pushed. */
+  reset(capacity: number): void {
+    if (this.values.length < capacity) {
+      this.values = new Float64Array(2 * capacity);
+      this.positions = new Int32Array(2 * capacity);
+    }
+    this.head = 0;
+    this.tail = 0;
+  }
+
+  push(value: number, position: number): void {
+    if (Number.isNaN(value)) {
+      return;
+    }
+    const { values, head } = this;
+    let { tail } = this;
+    while (tail > head && values[tail - 1] < value) {
+      tail--;
+    }
+    values[tail] = value;
+    this.positions[tail] = position;
+    this.tail = tail + 1;
+  }
+
+  /** The largest value at or behind `from`, or NaN. */
+  front(from: number): number {
+    while (this.head < this.tail && this.positions[this.head] < from) {
+      this.head++;
+    }
+    return this.head < this.tail ? this.values[this.head] : NaN;
+  }
 }
 
 /** `ts_of_max_over_time` and `ts_of_min_over_time`: of equal values the last one's time. */
@@ -206,27 +227,44 @@ export function varianceOverTime(root: boolean): WindowKernel {
 }
 
 export function quantileOverTime(): WindowKernel {
+  const scratch = new Scratch();
   return (series, out, [q]) =>
-    perWindow(({ values }, low, high, k) => quantileOf(q[k], values.slice(low, high)))(
-      series,
-      out,
-      [],
-    );
+    perWindow(({ values }, low, high, k) =>
+      quantileOf(q[k], scratch.load(values, low, high), high - low),
+    )(series, out, []);
 }
 
 /** `mad_over_time`: the median distance from the median; NaN where any value is. */
 export function madOverTime(): WindowKernel {
+  const scratch = new Scratch();
   return perWindow((series, low, high) => {
-    const values = series.values.slice(low, high);
-    if (values.some(Number.isNaN)) {
+    const count = high - low;
+    const values = scratch.load(series.values, low, high);
+    const median = quantileOf(0.5, values, count);
+    // NaN comes first when sorted.
+    if (Number.isNaN(values[0])) {
       return NaN;
     }
-    const median = quantileOf(0.5, values);
-    for (let i = 0; i < values.length; i++) {
+    for (let i = 0; i < count; i++) {
       values[i] = Math.abs(values[i] - median);
     }
-    return quantileOf(0.5, values);
+    return quantileOf(0.5, values, count);
   });
+}
+
+/** A window's values to be changed, in memory that is used again. */
+class Scratch {
+  private values = new Float64Array(64);
+
+  load(from: Float64Array, low: number, high: number): Float64Array {
+    if (this.values.length < high - low) {
+      this.values = new Float64Array(2 * (high - low));
+    }
+    for (let i = low; i < high; i++) {
+      this.values[i - low] = from[i];
+    }
+    return this.values;
+  }
 }
 
 /** `double_exponential_smoothing`; `smoothing` and `trend` are checked by the caller. */

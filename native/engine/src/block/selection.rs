@@ -148,8 +148,8 @@ struct BlockSelection {
     block: Arc<Block>,
     /// Their numbers, ascending.
     series: Vec<u32>,
-    /// For each pair of the block its value's id, or 0 where it was not needed yet: a value is never
-    /// empty, and 0 is the empty text. Zeroed memory costs nothing until it is touched.
+    /// For each pair of the block its value's id, or 0 where it was not needed yet: a value is
+    /// never empty, and 0 is the empty text. Zeroed memory costs nothing until it is touched.
     ids: Vec<u32>,
     /// The schema of the series before; neighbours mostly share it.
     schema: Option<u64>,

@@ -215,7 +215,7 @@ fn damaged_bytes_are_never_read_as_data() {
     for name in [INDEX_FILE, CHUNKS_FILE] {
         let path = block_dir.join(name);
         let good = std::fs::read(&path).unwrap();
-        for at in (0..good.len()).step_by(good.len() / 60 | 1) {
+        for at in (0..good.len()).step_by((good.len() / 60) | 1) {
             let mut bad = good.clone();
             bad[at] ^= 0x08;
             std::fs::write(&path, &bad).unwrap();

@@ -19,8 +19,8 @@
 //! ```
 //!
 //! Bits go into bytes from the most significant; the last byte is filled with zeros, and nothing
-//! follows. All arithmetic is modulo 2^64, so every ascending sequence of `i64` and every `f64` come
-//! back by their bits.
+//! follows. All arithmetic is modulo 2^64, so every ascending sequence of `i64` and every `f64`
+//! come back by their bits.
 
 use crate::codec::bits::{self, BitReader, PEEK_BITS};
 use crate::codec::varint;

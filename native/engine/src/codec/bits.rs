@@ -12,7 +12,8 @@ pub const PEEK_BITS: u32 = 57;
 pub const PUSH_BITS_MAX: u32 = 121;
 
 /// Appends the low `width` bits of `value` (at most [`PUSH_BITS_MAX`]; the others must be zero) to
-/// `bytes`, whose last byte has `free` unused low bits, and returns how many the last byte has then.
+/// `bytes`, whose last byte has `free` unused low bits, and returns how many the last byte has
+/// then.
 #[inline]
 #[must_use]
 pub fn push(bytes: &mut Vec<u8>, free: u8, value: u128, width: u32) -> u8 {

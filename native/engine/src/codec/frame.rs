@@ -1,12 +1,14 @@
-//! Frames: a length, a CRC32C, a stamp and a payload, recognisable only with the salt of their file.
+//! Frames: a length, a CRC32C, a stamp and a payload, recognisable only with the salt of their
+//! file.
 //!
 //! ```text
 //! u32 length | u32 crc32c(salt, length, stamp ^ salt, payload) | u64 stamp ^ salt | payload
 //! ```
 //!
 //! All little-endian. The salt is a random number of the file: bytes of another, deleted file are
-//! no frames of this one, and a payload cannot be made to contain something that looks like a frame,
-//! not even to a reader that searches byte by byte: it would have to guess 64 bits of the stamp.
+//! no frames of this one, and a payload cannot be made to contain something that looks like a
+//! frame, not even to a reader that searches byte by byte: it would have to guess 64 bits of the
+//! stamp.
 
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 16;

@@ -5,8 +5,8 @@
 //!   lost sector inside the file reads as zeros.
 //! - An unsynced change of a directory (a new name, a removed one, a rename) survives or not, each
 //!   on its own; only a rename is never half of itself.
-//! - After a failed sync the data stays readable and is never written again: a later successful sync
-//!   does not make it durable (Linux marks such pages clean).
+//! - After a failed sync the data stays readable and is never written again: a later successful
+//!   sync does not make it durable (Linux marks such pages clean).
 //! - A failed write leaves half of its bytes.
 //!
 //! Every call but [`Disk::exists`] is counted, so that a test can fail each of them in turn. One

@@ -1,8 +1,8 @@
 //! The machine's disk: ordinary files, `fdatasync`, read-only maps and a lock file.
 //!
-//! Nothing is ever written through a map (a full disk would be a SIGBUS). The lock is `flock` on the
-//! file [`LOCK_FILE`], which the system releases when the process ends, however it ends; the process
-//! id inside only serves the error message.
+//! Nothing is ever written through a map (a full disk would be a SIGBUS). The lock is `flock` on
+//! the file [`LOCK_FILE`], which the system releases when the process ends, however it ends; the
+//! process id inside only serves the error message.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};

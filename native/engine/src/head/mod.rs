@@ -28,6 +28,7 @@ use crate::labels::LabelsHasher;
 use crate::options::WriteLimits;
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
+use crate::stats::Stats;
 use crate::sync::{Arc, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, RwLock};
 use shard::Shard;
 
@@ -63,6 +64,21 @@ pub struct HeadCounters {
     pub replaced: AtomicU64,
     /// Samples that were there already.
     pub duplicates: AtomicU64,
+}
+
+impl HeadCounters {
+    /// Appends the counters by their stable names.
+    pub fn report(&self, out: &mut Stats) {
+        let get = |c: &AtomicU64| c.load(Ordering::Relaxed) as f64;
+        out.push(("headSeries", self.series.load(Ordering::Relaxed) as f64));
+        out.push(("headSamples", get(&self.samples)));
+        out.push(("seriesCreated", get(&self.series_created)));
+        out.push(("seriesRemoved", get(&self.series_removed)));
+        out.push(("samplesAppended", get(&self.applied)));
+        out.push(("samplesLate", get(&self.late)));
+        out.push(("samplesReplaced", get(&self.replaced)));
+        out.push(("samplesDuplicate", get(&self.duplicates)));
+    }
 }
 
 /// The head.

@@ -278,7 +278,7 @@ mod tests {
             let mut series = Series::default();
             let mut model = BTreeMap::new();
             for (i, (t, v)) in writes.iter().enumerate() {
-                let generation = Generation(1 + (i >= writes.len() / 2) as u32);
+                let generation = Generation(1 + u32::from(i >= writes.len() / 2));
                 series.append(generation, *t, f64::from_bits(*v));
                 model.insert(*t, *v);
             }

@@ -2,7 +2,8 @@
 //!
 //! The map's key is the 128-bit hash of the label bytes *as a sender wrote them*; a sender that
 //! sorts its labels thereby names the canonical hash. Other spellings of one series become aliases.
-//! A shard is chosen by the upper bits of the canonical hash, so an alias may lead to another shard.
+//! A shard is chosen by the upper bits of the canonical hash, so an alias may lead to another
+//! shard.
 //!
 //! Locks: `map` before `series`; never two shards' locks of one kind at a time.
 

@@ -17,6 +17,8 @@
 
 mod class;
 
+use std::borrow::Cow;
+
 use regex::{Regex, RegexBuilder};
 
 use crate::error::{Error, Result};
@@ -41,6 +43,9 @@ pub(super) const TRANSLATED_NEST_LIMIT: u32 = 4 * MAX_HEIGHT + 16;
 
 /// Go's bound on a repetition, and on the product of repetitions inside each other.
 const MAX_REPEAT: u32 = 1000;
+
+/// Characters of a pattern that an error repeats.
+const MAX_SHOWN_CHARS: usize = 1000;
 
 /// Matches nothing: a code point that no text can hold.
 const NEVER: &str = r"[^\x00-\x{10FFFF}]";
@@ -85,12 +90,20 @@ pub(super) fn too_large(pattern: &str) -> Error {
 
 /// A translation that Rust refuses: a gap in this file.
 pub(super) fn untranslatable(pattern: &str, cause: &dyn std::fmt::Display) -> Error {
-    Error::bad_data(format!("error parsing regexp: cannot compile `{pattern}`: {cause}"))
+    Error::bad_data(format!("error parsing regexp: cannot compile `{}`: {cause}", shown(pattern)))
 }
 
 /// An error in the words and the shape of Go's: what is wrong, and the piece that is.
 fn refused(what: &str, piece: &str) -> Error {
-    Error::bad_data(format!("error parsing regexp: {what}: `{piece}`"))
+    Error::bad_data(format!("error parsing regexp: {what}: `{}`", shown(piece)))
+}
+
+/// A piece of a pattern as an error shows it: nobody reads the end of a long one.
+fn shown(piece: &str) -> Cow<'_, str> {
+    match piece.char_indices().nth(MAX_SHOWN_CHARS) {
+        None => Cow::Borrowed(piece),
+        Some((end, _)) => Cow::Owned(format!("{}…", &piece[..end])),
+    }
 }
 
 /// The flags in force at one point of the pattern.

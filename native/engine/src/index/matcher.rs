@@ -221,6 +221,26 @@ mod tests {
     }
 
     #[test]
+    fn texts_with_anything_between_are_found_in_order() {
+        let accepted = |value: &str| {
+            let matcher = regex(value);
+            ["ab", "xaxbx", "bxa", "axb", "aab", "a"].map(|text| matcher.matches(text))
+        };
+        assert_eq!(accepted(".*a.*b.*"), [true, true, false, true, true, false]);
+        assert_eq!(accepted("a.*b"), [true, false, false, true, true, false]);
+        assert_eq!(accepted("a.*ab"), [false, false, false, false, true, false]);
+        assert_eq!(accepted(".*ab"), [true, false, false, false, true, false]);
+    }
+
+    #[test]
+    fn an_automaton_too_large_for_a_table_still_answers() {
+        let matcher = regex(r".*[ab][^c]{60}\pL+.*x");
+        assert!(matcher.matches(&format!("b{}éx", "1".repeat(60))));
+        assert!(!matcher.matches(&format!("b{}éx", "1".repeat(59))));
+        assert!(!matcher.matches(""));
+    }
+
+    #[test]
     fn hostile_expressions_end_soon() {
         let text = "a".repeat(50_000);
         for hostile in ["(a+)+b", "(a|aa)+b", "(.*.*.*)*b", "(a?){500}a{500}", ".*a.{300}b"] {

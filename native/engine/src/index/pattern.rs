@@ -91,7 +91,7 @@ impl Pattern {
             [only] if is_repeated_anything(only, 1) => return Ok(Self::of(Shape::NotEmpty)),
             _ => {}
         }
-        let prefix = parts.first().and_then(|part| literal(part)).unwrap_or_default();
+        let prefix = parts.first().and_then(literal).unwrap_or_default();
         if let Some(pieces) = Pieces::of(if prefix.is_empty() { parts } else { &parts[1..] }) {
             return Ok(Self { shape: Shape::Pieces(pieces), prefix });
         }

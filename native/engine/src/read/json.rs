@@ -11,7 +11,7 @@
 //! payload matters on the way.
 
 use crate::dictionary::Dictionary;
-use crate::read::{LabelIds, span};
+use crate::label_order::{LabelIds, span};
 
 /// Integers below this in magnitude are their own shortest text: 2^53.
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;

@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 
 use crate::dictionary::Dictionary;
 use crate::error::Result;
+use crate::label_order::{LabelIds, sort_order};
 use crate::merge::{RunSlice, merge};
 use crate::read::cancel::Cancel;
 use crate::sample::TimeRange;
@@ -44,7 +45,8 @@ pub struct Selection {
     ids: Vec<u32>,
     offsets: Vec<u32>,
     origins: Vec<Origin>,
-    /// `origins` of series `i` are `[origin_offsets[i], origin_offsets[i + 1])`, oldest write first.
+    /// `origins` of series `i` are `[origin_offsets[i], origin_offsets[i + 1])`, oldest write
+    /// first.
     origin_offsets: Vec<u32>,
     group: Group,
     /// How many series the next group takes.
@@ -112,6 +114,7 @@ impl Selection {
                 places.push((series, origin));
             }
         }
+        let (ids, offsets) = in_order(dictionary, ids, offsets, &mut places);
         let (origins, origin_offsets) = arrange(&places, offsets.len() - 1);
         let scratch = parts.iter().map(|_| Columns::default()).collect();
         Ok(Self {
@@ -232,6 +235,32 @@ impl Selection {
             group.columns.end_series();
         }
     }
+}
+
+/// Brings the series into label order, which is the order that PromQL's `limitk`, and ties of
+/// `topk`, go by.
+fn in_order(
+    dictionary: &Dictionary,
+    ids: Vec<u32>,
+    offsets: Vec<u32>,
+    places: &mut [(u32, Origin)],
+) -> (Vec<u32>, Vec<u32>) {
+    let order = sort_order(dictionary, LabelIds { ids: &ids, offsets: &offsets });
+    if order.is_sorted() {
+        return (ids, offsets);
+    }
+    let mut place_of = vec![0u32; order.len()];
+    let (mut sorted_ids, mut sorted_offsets) = (Vec::with_capacity(ids.len()), vec![0u32]);
+    for (place, series) in order.iter().enumerate() {
+        let at = *series as usize;
+        place_of[at] = place as u32;
+        sorted_ids.extend_from_slice(&ids[offsets[at] as usize..offsets[at + 1] as usize]);
+        sorted_offsets.push(sorted_ids.len() as u32);
+    }
+    for (series, _) in places {
+        *series = place_of[*series as usize];
+    }
+    (sorted_ids, sorted_offsets)
 }
 
 /// Groups origins by series, keeping the order of the sources.

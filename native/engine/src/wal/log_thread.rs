@@ -6,8 +6,8 @@
 //!
 //! Invariants:
 //! - `tail.synced_to <= tail.valid_to`, and everything answered with success ends at or below
-//!   `tail.valid_to`. Always: both are equal between runs. Interval: what lies between is in `kept`.
-//!   Off: nobody keeps it.
+//!   `tail.valid_to`. Always: both are equal between runs. Interval: what lies between is in
+//!   `kept`. Off: nobody keeps it.
 //! - A segment that failed is dropped at once and never written or synced again; the next one links
 //!   to the last position that counts and begins with `kept`, all in one publication.
 //! - A new segment starts at `next_start`, past every byte that was ever tried to be written: no

@@ -15,9 +15,9 @@
 //!
 //! Writers add entries to a bounded queue and are called back. One thread, "log", takes everything
 //! that waits as a group, writes a frame for each entry and shares one fsync among them
-//! (`log_thread.rs`). After a failed write or fsync the segment is never touched again; the next one
-//! links to the last position that counts (`segment.rs`), and repeats what was answered but not yet
-//! durable. `native/FORMAT.md` draws the bytes.
+//! (`log_thread.rs`). After a failed write or fsync the segment is never touched again; the next
+//! one links to the last position that counts (`segment.rs`), and repeats what was answered but not
+//! yet durable. `native/FORMAT.md` draws the bytes.
 //!
 //! Lock order: `cutting`, then the ledger's list; the queue's lock is never held together with
 //! another, and none of them while a callback runs.
@@ -175,9 +175,9 @@ impl Wal {
         })
     }
 
-    /// Adds an entry that was prepared for `generation` to the queue. Its callback is called exactly
-    /// once, unless the entry comes back. After a failure of the disk entries fail with its code,
-    /// each group after one attempt to open a new segment.
+    /// Adds an entry that was prepared for `generation` to the queue. Its callback is called
+    /// exactly once, unless the entry comes back. After a failure of the disk entries fail with its
+    /// code, each group after one attempt to open a new segment.
     ///
     /// # Errors
     /// The entry, when it was not accepted. One larger than a frame may be

@@ -1,8 +1,8 @@
 //! What waits for the log thread: entries of the current generation and marks between generations.
 //!
 //! One lock guards the queue and the generation number together. That is what makes a rotation
-//! exact: an entry is accepted only under the generation it was prepared for, and the mark takes its
-//! place in the queue in the moment in which the number changes.
+//! exact: an entry is accepted only under the generation it was prepared for, and the mark takes
+//! its place in the queue in the moment in which the number changes.
 
 use std::time::Instant;
 

@@ -49,8 +49,8 @@ pub struct Recovered {
 /// Reads the log in `dir`, repairs its end, and visits in log order the payload of each frame that
 /// ends past `from`, with the position of its end. A directory that does not exist is an empty log.
 ///
-/// When a cut ([`super::Wal::cut`]) went further than `from`, the replay begins there: what is below
-/// may be half removed.
+/// When a cut ([`super::Wal::cut`]) went further than `from`, the replay begins there: what is
+/// below may be half removed.
 ///
 /// # Errors
 /// `corruption` with file, offset and expectation when bytes are damaged or missing that had been

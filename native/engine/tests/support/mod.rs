@@ -1,4 +1,5 @@
 //! What the engine's tests share: requests in, samples out.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails by panicking")]
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::sync::mpsc::channel;

@@ -21,7 +21,8 @@ fn decoded(bytes: &[u8], range: TimeRange) -> Result<Vec<Sample>> {
     decode(bytes, range, &mut ts, &mut vs).map(|()| columns(&ts, &vs))
 }
 
-/// Values by bits: any at all, those with a meaning of their own, and small steps as exporters make.
+/// Values by bits: any at all, those with a meaning of their own, and small steps as exporters
+/// make.
 fn value() -> impl Strategy<Value = f64> {
     prop_oneof![
         any::<u64>().prop_map(f64::from_bits),

@@ -82,6 +82,12 @@ fn nesting_is_bounded_and_its_bound_compiles() {
 }
 
 #[test]
+fn an_error_repeats_little_of_a_long_pattern() {
+    let error = compile(&"é(".repeat(10_000)).unwrap_err();
+    assert!(error.message().len() < 3 * MAX_SHOWN_CHARS, "{} bytes", error.message().len());
+}
+
+#[test]
 fn a_pattern_that_would_take_much_memory_is_refused() {
     let classes = r"\pL{1000}".repeat(20);
     assert_eq!(compile(&classes).unwrap_err().code(), ErrorCode::BadData);

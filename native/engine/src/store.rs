@@ -1,0 +1,54 @@
+//! What the parts of an open engine share: the store as one value, built once by `engine.rs`.
+
+use arc_swap::ArcSwap;
+
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::error::Error;
+use crate::head::Head;
+use crate::options::Options;
+use crate::read::view::View;
+use crate::recover::Layout;
+use crate::stats::Counters;
+use crate::sync::{Arc, Mutex};
+use crate::wal::Wal;
+
+/// What the parts of an open engine share.
+pub struct Store {
+    /// Options.
+    pub options: Options,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where things are.
+    pub layout: Layout,
+    /// The head.
+    pub head: Arc<Head>,
+    /// The log.
+    pub wal: Arc<Wal>,
+    /// What a reader sees. Written by the log thread at a rotation and by the background thread;
+    /// `view_writer` orders the two.
+    pub view: ArcSwap<View>,
+    /// See `view`.
+    pub view_writer: Mutex<()>,
+    /// Counters.
+    pub counters: Counters,
+    /// The last failure of background work.
+    pub last_failure: Mutex<Option<String>>,
+}
+
+impl Store {
+    /// Replaces the view and returns the old one, which is gone when its last reader is.
+    pub fn replace_view(&self, change: impl FnOnce(&View) -> View) -> std::sync::Weak<View> {
+        let _ordered = self.view_writer.lock();
+        let old = self.view.load_full();
+        self.view.store(Arc::new(change(&old)));
+        Arc::downgrade(&old)
+    }
+
+    /// Keeps a failure of background work for whoever asks for the status.
+    pub fn note_failure(&self, error: &Error) {
+        *self.last_failure.lock() = Some(error.to_string());
+    }
+}

@@ -1,0 +1,166 @@
+/** @file The kernels against plain loops over each window, on seeded random series. */
+import { describe, expect, test } from 'vitest';
+import { RowBuffer } from '../../src/promql/exec/rows.js';
+import { WindowFinder, type WindowKernel } from '../../src/promql/exec/window.js';
+import * as overTime from '../../src/promql/functions/over-time.js';
+import * as rate from '../../src/promql/functions/rate.js';
+
+/** The values of one window and its times. */
+interface Window {
+  readonly times: readonly number[];
+  readonly values: readonly number[];
+  readonly start: number;
+  readonly end: number;
+}
+
+function randomSource(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+type Flavour = 'whole' | 'fractions' | 'special' | 'sparse';
+
+function makeSeries(flavour: Flavour, seed: number): { times: number[]; values: number[] } {
+  const random = randomSource(seed);
+  const times: number[] = [];
+  const values: number[] = [];
+  let time = Math.floor(random() * 5000);
+  let counter = 0;
+  for (let i = 0; i < 300; i++) {
+    time += flavour === 'sparse' && random() < 0.1 ? 400_000 : 1 + Math.floor(random() * 20_000);
+    counter = random() < 0.05 ? 0 : counter + Math.floor(random() * 10);
+    const special = [NaN, Infinity, -Infinity, -0, 1e308, -1e308, 1e-320];
+    times.push(time);
+    if (flavour === 'special' && random() < 0.3) {
+      values.push(special[Math.floor(random() * special.length)]);
+    } else {
+      values.push(flavour === 'whole' ? counter : counter + random());
+    }
+  }
+  return { times, values };
+}
+
+/** Runs a kernel; undefined where it gives no value. */
+function run(
+  kernel: WindowKernel,
+  series: { times: number[]; values: number[] },
+  rangeMs: number,
+): { got: (number | undefined)[]; windows: Window[] } {
+  const steps = 60;
+  const windows = { firstEndMs: 50_000, strideMs: 45_000, rangeMs, steps };
+  const finder = new WindowFinder(windows);
+  const timestamps = Float64Array.from([...series.times, 0, 0]);
+  const values = Float64Array.from([...series.values, 7, 7]);
+  finder.find({ timestamps, values, from: 0, to: series.times.length });
+  const out = new RowBuffer(steps);
+  const count = kernel(finder, out, []);
+  expect(count).toBe(out.flags.reduce((sum, flag) => sum + flag, 0));
+  const got = Array.from(out.values, (value, k) => (out.flags[k] === 1 ? value : undefined));
+  const expected = Array.from({ length: steps }, (_, k): Window => {
+    const end = windows.firstEndMs + k * windows.strideMs;
+    const inside = series.times.map((t) => t > end - rangeMs && t <= end);
+    const pick = (list: number[]): number[] => list.filter((_, i) => inside[i]);
+    return { times: pick(series.times), values: pick(series.values), start: end - rangeMs, end };
+  });
+  return { got, windows: expected };
+}
+
+function neumaier(values: readonly number[]): number {
+  let sum = 0;
+  let comp = 0;
+  for (const value of values) {
+    const total = sum + value;
+    if (!Number.isFinite(total)) {
+      comp = 0;
+    } else {
+      const larger = Math.abs(sum) >= Math.abs(value);
+      comp += larger ? sum - total + value : value - total + sum;
+    }
+    sum = total;
+  }
+  return Number.isFinite(sum) ? sum + comp : sum;
+}
+
+function extreme(values: readonly number[], sign: number): number {
+  const numbers = values.filter((value) => !Number.isNaN(value));
+  return numbers.length === 0 ? NaN : sign * Math.max(...numbers.map((value) => sign * value));
+}
+
+/** `rate` as the documentation tells it, one window at a time. */
+function plainRate({ times, values, start, end }: Window, perSecond: boolean): number | undefined {
+  const last = values.length - 1;
+  if (last < 1) {
+    return undefined;
+  }
+  let result = values[last] - values[0];
+  for (let i = 1; i <= last; i++) {
+    result += values[i] < values[i - 1] ? values[i - 1] : 0;
+  }
+  const sampled = (times[last] - times[0]) / 1000;
+  const interval = sampled / last;
+  let before = (times[0] - start) / 1000;
+  let after = (end - times[last]) / 1000;
+  before = before >= interval * 1.1 ? interval / 2 : before;
+  after = after >= interval * 1.1 ? interval / 2 : after;
+  if (result > 0 && values[0] >= 0) {
+    before = Math.min(before, sampled * (values[0] / result));
+  }
+  const factor = (sampled + before + after) / sampled;
+  return result * (perSecond ? factor / ((end - start) / 1000) : factor);
+}
+
+/** Pairs of a kernel and the plain calculation; `undefined` means no value. */
+const cases: readonly [string, () => WindowKernel, (window: Window) => number | undefined][] = [
+  ['sum', overTime.sumOverTime, ({ values }) => neumaier(values)],
+  ['count', overTime.countOverTime, ({ values }) => values.length],
+  ['max', () => overTime.extremeOverTime('max'), ({ values }) => extreme(values, 1)],
+  ['min', () => overTime.extremeOverTime('min'), ({ values }) => extreme(values, -1)],
+  ['last', overTime.lastOverTime, ({ values }) => values[values.length - 1]],
+  ['first', overTime.firstOverTime, ({ values }) => values[0]],
+  ['rate', () => rate.extrapolatedRate(true, true), (window) => plainRate(window, true)],
+  ['increase', () => rate.extrapolatedRate(true, false), (window) => plainRate(window, false)],
+  [
+    'changes',
+    () => rate.countMarks('changes'),
+    ({ values }) => values.filter((v, i) => i > 0 && !sameNumber(v, values[i - 1])).length,
+  ],
+  [
+    'resets',
+    () => rate.countMarks('resets'),
+    ({ values }) => values.filter((v, i) => i > 0 && v < values[i - 1]).length,
+  ],
+];
+
+function sameNumber(a: number, b: number): boolean {
+  return a === b || (Number.isNaN(a) && Number.isNaN(b));
+}
+
+describe.each(cases)('%s', (_name, make, plain) => {
+  test.each<[Flavour, number]>([
+    ['whole', 60_000],
+    ['whole', 1_000],
+    ['whole', 600_000],
+    ['fractions', 200_000],
+    ['special', 120_000],
+    ['sparse', 90_000],
+  ])('over %s numbers in windows of %d ms', (flavour, rangeMs) => {
+    // One kernel for several series: nothing may be left over from the one before.
+    const kernel = make();
+    for (const seed of [1, 2, 3]) {
+      const { got, windows } = run(kernel, makeSeries(flavour, seed), rangeMs);
+      const want = windows.map((window) =>
+        window.values.length === 0 ? undefined : plain(window),
+      );
+      expect(got).toEqual(want);
+    }
+  });
+});
+
+test('the mean of values whose sum overflows is still their mean', () => {
+  const series = { times: [10_000, 20_000, 30_000], values: [1e308, 1.2e308, 1.4e308] };
+  const { got } = run(overTime.avgOverTime(), series, 60_000);
+  expect(got[0]).toBeCloseTo(1.2e308, -300);
+});

@@ -1,0 +1,103 @@
+/**
+ * @file The whole server in the test's process, on free ports: over the real engine, or over one
+ * whose answers to writes the test decides.
+ */
+import { pino } from 'pino';
+import { loadConfig } from '../../src/config/load.js';
+import type { TlsSettings } from '../../src/config/schema.js';
+import { NativeEngine } from '../../src/native/engine.js';
+import { type Addresses, type Engine, Server } from '../../src/server.js';
+import type { WriteOutcome, WriteRequest } from '../../src/storage/appender.js';
+import { inProcessWorker } from './in-process-worker.js';
+import { temporaryDirectory } from './server.js';
+
+export interface WriteSeen {
+  readonly body: Uint8Array;
+  readonly request: WriteRequest;
+}
+
+export const nothingRefused: WriteOutcome = {
+  samples: 1,
+  replaced: 0,
+  rejections: [],
+  droppedExemplars: 0,
+  droppedMetadata: 0,
+};
+
+export interface TestServer {
+  readonly addresses: Addresses;
+  readonly server: Server;
+  /** What `tls` is from the next reload on. */
+  changeTls(change: Partial<TlsSettings>): void;
+  readonly logs: readonly Record<string, unknown>[];
+  stop(): Promise<void>;
+}
+
+/** Environment variables without their prefix. */
+type Settings = Readonly<Record<string, string>>;
+
+/** Starts a server over the real engine, in a directory that is removed at the end. */
+export async function startTestServer(settings: Settings = {}): Promise<TestServer> {
+  const data = temporaryDirectory('server');
+  const server = await start({ ...settings, DATA_DIR: data.path }, (options) =>
+    NativeEngine.open(options),
+  );
+  const stop = async (): Promise<void> => {
+    await server.stop();
+    data.remove();
+  };
+  return { ...server, stop };
+}
+
+export interface WriteServer extends TestServer {
+  readonly writes: WriteSeen[];
+  /** Decides what becomes of the next writes. */
+  onWrite(decide: () => Promise<WriteOutcome>): void;
+}
+
+/** Starts a server whose engine takes writes only, and remembers them. */
+export async function startWriteServer(settings: Settings = {}): Promise<WriteServer> {
+  const writes: WriteSeen[] = [];
+  let decide = async (): Promise<WriteOutcome> => nothingRefused;
+  const engine: Engine = {
+    handle: 0,
+    write: async (body, request) => {
+      writes.push({ body: Uint8Array.from(body), request });
+      return await decide();
+    },
+    openCancelToken: () => 0,
+    cancel: () => undefined,
+    closeCancelToken: () => undefined,
+    stats: () => ({}),
+    close: async () => undefined,
+  };
+  const server = await start(settings, async () => engine);
+  const onWrite: WriteServer['onWrite'] = (next) => {
+    decide = next;
+  };
+  return { ...server, writes, onWrite };
+}
+
+async function start(
+  settings: Settings,
+  openEngine: Parameters<typeof Server.start>[1]['openEngine'],
+): Promise<TestServer> {
+  const environment = Object.fromEntries(
+    Object.entries({ HTTP_ADDR: '127.0.0.1:0', GRPC_ADDR: '', ...settings }).map(
+      ([name, value]) => [`METRICSTOR_${name}`, value],
+    ),
+  );
+  const { config } = loadConfig({ environment });
+  const logs: Record<string, unknown>[] = [];
+  let tls = config.tls;
+  const { server, addresses } = await Server.start(config, {
+    log: pino({ level: 'info' }, { write: (line: string) => void logs.push(JSON.parse(line)) }),
+    openEngine,
+    startWorker: ({ engineHandle }) => inProcessWorker(NativeEngine.attach(engineHandle)),
+    loadTls: () => tls,
+  });
+  const changeTls: TestServer['changeTls'] = (change) => {
+    tls = { ...tls, ...change };
+  };
+  return { addresses, server, logs, changeTls, stop: () => server.stop() };
+}
