@@ -10,6 +10,8 @@
 //! columns.rs    typed arrays in and out
 //! ```
 
+#![allow(clippy::needless_pass_by_value, reason = "napi-rs hands arguments over by value")]
+
 mod columns;
 mod engine;
 mod error;
