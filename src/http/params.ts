@@ -2,8 +2,8 @@
  * @file Parameters of the query API: where they stand, how they are written, and what is wrong.
  *
  * Follows Prometheus 3.14, `web/api/v1/api.go` (`parseTimeParam`, `parseDuration`,
- * `parseLimitParam`, `queryRange`): the order of checks and the texts of errors are part of the API.
- * This and `result-json.ts` are the only places where seconds exist.
+ * `parseLimitParam`, `queryRange`): the order of checks and the texts of errors are part of the
+ * API. This and `result-json.ts` are the only places where seconds exist.
  */
 import type { FastifyRequest } from 'fastify';
 import { MetricstorError } from '../errors.js';
