@@ -242,6 +242,8 @@ impl Background {
 
     fn try_flush(&mut self, frozen: Frozen) -> Result<State> {
         let store = &self.store;
+        // The blocks say from where the log is read again: what they do not hold goes first.
+        store.layout.saved.save(&*store.disk, &store.head)?;
         let flush = Flush {
             disk: store.disk.clone(),
             blocks_dir: store.layout.blocks.clone(),
