@@ -25,10 +25,14 @@ use support::{all, bits, flush, write_body};
 
 const NOW_MS: i64 = 1_790_000_000_000;
 
-fn open_on(disk: Arc<dyn Disk>, dir: &Path) -> Result<Engine> {
+fn options(dir: &Path) -> Options {
     let mut options = Options::new(dir);
     options.write.max_exemplars = 8;
-    Engine::open_with(options, disk, Arc::new(ManualClock::new(NOW_MS)))
+    options
+}
+
+fn open_on(disk: Arc<dyn Disk>, dir: &Path) -> Result<Engine> {
+    Engine::open_with(options(dir), disk, Arc::new(ManualClock::new(NOW_MS)))
 }
 
 fn open(dir: &tempfile::TempDir) -> Engine {
@@ -126,9 +130,11 @@ fn exemplars_and_metadata_survive_flush_and_restart() {
     engine.close().unwrap();
     let engine = open(&dir);
     check(&engine, &[("x", 1), ("y", 2)], "after a restart that replays the log");
+    let sample = bytes(2, &[double(1, 1.0), number(2, NOW_MS as u64)].concat());
+    write_body(&engine, RemoteWrite1, exemplars_of("m", &[sample.clone()])).unwrap();
     flush(&engine).unwrap();
     check(&engine, &[("x", 1), ("y", 2)], "after a flush");
-    let more = exemplars_of("m", &[exemplar("z", 3, 0.1)]);
+    let more = exemplars_of("m", &[exemplar("z", 3, 0.1), sample]);
     write_body(&engine, RemoteWrite1, more).unwrap();
     engine.close().unwrap();
     let engine = open(&dir);
@@ -139,10 +145,33 @@ fn exemplars_and_metadata_survive_flush_and_restart() {
 }
 
 #[test]
+fn a_log_of_exemplars_alone_is_cut_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path());
+    options.wal_max_bytes = 1;
+    let clock = Arc::new(ManualClock::new(NOW_MS));
+    let engine = Engine::open_with(options, Arc::new(OsDisk), clock).unwrap();
+    let labels = "x".repeat(100);
+    for t in 0..100 {
+        let body = exemplars_of("m", &[exemplar(&labels, t, 0.5)]);
+        write_body(&engine, RemoteWrite1, body).unwrap();
+    }
+    flush(&engine).unwrap();
+    let stats = engine.stats();
+    let log = stats.iter().find(|(name, _)| *name == "walBytes").unwrap().1;
+    assert!(log < 1000.0, "{log}");
+    engine.close().unwrap();
+    let times: Vec<i64> = traces(&open(&dir))[0].1.iter().map(|(_, t)| *t).collect();
+    assert_eq!(times, [92, 93, 94, 95, 96, 97, 98, 99]);
+}
+
+#[test]
 fn the_newest_metadata_of_a_family_stands_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(&dir);
-    write_body(&engine, RemoteWrite1, metadata_of("m", 1, "old")).unwrap();
+    let sample = bytes(2, &[double(1, 1.0), number(2, NOW_MS as u64)].concat());
+    let body = [metadata_of("m", 1, "old"), exemplars_of("m", &[sample])].concat();
+    write_body(&engine, RemoteWrite1, body).unwrap();
     flush(&engine).unwrap();
     write_body(&engine, RemoteWrite1, metadata_of("m", 2, "newer")).unwrap();
     write_body(&engine, RemoteWrite1, metadata_of("m", 2, "newest")).unwrap();
@@ -225,7 +254,8 @@ fn script(disk: &FaultyDisk) -> i64 {
     let mut acknowledged = 0;
     let Ok(engine) = open_on(Arc::new(disk.clone()), Path::new("/data")) else { return 0 };
     for t in 1..7 {
-        let exemplar = exemplars_of("m", &[exemplar("x", t, 0.5)]);
+        let sample = bytes(2, &[double(1, 1.0), number(2, (NOW_MS + t) as u64)].concat());
+        let exemplar = exemplars_of("m", &[exemplar("x", t, 0.5), sample]);
         let body = [exemplar, metadata_of("m", 2, &t.to_string())].concat();
         if write_body(&engine, RemoteWrite1, body).is_err() {
             break;
@@ -267,7 +297,9 @@ fn a_power_loss_at_any_call_loses_nothing_acknowledged() {
 fn a_damaged_file_of_exemplars_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(&dir);
-    write_body(&engine, RemoteWrite1, exemplars_of("m", &[exemplar("x", 1, 0.5)])).unwrap();
+    let sample = bytes(2, &[double(1, 1.0), number(2, NOW_MS as u64)].concat());
+    let body = exemplars_of("m", &[exemplar("x", 1, 0.5), sample]);
+    write_body(&engine, RemoteWrite1, body).unwrap();
     flush(&engine).unwrap();
     engine.close().unwrap();
     let path = dir.path().join("exemplars");

@@ -42,6 +42,11 @@ impl SavedFiles {
         Self { exemplars, metadata, saved: Mutex::new((0, 0)) }
     }
 
+    /// Whether the files lack something that the head has.
+    pub fn is_behind(&self, head: &Head) -> bool {
+        *self.saved.lock() != (head.exemplars().version(), head.metadata().version())
+    }
+
     /// Writes down what changed since the last time.
     ///
     /// # Errors
