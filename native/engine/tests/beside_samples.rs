@@ -248,8 +248,8 @@ fn both_versions_find_the_same_series() {
     assert_eq!((&*counted.series_by_metric[0].name, counted.series_by_metric[0].value), ("m", 1));
 }
 
-/// Writes an exemplar and a change of metadata at each time from 1 to 6, with flushes between, until
-/// the disk fails; returns the last acknowledged time.
+/// Writes an exemplar and a change of metadata at each time from 1 to 6, with flushes between,
+/// until the disk fails; returns the last acknowledged time.
 fn script(disk: &FaultyDisk) -> i64 {
     let mut acknowledged = 0;
     let Ok(engine) = open_on(Arc::new(disk.clone()), Path::new("/data")) else { return 0 };
