@@ -3,6 +3,7 @@
 //! ```text
 //! append.rs    prepare(batch): look up or reserve series, judge every sample; apply: cannot fail
 //! series.rs    one series: open chunk, sealed chunks, late samples, per generation
+//! histograms.rs the histograms of one series, and of a write
 //! shard.rs     labels hash to series, and the series by slot
 //! snapshot.rs  what a reader sees: the head as a SeriesSource over a span of generations
 //! ```
@@ -15,6 +16,7 @@
 //! batches apply in log order; prepare runs on any number of threads.
 
 pub mod append;
+pub mod histograms;
 pub mod series;
 pub mod shard;
 pub mod snapshot;
