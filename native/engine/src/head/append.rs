@@ -15,7 +15,7 @@ use crate::sample::{TIMESTAMP_LIMIT, TimeRange, TimestampMs, is_stale};
 use crate::sync::Ordering;
 use crate::wal::record::BatchEncoder;
 use crate::wire::labels::canonicalize;
-use crate::wire::{Unsupported, WireBatch, WireSeries};
+use crate::wire::{WireBatch, WireSeries};
 
 /// Sentences that are kept of one reason of refusal; the rest is only counted.
 const EXAMPLES_MAX: usize = 5;
@@ -39,16 +39,22 @@ pub struct Rejection {
 pub struct WriteOutcome {
     /// Samples stored.
     pub samples: u64,
+    /// Native histogram samples stored.
+    pub histograms: u64,
+    /// Exemplars stored, or there already.
+    pub exemplars: u64,
     /// Samples that replaced another value, as far as seen without decoding.
     pub replaced: u64,
     /// What was refused.
     pub rejections: Vec<Rejection>,
-    /// What was accepted and dropped, or refused for want of a place to store it.
-    pub unsupported: Unsupported,
+    /// Exemplars that were dropped without a word to the sender.
+    pub dropped_exemplars: u64,
+    /// Metadata that was dropped without a word to the sender.
+    pub dropped_metadata: u64,
 }
 
 impl WriteOutcome {
-    fn reject(&mut self, error: &Error, count: u64) {
+    pub(super) fn reject(&mut self, error: &Error, count: u64) {
         let code = error.code();
         let at = self.rejections.iter().position(|r| r.code == code).unwrap_or_else(|| {
             self.rejections.push(Rejection { code, count: 0, examples: Vec::new() });
@@ -160,7 +166,10 @@ impl Head {
         generation: Generation,
         now_ms: TimestampMs,
     ) -> Result<Prepared> {
-        let mut outcome = WriteOutcome { unsupported: batch.unsupported, ..Default::default() };
+        let mut outcome = WriteOutcome::default();
+        for refusal in &batch.refusals {
+            outcome.reject(&refusal.error, refusal.count);
+        }
         let resolved = self.resolve(batch, tenant, generation, &mut outcome);
         let bounds = Bounds {
             allowed: TimeRange::new(
@@ -172,16 +181,14 @@ impl Head {
         };
         let mut accepted = Vec::with_capacity(batch.samples.len());
         let mut used = vec![false; batch.series.len()];
-        let mut start = 0usize;
         for (i, series) in batch.series.iter().enumerate() {
-            let samples = &batch.samples[start..series.samples_end as usize];
-            start = series.samples_end as usize;
+            let spans = batch.spans(i);
             let Some((found, _)) = resolved[i].found else { continue };
-            if series.histograms > 0 {
+            if !spans.histograms.is_empty() {
                 let text = "native histogram samples are not stored by this version";
-                outcome.reject(&Error::bad_data(text), u64::from(series.histograms));
+                outcome.reject(&Error::bad_data(text), spans.histograms.len() as u64);
             }
-            for sample in samples {
+            for sample in &batch.samples[spans.samples] {
                 if let Some(code) = bounds.judge(sample.t, sample.v) {
                     outcome.reject(&bounds.explain(code, sample.t, sample.v, series), 1);
                 } else {
@@ -246,9 +253,9 @@ impl Head {
             resolved.push(match found[i] {
                 Some(f) => Resolved { found: Some((f, hashes[i])), labels: None },
                 None => self.admit(series, hashes[i], tenant, generation).unwrap_or_else(|error| {
-                    let start = if i == 0 { 0 } else { batch.series[i - 1].samples_end };
-                    let refused = series.samples_end - start + series.histograms;
-                    outcome.reject(&error, u64::from(refused.max(1)));
+                    let spans = batch.spans(i);
+                    let refused = spans.samples.len() + spans.histograms.len();
+                    outcome.reject(&error, refused.max(1) as u64);
                     Resolved { found: None, labels: None }
                 }),
             });
