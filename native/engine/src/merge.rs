@@ -13,8 +13,7 @@ pub use crate::run::{Run, RunSlice};
 /// Disjoint runs cost one call each; overlapping ones one call per sample.
 pub fn merge(runs: &mut Vec<RunSlice<'_>>, mut emit: impl FnMut(RunSlice<'_>)) -> u64 {
     runs.retain(|run| !run.timestamps.is_empty());
-    let disjoint =
-        |pair: &[RunSlice<'_>]| pair[0].timestamps.last() < pair[1].timestamps.first();
+    let disjoint = |pair: &[RunSlice<'_>]| pair[0].timestamps.last() < pair[1].timestamps.first();
     if !runs.windows(2).all(disjoint) {
         // Rank before sorting is age; a stable sort by first time keeps ties in age order.
         let mut sorted = runs.clone();
@@ -39,7 +38,8 @@ fn merge_overlapping(runs: &[RunSlice<'_>], mut emit: impl FnMut(RunSlice<'_>)) 
     let mut at = vec![0usize; runs.len()];
     let mut replaced = 0;
     loop {
-        let next = runs.iter().zip(&at).filter_map(|(run, i)| run.timestamps.get(*i)).min().copied();
+        let next =
+            runs.iter().zip(&at).filter_map(|(run, i)| run.timestamps.get(*i)).min().copied();
         let Some(t) = next else { return replaced };
         let mut winner: Option<(usize, usize)> = None;
         for (r, run) in runs.iter().enumerate() {

@@ -100,6 +100,7 @@ const absentOverTime: Implementation = {
     const finder = new WindowFinder(input.windows);
     const absent = new Uint8Array(steps).fill(1);
     ctx.series(input, {
+      histograms: 'take',
       begin: () => undefined,
       samples: (_series, samples) => {
         finder.find(samples);

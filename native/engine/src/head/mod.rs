@@ -60,6 +60,8 @@ pub struct HeadCounters {
     pub series_removed: AtomicU64,
     /// Samples applied.
     pub applied: AtomicU64,
+    /// Those of them that were histograms.
+    pub histograms: AtomicU64,
     /// Samples that were behind their series' newest.
     pub late: AtomicU64,
     /// Samples that replaced another value, as far as that was seen without decoding.
@@ -77,6 +79,7 @@ impl HeadCounters {
         out.push(("seriesCreated", get(&self.series_created)));
         out.push(("seriesRemoved", get(&self.series_removed)));
         out.push(("samplesAppended", get(&self.applied)));
+        out.push(("histogramsAppended", get(&self.histograms)));
         out.push(("samplesLate", get(&self.late)));
         out.push(("samplesReplaced", get(&self.replaced)));
         out.push(("samplesDuplicate", get(&self.duplicates)));
