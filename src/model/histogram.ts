@@ -74,7 +74,9 @@ export function packCells(cells: HistogramCells, length: number): PackedHistogra
     return undefined;
   }
   const packed = new Float64Array(offsets[rows.length]);
-  rows.forEach((row, k) => packed.set(cells[row] as Histogram, offsets[k]));
+  rows.forEach((row, k) => {
+    packed.set(cells[row] as Histogram, offsets[k]);
+  });
   return { rows: Uint32Array.from(rows), offsets: Uint32Array.from(offsets), packed };
 }
 

@@ -56,7 +56,7 @@ export interface SeriesSamples {
 /** Takes the series of a range vector, without stale markers. */
 export interface SeriesReader {
   /** Whether the reader knows histograms; a series with one is an error for others. */
-  readonly histograms?: 'take';
+  readonly histograms?: 'take' | undefined;
   begin(labels: LabelTable, dropName: Uint8Array | null): void;
   /** `samples` is only valid during the call. */
   samples(series: number, samples: SeriesSamples): void;

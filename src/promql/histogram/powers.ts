@@ -6,14 +6,14 @@
  */
 import { scaleByPower } from './exponential-bounds.js';
 
-const ln2High = 6.93147180369123816490e-1;
-const ln2Low = 1.90821492927058770002e-10;
+const ln2High = 0.6931471803691238;
+const ln2Low = 1.9082149292705877e-10;
 /** Coefficients of the Remez polynomial for `r * (exp(r) + 1) / (exp(r) - 1)`. */
-const p1 = 1.66666666666666657415e-1;
-const p2 = -2.77777777770155933842e-3;
-const p3 = 6.61375632143793436117e-5;
-const p4 = -1.65339022054652515390e-6;
-const p5 = 4.13813679705723846039e-8;
+const p1 = 0.16666666666666666;
+const p2 = -0.0027777777777015593;
+const p3 = 6.613756321437934e-5;
+const p4 = -1.6533902205465252e-6;
+const p5 = 4.1381367970572385e-8;
 
 const bits = new DataView(new ArrayBuffer(8));
 

@@ -6,6 +6,7 @@
  * within a bucket, and linear in the zero bucket and in custom ones.
  */
 import { type Histogram, place } from '../../model/histogram.js';
+import type { NanNote } from '../annotations.js';
 import {
   allBuckets,
   type BucketColumns,
@@ -14,9 +15,6 @@ import {
   usesCustomBuckets,
 } from './buckets.js';
 import { goExp2, goLog2 } from './powers.js';
-
-/** What is to be said of NaN observations, which are in no bucket. */
-export type NanNote = 'result' | 'skew' | 'excluded';
 
 /** Tells of `NanNote`s. */
 export type OnNan = (note: NanNote) => void;
@@ -42,7 +40,9 @@ interface Bucket {
 }
 
 function bucketAt({ lower, upper, count }: BucketColumns, i: number): Bucket {
-  return i < 0 ? { lower: 0, upper: 0, count: 0 } : { lower: lower[i], upper: upper[i], count: count[i] };
+  return i < 0
+    ? { lower: 0, upper: 0, count: 0 }
+    : { lower: lower[i], upper: upper[i], count: count[i] };
 }
 
 /** A bucket around zero does not reach to the side on which the histogram has no bucket. */
