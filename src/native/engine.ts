@@ -11,9 +11,11 @@ import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage/appender.js';
 import type {
+  ExemplarRequest,
   LabelAnswer,
   LabelMatcher,
   LabelRequest,
+  MetadataRequest,
   Querier,
   QuerySession,
   SampleBatch,
@@ -36,6 +38,8 @@ export interface NativeEngineOptions {
   readonly maxLabelNameBytes: number;
   readonly maxLabelValueBytes: number;
   readonly maxSeries: number;
+  readonly maxExemplars: number;
+  readonly maxMetadata: number;
   readonly blockRangeMs: number;
   readonly flushSlackMs: number;
   readonly flushMinSamples: number;
@@ -117,6 +121,9 @@ interface AddonSession {
   encodeScalar(timestamp: number, value: Float64Array): number;
   encodeString(timestamp: number, value: string): number;
   encodeLabels(ids: Uint32Array, offsets: Uint32Array): number;
+  encodeExemplars(selectors: Selectors, mint: number, maxt: number): number;
+  encodeMetadata(family: string, limit: number): number;
+  encodeCardinality(limit: number): number;
   takeEncoded(target: Uint8Array): void;
   close(): void;
 }
@@ -151,6 +158,9 @@ interface Addon {
 }
 
 const addon = loadAddon() as Addon;
+
+/** The largest number that crosses the boundary as a limit. */
+const noLimit = 2 ** 32 - 1;
 
 function fail(failure: Failure): never {
   const code = isErrorCode(failure.code) ? failure.code : 'internal';
@@ -296,6 +306,19 @@ class NativeSession implements QuerySession {
 
   encodeLabels(labels: LabelTable): Uint8Array {
     return this.#encoded(() => this.#inner.encodeLabels(labels.ids, labels.offsets));
+  }
+
+  encodeExemplars({ selectors, mint, maxt }: ExemplarRequest): Uint8Array {
+    return this.#encoded(() => this.#inner.encodeExemplars(selectors, mint, maxt));
+  }
+
+  encodeMetadata({ metric, limit }: MetadataRequest): Uint8Array {
+    const most = Math.min(limit ?? noLimit, noLimit);
+    return this.#encoded(() => this.#inner.encodeMetadata(metric, most));
+  }
+
+  encodeCardinality(limit: number): Uint8Array {
+    return this.#encoded(() => this.#inner.encodeCardinality(limit));
   }
 
   /** Text is copied into memory of JavaScript, which moves between threads without a copy. */

@@ -7,9 +7,9 @@
 
 import { MetricstorError } from '../errors.js';
 import type { Annotations, QueryResult, VectorResult } from '../model/result.js';
-import type { QuerySession } from '../storage/querier.js';
+import type { LabelMatcher, QuerySession } from '../storage/querier.js';
 import { AnnotationLog } from './annotations.js';
-import type { Expr } from './ast.js';
+import { type Expr, selectorsOf } from './ast.js';
 import { documentedType, typeOf } from './check.js';
 import { Budget, type QueryLimits } from './exec/budget.js';
 import type { Buffers } from './exec/context.js';
@@ -131,6 +131,11 @@ export class PromqlEngine {
       const result = removeNames(evaluator, evaluator.grid(root, 'take'), 'flagged');
       return gridToMatrix(result, grid, session.sortOrder(result.labels));
     });
+  }
+
+  /** The matchers of every selector of a query. Throws `bad_data`. */
+  selectors(query: string): (readonly LabelMatcher[])[] {
+    return selectorsOf(this.parse(query)).map(({ matchers }) => matchers);
   }
 
   private run(

@@ -8,7 +8,13 @@ import type { QueryResult } from '../model/result.js';
 import type { PromqlEngine, QueryOutcome } from '../promql/engine.js';
 import { parseSelector } from '../promql/parse.js';
 import type { LabelMatcher, LabelRequest, Querier, QuerySession } from '../storage/querier.js';
-import type { QueryAnswer, QueryJob, ResultColumns, WorkerRequest } from './service.js';
+import type {
+  ExemplarsJob,
+  QueryAnswer,
+  QueryJob,
+  ResultColumns,
+  WorkerRequest,
+} from './service.js';
 
 const truncatedWarning = 'results truncated due to limit';
 
@@ -18,16 +24,26 @@ export interface Executor {
 }
 
 type ExpressionJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
-type LookUpJob = Exclude<QueryJob, ExpressionJob>;
+type LookUpJob = Extract<QueryJob, { kind: 'series' | 'labelNames' | 'labelValues' }>;
 
 /** Answers a job. Throws {@link MetricstorError}. */
 export function execute(executor: Executor, request: WorkerRequest): QueryAnswer {
   const session = executor.querier.openSession(request.scope, request.cancelToken);
   try {
     const { job } = request;
-    return job.kind === 'instant' || job.kind === 'range'
-      ? evaluate(executor.engine, session, job, request.deadlineMs)
-      : lookUp(session, job);
+    switch (job.kind) {
+      case 'instant':
+      case 'range':
+        return evaluate(executor.engine, session, job, request.deadlineMs);
+      case 'exemplars':
+        return exemplars(executor.engine, session, job);
+      case 'metadata':
+        return plain(session.encodeMetadata(job));
+      case 'cardinality':
+        return plain(session.encodeCardinality(job.limit));
+      default:
+        return lookUp(session, job);
+    }
   } finally {
     session.close();
   }
@@ -111,6 +127,17 @@ function toColumns(session: QuerySession, result: QueryResult): ResultColumns {
     timestamps: result.timestamps.slice(0, points),
     values: result.values.slice(0, points),
   };
+}
+
+const plain = (json: Uint8Array): QueryAnswer => ({ json, warnings: [], infos: [] });
+
+function exemplars(engine: PromqlEngine, session: QuerySession, job: ExemplarsJob): QueryAnswer {
+  const selectors = engine.selectors(job.query);
+  return plain(
+    selectors.length === 0
+      ? new Uint8Array(0)
+      : session.encodeExemplars({ selectors, mint: job.mint, maxt: job.maxt }),
+  );
 }
 
 const encoder = new TextEncoder();

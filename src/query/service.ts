@@ -2,7 +2,7 @@
  * @file What the API asks of the query workers, and what it gets: plain data that crosses threads.
  */
 import type { ErrorCode } from '../errors.js';
-import type { Scope } from '../storage/querier.js';
+import type { MetadataRequest, Scope } from '../storage/querier.js';
 
 /** How the result of an expression is wanted. */
 export type ResultFormat = 'json' | 'columns';
@@ -53,7 +53,36 @@ export interface LabelValuesJob extends LookUp {
   readonly name: string;
 }
 
-export type QueryJob = InstantJob | RangeJob | SeriesJob | LabelNamesJob | LabelValuesJob;
+/** Exemplars of the series that the selectors of an expression match. */
+export interface ExemplarsJob {
+  readonly kind: 'exemplars';
+  readonly query: string;
+  /** Milliseconds, inclusive. */
+  readonly mint: number;
+  /** Milliseconds, inclusive. */
+  readonly maxt: number;
+}
+
+export interface MetadataJob extends MetadataRequest {
+  readonly kind: 'metadata';
+}
+
+/** What makes the head large. */
+export interface CardinalityJob {
+  readonly kind: 'cardinality';
+  /** Entries of each list. */
+  readonly limit: number;
+}
+
+export type QueryJob =
+  | InstantJob
+  | RangeJob
+  | SeriesJob
+  | LabelNamesJob
+  | LabelValuesJob
+  | ExemplarsJob
+  | MetadataJob
+  | CardinalityJob;
 
 /**
  * Series with their labels as text, each text once: series `i` of the answer owns the pairs
@@ -86,8 +115,9 @@ export interface QueryStats {
 
 export interface QueryAnswer {
   /**
-   * UTF-8 JSON. Of an expression the members `"resultType":…,"result":…` without braces, of a
-   * look-up the array. Empty where columns were asked for.
+   * UTF-8 JSON. Of an expression the members `"resultType":…,"result":…` without braces, else the
+   * whole of `data`. Empty where columns were asked for, and for exemplars of an expression without
+   * a selector.
    */
   readonly json: Uint8Array;
   readonly columns?: ResultColumns;

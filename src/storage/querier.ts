@@ -97,6 +97,15 @@ export interface QuerySession {
   encodeResult(result: QueryResult): Uint8Array;
   /** UTF-8 JSON text of a list of label objects, in table order. */
   encodeLabels(labels: LabelTable): Uint8Array;
+  /**
+   * UTF-8 JSON text of `GET /api/v1/query_exemplars`: the exemplars of the series that one of the
+   * selectors matches. Times are milliseconds, inclusive.
+   */
+  encodeExemplars(request: ExemplarRequest): Uint8Array;
+  /** UTF-8 JSON text of `GET /api/v1/metadata`. */
+  encodeMetadata(request: MetadataRequest): Uint8Array;
+  /** UTF-8 JSON text of `GET /api/v1/status/tsdb`; lists have `limit` entries at most. */
+  encodeCardinality(limit: number): Uint8Array;
   /** Indexes of the label sets in ascending order (bytewise by pairs, as Prometheus sorts). */
   sortOrder(labels: LabelTable): Uint32Array;
   /** Compiles a regular expression. Throws `bad_data` when it is malformed. */
@@ -104,6 +113,15 @@ export interface QuerySession {
   /** Whether the client went away, the query was killed or its time is up. */
   canceled(): boolean;
   close(): void;
+}
+
+export type ExemplarRequest = Pick<LabelRequest, 'selectors' | 'mint' | 'maxt'>;
+
+export interface MetadataRequest {
+  /** A metric family; empty means all. */
+  readonly metric: string;
+  /** Families in the answer; undefined means all. */
+  readonly limit: number | undefined;
 }
 
 /** Label queries: `matchers` is a list of selectors, of which one must match; empty means all. */

@@ -246,6 +246,18 @@ export class MemorySession implements QuerySession {
     throw new MetricstorError('internal', 'the in-memory querier writes no JSON');
   }
 
+  encodeExemplars(): Uint8Array {
+    throw new MetricstorError('internal', 'the in-memory querier writes no JSON');
+  }
+
+  encodeMetadata(): Uint8Array {
+    throw new MetricstorError('internal', 'the in-memory querier writes no JSON');
+  }
+
+  encodeCardinality(): Uint8Array {
+    throw new MetricstorError('internal', 'the in-memory querier writes no JSON');
+  }
+
   close(): void {
     // Nothing is held.
   }

@@ -4,7 +4,7 @@ use metricstor_engine::error::{Error, ErrorCode, Result as EngineResult};
 use metricstor_engine::index::label_regex::LabelRegex;
 use metricstor_engine::index::matcher::{MatchOp, Matcher};
 use metricstor_engine::label_order::sort_order;
-use metricstor_engine::read::json::{self, Points};
+use metricstor_engine::read::json::{self, Points, reports};
 use metricstor_engine::read::packed::{Histograms, pack, packed_len};
 use metricstor_engine::read::selection::{Filled, Selection, Target};
 use metricstor_engine::read::session::{LabelRequest, Session};
@@ -297,6 +297,40 @@ impl JsSession {
     pub fn encode_labels(&mut self, ids: &[u32], offsets: &[u32]) -> Result<u32> {
         self.encode(|out, session| {
             json::label_list(out, &session.dictionary, label_ids(ids, offsets)?);
+            Ok(())
+        })
+    }
+
+    /// Encodes the exemplars of the series that satisfy one of the selectors.
+    #[napi]
+    pub fn encode_exemplars(
+        &mut self,
+        selectors: Vec<Vec<JsMatcher>>,
+        mint: f64,
+        maxt: f64,
+    ) -> Result<u32> {
+        self.encode(|out, session| {
+            let request = label_request(&selectors, mint, maxt, 0)?;
+            reports::exemplars(out, &session.exemplars(&request.selectors, request.range));
+            Ok(())
+        })
+    }
+
+    /// Encodes the metadata of one family, or of all where the name is empty; at most `limit`.
+    #[napi]
+    pub fn encode_metadata(&mut self, family: String, limit: u32) -> Result<u32> {
+        self.encode(|out, session| {
+            let family = Some(&*family).filter(|family| !family.is_empty());
+            reports::metadata(out, &session.metadata(family, limit as usize));
+            Ok(())
+        })
+    }
+
+    /// Encodes what makes the head large; lists have `limit` entries at most.
+    #[napi]
+    pub fn encode_cardinality(&mut self, limit: u32) -> Result<u32> {
+        self.encode(|out, session| {
+            reports::cardinality(out, &session.cardinality(limit as usize)?);
             Ok(())
         })
     }

@@ -7,7 +7,9 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
+use crate::head::exemplars::{NewExemplar, Request};
 use crate::head::histograms;
+use crate::head::metadata::Metadata;
 use crate::head::series::{Appended, Runs};
 use crate::head::shard::{Found, shard_of};
 use crate::labels::{Labels, LabelsHash};
@@ -15,6 +17,8 @@ use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
 use crate::sample::{TIMESTAMP_LIMIT, TimeRange, TimestampMs, is_stale};
 use crate::sync::{Arc, Ordering};
 use crate::wal::record::BatchEncoder;
+use crate::wal::record::exemplars::{ExemplarEncoder, ExemplarRecord};
+use crate::wal::record::metadata::MetadataEncoder;
 use crate::wire::histogram::WireHistogram;
 use crate::wire::labels::canonicalize;
 use crate::wire::{WireBatch, WireSeries};
@@ -100,11 +104,19 @@ pub struct Prepared {
     /// What its sender will hear.
     pub outcome: WriteOutcome,
     tenant: TenantId,
+    kept: Kept,
+}
+
+/// What is kept of a write to be applied.
+#[derive(Debug)]
+struct Kept {
     /// Grouped by shard, in the order of the request within a series: the order of the log.
     samples: Vec<Addressed>,
     /// In the order of the request; logged and applied after the samples.
     histograms: Vec<histograms::Addressed>,
     fresh: Vec<Fresh>,
+    exemplars: Vec<NewExemplar>,
+    metadata: Vec<Metadata>,
 }
 
 /// The bounds that a sample's time is held against.
@@ -202,6 +214,9 @@ impl Head {
         let mut accepted = Vec::with_capacity(batch.samples.len());
         let mut histograms = Vec::new();
         let mut used = vec![false; batch.series.len()];
+        let newest_allowed = bounds.allowed.maxt;
+        let request = Request { batch, tenant, newest_allowed, limits: &self.limits };
+        let mut exemplars = Vec::new();
         for (i, series) in batch.series.iter().enumerate() {
             let spans = batch.spans(i);
             let Some((found, _)) = resolved[i].found else { continue };
@@ -224,13 +239,18 @@ impl Head {
                     accepted.push(Addressed { series: found.series, t: sample.t, v: sample.v });
                 }
             }
+            self.prepare_exemplars(&request, i, &mut outcome, &mut exemplars);
         }
+        let metadata = self.prepare_metadata(batch, tenant, &mut outcome);
         outcome.samples = accepted.len() as u64;
         outcome.histograms = histograms.len() as u64;
         let fresh = self.fresh_series(batch, resolved, &used)?;
         let samples = group_by_shard(&accepted);
-        let payload = encode(&fresh, &samples, &histograms, tenant);
-        Ok(Prepared { generation, payload, outcome, tenant, samples, histograms, fresh })
+        let mut payload = encode(&fresh, &samples, &histograms, tenant);
+        encode_exemplars(&exemplars, &mut payload);
+        encode_metadata(&metadata, &mut payload);
+        let kept = Kept { samples, histograms, fresh, exemplars, metadata };
+        Ok(Prepared { generation, payload, outcome, tenant, kept })
     }
 
     /// The series with an accepted sample that this generation's log does not define yet.
@@ -368,7 +388,8 @@ impl Head {
 
     /// Makes a logged write readable and completes its outcome. Called in log order, on one thread.
     pub fn apply(&self, prepared: Prepared) -> WriteOutcome {
-        let Prepared { generation, mut outcome, tenant, samples, histograms, fresh, .. } = prepared;
+        let Prepared { generation, mut outcome, tenant, kept, .. } = prepared;
+        let Kept { samples, histograms, fresh, exemplars, metadata } = kept;
         for fresh in &fresh {
             self.index_series(tenant, fresh.series, &fresh.labels);
             self.shards[shard_of(fresh.found_as)]
@@ -385,6 +406,12 @@ impl Head {
             rest = tail;
         }
         outcome.replaced += self.append_histograms(&histograms, generation);
+        if !exemplars.is_empty() {
+            outcome.dropped_exemplars += self.exemplars().add(exemplars);
+        }
+        if !metadata.is_empty() {
+            self.metadata().put(metadata);
+        }
         outcome
     }
 
@@ -424,6 +451,12 @@ impl Head {
     pub fn runs(&self, r: SeriesRef, from: Generation, to: Generation, range: TimeRange) -> Runs {
         let slots = self.shards[r.shard()].slots.read();
         slots.get(r.slot()).map(|s| s.runs(from, to, range)).unwrap_or_default()
+    }
+
+    /// See [`crate::head::series::Series::extent`].
+    pub fn extent(&self, r: SeriesRef) -> (usize, TimeRange) {
+        let slots = self.shards[r.shard()].slots.read();
+        slots.get(r.slot()).map_or((0, TimeRange::EMPTY), |series| series.extent())
     }
 }
 
@@ -475,4 +508,24 @@ fn encode(
         encoder.histogram(sample.series, sample.t, &sample.h);
     }
     encoder.finish()
+}
+
+fn encode_exemplars(exemplars: &[NewExemplar], payload: &mut Vec<u8>) {
+    let mut encoder = ExemplarEncoder::default();
+    for NewExemplar { tenant, series, exemplar } in exemplars {
+        encoder.add(&ExemplarRecord {
+            tenant: *tenant,
+            series: series.as_bytes(),
+            labels: exemplar.labels.as_bytes(),
+            t: exemplar.t,
+            v: exemplar.v,
+        });
+    }
+    encoder.append_to(payload);
+}
+
+fn encode_metadata(metadata: &[Metadata], payload: &mut Vec<u8>) {
+    let mut encoder = MetadataEncoder::default();
+    metadata.iter().for_each(|metadata| encoder.add(&metadata.record()));
+    encoder.append_to(payload);
 }

@@ -172,6 +172,17 @@ impl Histograms {
         self.late.extend(histograms.iter().filter_map(sealed));
     }
 
+    /// Number of chunks, and the times of the first and the last sample.
+    pub fn extent(&self) -> (usize, TimeRange) {
+        let mut range = TimeRange::EMPTY;
+        self.sealed.iter().chain(&self.late).for_each(|c| range.include_range(&c.range));
+        self.buffer.iter().for_each(|sample| range.include(sample.0));
+        let open = self.open.as_ref().and_then(Appender::range);
+        open.iter().for_each(|open| range.include_range(open));
+        let buffers = usize::from(open.is_some()) + usize::from(!self.buffer.is_empty());
+        (self.sealed.len() + self.late.len() + buffers, range)
+    }
+
     /// What lies in `range`, oldest write first.
     pub fn collect(&self, range: TimeRange) -> Vec<HistogramPart> {
         let overlapping = |chunks: &[Sealed]| -> Vec<Sealed> {

@@ -136,6 +136,28 @@ impl Data {
         if in_order { histograms.append(t, h) } else { histograms.append_late(t, h.into()) }
     }
 
+    /// Number of chunks, and the times of the first and the last sample.
+    fn extent(&self) -> (usize, TimeRange) {
+        let mut range = TimeRange::EMPTY;
+        let mut chunks = self.sealed.len();
+        self.sealed.iter().for_each(|c| range.include_range(&c.range));
+        if let (Some(first), Some(last)) = (self.open.first_time(), self.open.last_time()) {
+            chunks += 1;
+            range.include_range(&TimeRange::new(first, last));
+        }
+        if let Some(late) = &self.late {
+            chunks += late.sealed.len() + usize::from(!late.buffer.is_empty());
+            late.sealed.iter().for_each(|c| range.include_range(&c.range));
+            late.buffer.iter().for_each(|s| range.include(s.t));
+            if let Some(histograms) = &late.histograms {
+                let (more, times) = histograms.extent();
+                chunks += more;
+                range.include_range(&times);
+            }
+        }
+        (chunks, range)
+    }
+
     /// Makes the open chunk immutable; returns the bytes that bookkeeping adds.
     fn seal(&mut self) -> usize {
         if let Some(chunk) = sealed(std::mem::take(&mut self.open)) {
@@ -270,6 +292,18 @@ impl Series {
             }
         }
         Runs(parts)
+    }
+
+    /// Number of chunks of all generations, a buffer of late samples counting as one, and the times
+    /// of the first and the last sample.
+    pub fn extent(&self) -> (usize, TimeRange) {
+        let (mut chunks, mut range) = self.data.extent();
+        if let Some(frozen) = &self.frozen {
+            let (more, earlier) = frozen.extent();
+            chunks += more;
+            range.include_range(&earlier);
+        }
+        (chunks, range)
     }
 
     /// Drops what generations up to `generation` hold.

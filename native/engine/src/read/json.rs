@@ -10,6 +10,8 @@
 //! Everything is appended to the caller's buffer. Values are formatted from their bits, so no NaN
 //! payload matters on the way.
 
+pub mod reports;
+
 use crate::dictionary::Dictionary;
 use crate::label_order::{LabelIds, span};
 use crate::read::packed::{Histograms, Packed};

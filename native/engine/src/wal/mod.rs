@@ -23,7 +23,6 @@
 //! another, and none of them while a callback runs.
 
 mod cut;
-mod histograms;
 mod log_thread;
 mod queue;
 pub mod record;

@@ -5,17 +5,23 @@
 //! step from the previous sample's series and time where the token does not say them, and the high
 //! bytes of its value that are not zero: integers and short decimals in binary take two to four
 //! bytes instead of eight, and a request that repeats the order of earlier ones needs no more than
-//! the token for its series.
+//! the token for its series. Histograms, exemplars and metadata have
+//! files of their own.
 
+pub mod exemplars;
+pub mod histograms;
+pub mod metadata;
+
+use self::exemplars::ExemplarRecord;
+use self::metadata::MetadataRecord;
 use crate::codec::varint;
 use crate::error::{Error, ErrorCode, Result};
 use crate::histogram::Histogram;
 use crate::refs::{SHARD_COUNT, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
-use crate::wal::histograms;
 
-/// The kinds of records. The numbers are on disk. Version 1 writes series, samples and histograms;
-/// the others have their numbers so that a reader can name what it does not know.
+/// The kinds of records. The numbers are on disk. Those that are not written yet have their numbers
+/// so that a reader can name what it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RecordKind {
@@ -220,6 +226,16 @@ fn close_section(section: &mut [u8], kind: RecordKind) {
     section[1..SECTION_HEADER_BYTES].copy_from_slice(&length.to_le_bytes());
 }
 
+/// Appends a section with `content` to a payload, unless it is empty.
+fn append_section(payload: &mut Vec<u8>, kind: RecordKind, content: &[u8]) {
+    if !content.is_empty() {
+        let start = payload.len();
+        payload.extend_from_slice(&[0; SECTION_HEADER_BYTES]);
+        payload.extend_from_slice(content);
+        close_section(&mut payload[start..], kind);
+    }
+}
+
 /// What [`decode`] calls, in the order of the payload. An error ends the decoding.
 pub trait RecordVisitor {
     /// A series is defined; `canonical` is the canonical encoding of its labels, unchecked.
@@ -239,6 +255,18 @@ pub trait RecordVisitor {
     /// # Errors
     /// What the visitor finds wrong with it.
     fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()>;
+
+    /// An exemplar.
+    ///
+    /// # Errors
+    /// What the visitor finds wrong with it.
+    fn exemplar(&mut self, exemplar: ExemplarRecord<'_>) -> Result<()>;
+
+    /// What a metric is.
+    ///
+    /// # Errors
+    /// What the visitor finds wrong with it.
+    fn metadata(&mut self, metadata: MetadataRecord<'_>) -> Result<()>;
 }
 
 /// Reads a payload.
@@ -259,10 +287,16 @@ pub fn decode<V: RecordVisitor + ?Sized>(payload: &[u8], visitor: &mut V) -> Res
             kind if kind == RecordKind::Series as u8 => decode_series(content, visitor)?,
             kind if kind == RecordKind::Samples as u8 => decode_samples(content, visitor)?,
             kind if kind == RecordKind::Histograms as u8 => decode_histograms(content, visitor)?,
+            kind if kind == RecordKind::Exemplars as u8 => {
+                exemplars::decode(content, |exemplar| visitor.exemplar(exemplar))?;
+            }
+            kind if kind == RecordKind::Metadata as u8 => {
+                metadata::decode(content, |metadata| visitor.metadata(metadata))?;
+            }
             other => {
                 let name = RecordKind::name(other);
                 return Err(broken(format!(
-                    "record kind {other} ({name}) is unknown to this version (knows: 1, 2, 3); \
+                    "record kind {other} ({name}) is unknown to this version (knows: 1, 2, 3, 4, 5); \
                      a newer version of metricstor has written this log"
                 )));
             }
@@ -377,6 +411,8 @@ mod tests {
         series: Vec<Series>,
         samples: Vec<Sample>,
         histograms: Vec<(u32, i64, Histogram)>,
+        exemplars: Vec<TimestampMs>,
+        families: Vec<Vec<u8>>,
     }
 
     impl RecordVisitor for Seen {
@@ -394,6 +430,16 @@ mod tests {
 
         fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()> {
             self.histograms.push((series.0, t, h));
+            Ok(())
+        }
+
+        fn exemplar(&mut self, exemplar: ExemplarRecord<'_>) -> Result<()> {
+            self.exemplars.push(exemplar.t);
+            Ok(())
+        }
+
+        fn metadata(&mut self, metadata: MetadataRecord<'_>) -> Result<()> {
+            self.families.push(metadata.family.to_vec());
             Ok(())
         }
     }
@@ -497,6 +543,24 @@ mod tests {
             assert_eq!(error.code(), ErrorCode::Corruption);
             assert!(error.message().contains(&format!("record kind {name}")), "{error}");
         }
+    }
+
+    #[test]
+    fn exemplars_and_metadata_follow_the_samples() {
+        let mut payload = encode(&[], &[(7, 1000, 1)]);
+        let mut exemplars = exemplars::ExemplarEncoder::default();
+        let tenant = TenantId(0);
+        let (series, labels, v) = (&b"s"[..], &b""[..], 1.0);
+        exemplars.add(&ExemplarRecord { tenant, series, labels, t: 5, v });
+        let mut metadata = metadata::MetadataEncoder::default();
+        metadata.append_to(&mut payload);
+        let family = &b"up"[..];
+        metadata.add(&MetadataRecord { tenant, kind: 2, family, unit: b"", help: b"" });
+        exemplars.append_to(&mut payload);
+        metadata.append_to(&mut payload);
+        let seen = decoded(&payload).unwrap();
+        assert_eq!((seen.samples.len(), seen.exemplars), (1, vec![5]));
+        assert_eq!(seen.families, [b"up"]);
     }
 
     #[test]
