@@ -6,6 +6,7 @@
  * engine's code arrive; here it becomes a `MetricstorError`.
  */
 import { isErrorCode, MetricstorError } from '../errors.js';
+import { type PackedHistograms, packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage/appender.js';
@@ -74,6 +75,10 @@ interface AddonSelection {
   labelOffsets(): Uint32Array;
   read(first: number, timestamps: Float64Array, values: Float64Array, offsets: Uint32Array): number;
   readonly required: number;
+  /** Of the last read. */
+  readonly histogramCount: number;
+  readonly histogramDoubles: number;
+  readHistograms(rows: Uint32Array, offsets: Uint32Array, packed: Float64Array): void;
   close(): void;
 }
 
@@ -112,6 +117,7 @@ interface AddonSession {
     timestamps: Float64Array,
     values: Float64Array,
   ): number;
+  setHistograms(rows: Uint32Array, offsets: Uint32Array, packed: Float64Array): void;
   encodeScalar(timestamp: number, value: Float64Array): number;
   encodeString(timestamp: number, value: string): number;
   encodeLabels(ids: Uint32Array, offsets: Uint32Array): number;
@@ -196,6 +202,18 @@ class NativeSelection implements Selection {
     return guarded(() => this.#inner.read(first, batch.timestamps, batch.values, batch.offsets));
   }
 
+  histograms(): PackedHistograms | undefined {
+    const count = this.#inner.histogramCount;
+    if (count === 0) {
+      return undefined;
+    }
+    const rows = new Uint32Array(count);
+    const offsets = new Uint32Array(count + 1);
+    const packed = new Float64Array(this.#inner.histogramDoubles);
+    guarded(() => this.#inner.readHistograms(rows, offsets, packed));
+    return { rows, offsets, packed };
+  }
+
   get required(): number {
     return this.#inner.required;
   }
@@ -266,14 +284,24 @@ class NativeSession implements QuerySession {
           return this.#inner.encodeString(result.timestampMs, result.value);
         case 'vector': {
           const { labels, timestamps, values } = result;
+          this.#setHistograms(packCells(result.histograms, values.length));
           return this.#inner.encodeVector(labels.ids, labels.offsets, timestamps, values);
         }
         case 'matrix': {
           const { labels, offsets, timestamps, values } = result;
+          this.#setHistograms(packCells(result.histograms, values.length));
           return this.#inner.encodeMatrix(labels.ids, labels.offsets, offsets, timestamps, values);
         }
       }
     });
+  }
+
+  /** Those of the result that is encoded next. */
+  #setHistograms(histograms: PackedHistograms | undefined): void {
+    if (histograms !== undefined) {
+      const { rows, offsets, packed } = histograms;
+      this.#inner.setHistograms(rows, offsets, packed);
+    }
   }
 
   encodeLabels(labels: LabelTable): Uint8Array {

@@ -100,7 +100,10 @@ export class PromqlEngine {
         case 'matrix':
           return rangeVectorResult(evaluator, root);
         case 'vector':
-          return toVector(removeNames(evaluator, evaluator.grid(root), 'flagged'), timestampMs);
+          return toVector(
+            removeNames(evaluator, evaluator.grid(root, 'take'), 'flagged'),
+            timestampMs,
+          );
       }
     });
   }
@@ -125,7 +128,7 @@ export class PromqlEngine {
         const all = { labels: emptyLabels, steps, values, present: null, dropName: null };
         return gridToMatrix(all, grid, Uint32Array.of(0));
       }
-      const result = removeNames(evaluator, evaluator.grid(root), 'flagged');
+      const result = removeNames(evaluator, evaluator.grid(root, 'take'), 'flagged');
       return gridToMatrix(result, grid, session.sortOrder(result.labels));
     });
   }
@@ -189,7 +192,8 @@ export class PromqlEngine {
 
 function toVector(grid: Grid, timeMs: number): VectorResult {
   const timestamps = new Float64Array(grid.labels.count).fill(timeMs);
-  return { type: 'vector', labels: grid.labels, timestamps, values: grid.values };
+  const { labels, values, histograms } = grid;
+  return { type: 'vector', labels, timestamps, values, histograms };
 }
 
 function pointsOf(result: QueryResult): number {

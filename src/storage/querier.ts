@@ -7,6 +7,7 @@
  * code `canceled` once the session's cancel token is canceled.
  */
 
+import type { PackedHistograms } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 
@@ -39,6 +40,8 @@ export interface SelectRequest {
  *
  * After a read of `n` series, series `k` of the batch owns `[offsets[k], offsets[k + 1])` of
  * `timestamps` (milliseconds, strictly ascending) and `values` (by bits; stale markers included).
+ * A sample that is a native histogram has its sum in `values`, so that a stale marker shows there
+ * whatever the kind; which samples are histograms, `Selection.histograms` says.
  */
 export interface SampleBatch {
   timestamps: Float64Array;
@@ -55,6 +58,11 @@ export interface Selection {
    * Returns 0 when not even the first fits; `required` then says how many samples it has.
    */
   read(first: number, batch: SampleBatch): number;
+  /**
+   * The native histograms among the samples of the last `read`, in memory of their own: `rows` are
+   * places of the batch's columns. Undefined when all are floats.
+   */
+  histograms(): PackedHistograms | undefined;
   /** Samples of the series that did not fit at the last `read` that returned 0. */
   readonly required: number;
   close(): void;

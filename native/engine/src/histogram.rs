@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::sample::is_stale;
+use crate::sample::{TimestampMs, is_stale};
 
 /// The schema of histograms with bounds of their own.
 pub const CUSTOM_SCHEMA: i32 = -53;
@@ -22,6 +22,11 @@ pub const CUSTOM_SCHEMA: i32 = -53;
 pub const SCHEMA_MIN: i32 = -4;
 /// The finest exponential schema: 256 buckets for each power of two.
 pub const SCHEMA_MAX: i32 = 8;
+
+/// The most buckets of a histogram. The finest schema has 256 for each power of two, of which a
+/// double has 2,098: this is about all of them on both sides. It keeps a damaged length from being
+/// believed.
+pub const BUCKETS_MAX: u64 = 1 << 20;
 
 /// A run of neighbouring buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -162,6 +167,15 @@ impl PartialEq for Counts {
     }
 }
 
+/// One sample of a series that is a histogram.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistogramSample {
+    /// When.
+    pub t: TimestampMs,
+    /// What. Shared, because readers and writers hand it on.
+    pub h: Arc<Histogram>,
+}
+
 /// A native histogram. Two are equal when all of their bits are.
 #[derive(Debug, Clone)]
 pub struct Histogram {
@@ -242,6 +256,12 @@ impl Histogram {
     /// `bad_data` with what is wrong.
     pub fn validate(&self) -> Result<()> {
         let layout = &*self.layout;
+        if self.bucket_count() as u64 > BUCKETS_MAX {
+            return Err(Error::bad_data(format!(
+                "histogram: {} buckets; at most {BUCKETS_MAX} are stored",
+                self.bucket_count()
+            )));
+        }
         match &self.counts {
             Counts::Integer(tally) => {
                 check_layout(layout, tally, 0)?;

@@ -3,7 +3,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`histogram`] |
-//! | 0 | [`dictionary`], [`sync`], [`clock`], [`stats`] |
+//! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`] |
@@ -43,6 +43,7 @@ pub mod options;
 pub mod read;
 pub mod recover;
 pub mod refs;
+pub mod run;
 pub mod sample;
 pub mod source;
 pub mod stats;

@@ -13,6 +13,7 @@ use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
 use crate::head::saved::SavedFiles;
+use crate::histogram::Histogram;
 use crate::labels::Labels;
 use crate::refs::{Position, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
@@ -176,6 +177,18 @@ struct Replay<'a> {
     series: HashMap<SeriesRef, SeriesRef>,
 }
 
+impl Replay<'_> {
+    /// The series that the log means by `series`.
+    fn known(&self, series: SeriesRef) -> Result<SeriesRef> {
+        self.series.get(&series).copied().ok_or_else(|| {
+            Error::new(
+                ErrorCode::Corruption,
+                format!("the log has a sample of series {} before its definition", series.0),
+            )
+        })
+    }
+}
+
 impl RecordVisitor for Replay<'_> {
     fn series(&mut self, series: SeriesRef, tenant: TenantId, canonical: &[u8]) -> Result<()> {
         let labels = Labels::from_canonical(canonical)?;
@@ -185,13 +198,12 @@ impl RecordVisitor for Replay<'_> {
     }
 
     fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
-        let known = self.series.get(&series).ok_or_else(|| {
-            Error::new(
-                ErrorCode::Corruption,
-                format!("the log has a sample of series {} before its definition", series.0),
-            )
-        })?;
-        self.head.restore_sample(*known, t, v);
+        self.head.restore_sample(self.known(series)?, t, v);
+        Ok(())
+    }
+
+    fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()> {
+        self.head.restore_histogram(self.known(series)?, t, h);
         Ok(())
     }
 

@@ -35,6 +35,29 @@ export function aggregateRows(ctx: EvalContext, node: AggregatePlan, sink: RowSi
   }
 }
 
+/** `count` and `group` take values as they are; others are of floats and tell of histograms. */
+function policyOf(
+  ctx: EvalContext,
+  node: AggregatePlan,
+  op: StreamingOp,
+): Pick<RowSink, 'histograms' | 'onSkipped'> {
+  switch (op) {
+    case 'count':
+    case 'group':
+      return { histograms: 'take' };
+    case 'min':
+    case 'max':
+    case 'stddev':
+    case 'stdvar':
+      return {
+        histograms: 'skip',
+        onSkipped: () => ctx.annotations.histogramIgnored(op, node.inner.expr),
+      };
+    default:
+      return {};
+  }
+}
+
 /** Takes each row into its group's cells; memory follows the groups. */
 function streamingRows(
   ctx: EvalContext,
@@ -50,6 +73,7 @@ function streamingRows(
   let bytes = 0;
   let of = new Uint32Array(0);
   ctx.rows(node.inner, {
+    ...policyOf(ctx, node, op),
     begin: (labels, dropName) => {
       groups = groupSeries(ctx, labels, node.expr);
       of = groups.of as Uint32Array<ArrayBuffer>;

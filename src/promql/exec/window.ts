@@ -81,8 +81,47 @@ export interface WindowFunction {
   readonly kernel: WindowKernel;
   /** For `last_over_time` and `first_over_time`, which act like `offset`. */
   readonly keepsName: boolean;
+  /**
+   * What becomes of histograms: `count` where only times matter; `float` leaves them out, and tells
+   * `onMixed` of windows that have both; undefined is an error where one occurs.
+   */
+  readonly histograms?: 'count' | 'float';
+  /** Called for a series with floats and histograms in one window. */
+  readonly onMixed?: (labels: LabelTable, series: number) => void;
   /** Called once for every series that gives a value. */
   readonly onSeries?: (labels: LabelTable, series: number) => void;
+}
+
+/** The samples that are floats. */
+function separateFloats(samples: SeriesSamples): SeriesSamples {
+  const { histograms } = samples;
+  const timestamps = samples.timestamps.slice(samples.from, samples.to);
+  const values = samples.values.slice(samples.from, samples.to);
+  let to = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (histograms?.[samples.from + i] === undefined) {
+      timestamps[to] = timestamps[i];
+      values.copyWithin(to++, i, i + 1);
+    }
+  }
+  return { timestamps, values, from: 0, to };
+}
+
+/** Whether a window that has a float of `finder` has a histogram of `all`. */
+function mixes(finder: WindowFinder, all: SeriesSamples): boolean {
+  const { firstEndMs, strideMs, rangeMs, steps } = finder.windows;
+  for (let k = 0; k < steps; k++) {
+    if (finder.first[k] === finder.last[k]) {
+      continue;
+    }
+    const end = firstEndMs + k * strideMs;
+    for (let i = all.from; i < all.to && all.timestamps[i] <= end; i++) {
+      if (all.timestamps[i] > end - rangeMs && all.histograms?.[i] !== undefined) {
+        return true;
+      }
+    }
+  }
+  return false;
 }
 
 /** The rows of a window function; `sink` gets the labels of the input. */
@@ -97,13 +136,19 @@ export function windowRows(
   const out = new RowBuffer(input.windows.steps);
   let table: LabelTable | undefined;
   ctx.series(input, {
+    histograms: fn.histograms && 'take',
     begin: (labels, dropName) => {
       table = labels;
       sink.begin(labels, dropName);
     },
-    samples: (series, samples) => {
+    samples: (series, all) => {
+      const separate = all.histograms !== undefined && fn.histograms === 'float';
+      const samples = separate ? separateFloats(all) : all;
       if (!finder.find(samples)) {
         return;
+      }
+      if (separate && table !== undefined && mixes(finder, all)) {
+        fn.onMixed?.(table, series);
       }
       const count = fn.kernel(finder, out, scalars);
       ctx.budget.spend(input.windows.steps + samples.to - samples.from);

@@ -4,7 +4,7 @@
 import { MetricstorError } from '../../errors.js';
 import type { EvalContext } from '../exec/context.js';
 import { labelValue } from '../exec/label-sets.js';
-import type { WindowKernel } from '../exec/window.js';
+import type { WindowFunction, WindowKernel } from '../exec/window.js';
 import { WindowFinder } from '../exec/window.js';
 import type { CallPlan, SelectorPlan, SubqueryPlan } from '../plan.js';
 import { absentLabels } from './absent.js';
@@ -15,6 +15,36 @@ import * as rate from './rate.js';
 
 function plain(make: () => WindowKernel, keepsName = false): Implementation {
   return { kind: 'window', make: () => ({ kernel: make(), keepsName }) };
+}
+
+/** Of times alone, whatever the samples are. */
+function counting(make: () => WindowKernel): Implementation {
+  return {
+    kind: 'window',
+    make: () => ({ kernel: make(), keepsName: false, histograms: 'count' }),
+  };
+}
+
+/** Of floats: histograms are left out, which a window with both tells. */
+function ofFloats(make: () => WindowKernel): Implementation {
+  return {
+    kind: 'window',
+    make: (ctx, node) => ({ kernel: make(), keepsName: false, ...leavingOut(ctx, node) }),
+  };
+}
+
+function leavingOut(
+  ctx: EvalContext,
+  node: CallPlan,
+): Pick<WindowFunction, 'histograms' | 'onMixed'> {
+  const at = node.args[0].expr;
+  return {
+    histograms: 'float',
+    onMixed: (labels, series) => {
+      const name = ctx.session.text(labelValue(labels, series, ctx.nameLabel));
+      ctx.annotations.histogramsIgnoredInRange(name, at);
+    },
+  };
 }
 
 /** The suffixes that make a metric's name look like a counter's. */
@@ -60,15 +90,15 @@ const quantileOverTime: Implementation = {
       }
       return count;
     };
-    return { kernel, keepsName: false };
+    return { kernel, keepsName: false, ...leavingOut(ctx, node) };
   },
 };
 
 const predictLinear: Implementation = {
   kind: 'window',
-  make: (_ctx, node) => {
+  make: (ctx, node) => {
     const kernel = rate.prediction(node.grid.startMs, node.grid.stepMs);
-    return { kernel, keepsName: false };
+    return { kernel, keepsName: false, ...leavingOut(ctx, node) };
   },
 };
 
@@ -77,7 +107,8 @@ const doubleExponentialSmoothing: Implementation = {
   make: (ctx, node) => {
     checkFactor(ctx, node, 1, 'smoothing');
     checkFactor(ctx, node, 2, 'trend');
-    return { kernel: overTime.doubleExponentialSmoothing(), keepsName: false };
+    const kernel = overTime.doubleExponentialSmoothing();
+    return { kernel, keepsName: false, ...leavingOut(ctx, node) };
   },
 };
 
@@ -100,6 +131,7 @@ const absentOverTime: Implementation = {
     const finder = new WindowFinder(input.windows);
     const absent = new Uint8Array(steps).fill(1);
     ctx.series(input, {
+      histograms: 'take',
       begin: () => undefined,
       samples: (_series, samples) => {
         finder.find(samples);
@@ -133,28 +165,28 @@ export const rangeFunctions = {
   absent_over_time: absentOverTime,
   avg_over_time: plain(overTime.avgOverTime),
   changes: plain(() => rate.countMarks('changes')),
-  count_over_time: plain(overTime.countOverTime),
+  count_over_time: counting(overTime.countOverTime),
   delta: plain(() => rate.extrapolatedRate(false, false)),
-  deriv: plain(rate.derivative),
+  deriv: ofFloats(rate.derivative),
   double_exponential_smoothing: doubleExponentialSmoothing,
   first_over_time: plain(overTime.firstOverTime, true),
   idelta: plain(() => rate.instantDelta(false)),
   increase: counterFunction(false),
   irate: plain(() => rate.instantDelta(true)),
   last_over_time: plain(overTime.lastOverTime, true),
-  mad_over_time: plain(overTime.madOverTime),
-  max_over_time: plain(() => overTime.extremeOverTime('max')),
-  min_over_time: plain(() => overTime.extremeOverTime('min')),
+  mad_over_time: ofFloats(overTime.madOverTime),
+  max_over_time: ofFloats(() => overTime.extremeOverTime('max')),
+  min_over_time: ofFloats(() => overTime.extremeOverTime('min')),
   predict_linear: predictLinear,
-  present_over_time: plain(overTime.presentOverTime),
+  present_over_time: counting(overTime.presentOverTime),
   quantile_over_time: quantileOverTime,
   rate: counterFunction(true),
   resets: plain(() => rate.countMarks('resets')),
-  stddev_over_time: plain(() => overTime.varianceOverTime(true)),
-  stdvar_over_time: plain(() => overTime.varianceOverTime(false)),
+  stddev_over_time: ofFloats(() => overTime.varianceOverTime(true)),
+  stdvar_over_time: ofFloats(() => overTime.varianceOverTime(false)),
   sum_over_time: plain(overTime.sumOverTime),
-  ts_of_first_over_time: plain(overTime.timeOfFirst),
-  ts_of_last_over_time: plain(overTime.timeOfLast),
-  ts_of_max_over_time: plain(() => overTime.timeOfExtreme('max')),
-  ts_of_min_over_time: plain(() => overTime.timeOfExtreme('min')),
+  ts_of_first_over_time: counting(overTime.timeOfFirst),
+  ts_of_last_over_time: counting(overTime.timeOfLast),
+  ts_of_max_over_time: ofFloats(() => overTime.timeOfExtreme('max')),
+  ts_of_min_over_time: ofFloats(() => overTime.timeOfExtreme('min')),
 } satisfies Record<string, Implementation>;

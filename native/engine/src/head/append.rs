@@ -8,16 +8,18 @@
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
 use crate::head::exemplars::{NewExemplar, Request};
+use crate::head::histograms;
 use crate::head::metadata::Metadata;
 use crate::head::series::{Appended, Runs};
 use crate::head::shard::{Found, shard_of};
 use crate::labels::{Labels, LabelsHash};
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
 use crate::sample::{TIMESTAMP_LIMIT, TimeRange, TimestampMs, is_stale};
-use crate::sync::Ordering;
+use crate::sync::{Arc, Ordering};
 use crate::wal::record::BatchEncoder;
 use crate::wal::record::exemplars::{ExemplarEncoder, ExemplarRecord};
 use crate::wal::record::metadata::MetadataEncoder;
+use crate::wire::histogram::WireHistogram;
 use crate::wire::labels::canonicalize;
 use crate::wire::{WireBatch, WireSeries};
 
@@ -41,7 +43,7 @@ pub struct Rejection {
 /// What became of a write.
 #[derive(Debug, Clone, Default)]
 pub struct WriteOutcome {
-    /// Samples stored.
+    /// Float samples stored.
     pub samples: u64,
     /// Native histogram samples stored.
     pub histograms: u64,
@@ -102,8 +104,16 @@ pub struct Prepared {
     /// What its sender will hear.
     pub outcome: WriteOutcome,
     tenant: TenantId,
+    kept: Kept,
+}
+
+/// What is kept of a write to be applied.
+#[derive(Debug)]
+struct Kept {
     /// Grouped by shard, in the order of the request within a series: the order of the log.
     samples: Vec<Addressed>,
+    /// In the order of the request; logged and applied after the samples.
+    histograms: Vec<histograms::Addressed>,
     fresh: Vec<Fresh>,
     exemplars: Vec<NewExemplar>,
     metadata: Vec<Metadata>,
@@ -130,11 +140,19 @@ impl Bounds {
         (self.reject_non_finite && !v.is_finite() && !is_stale(v)).then_some(ErrorCode::BadData)
     }
 
+    fn judge_histogram(&self, sample: &WireHistogram, series: &WireSeries<'_>) -> Result<()> {
+        let WireHistogram { t, value, .. } = sample;
+        if let Some(code) = self.judge(*t, 0.0) {
+            return Err(self.explain(code, *t, 0.0, series));
+        }
+        histograms::judge(value, self.reject_non_finite).map_err(|error| {
+            let text = error.message();
+            Error::bad_data(format!("{}: {text} (at {t})", name_of(series)))
+        })
+    }
+
     fn explain(&self, code: ErrorCode, t: TimestampMs, v: f64, series: &WireSeries<'_>) -> Error {
-        let name = match Labels::from_canonical(&series.labels) {
-            Ok(labels) => labels.to_string(),
-            Err(_) => "a series".to_owned(),
-        };
+        let name = name_of(series);
         let TimeRange { mint, maxt } = self.allowed;
         let text = match code {
             ErrorCode::TooFarAhead => format!(
@@ -151,6 +169,14 @@ impl Bounds {
             _ => format!("{name}: value {v} at {t} is not finite (ingest.rejectNonFinite)"),
         };
         Error::new(code, text)
+    }
+}
+
+/// What a series is called in a sentence for its sender.
+fn name_of(series: &WireSeries<'_>) -> String {
+    match Labels::from_canonical(&series.labels) {
+        Ok(labels) => labels.to_string(),
+        Err(_) => "a series".to_owned(),
     }
 }
 
@@ -186,6 +212,7 @@ impl Head {
             reject_non_finite: self.limits.reject_non_finite,
         };
         let mut accepted = Vec::with_capacity(batch.samples.len());
+        let mut histograms = Vec::new();
         let mut used = vec![false; batch.series.len()];
         let newest_allowed = bounds.allowed.maxt;
         let request = Request { batch, tenant, newest_allowed, limits: &self.limits };
@@ -193,9 +220,16 @@ impl Head {
         for (i, series) in batch.series.iter().enumerate() {
             let spans = batch.spans(i);
             let Some((found, _)) = resolved[i].found else { continue };
-            if !spans.histograms.is_empty() {
-                let text = "native histogram samples are not stored by this version";
-                outcome.reject(&Error::bad_data(text), spans.histograms.len() as u64);
+            for sample in &batch.histograms[spans.histograms] {
+                match bounds.judge_histogram(sample, series) {
+                    Err(error) => outcome.reject(&error, 1),
+                    Ok(()) => {
+                        used[i] = true;
+                        let h = Arc::new(sample.value.clone());
+                        let series = found.series;
+                        histograms.push(histograms::Addressed { series, t: sample.t, h });
+                    }
+                }
             }
             for sample in &batch.samples[spans.samples] {
                 if let Some(code) = bounds.judge(sample.t, sample.v) {
@@ -209,12 +243,14 @@ impl Head {
         }
         let metadata = self.prepare_metadata(batch, tenant, &mut outcome);
         outcome.samples = accepted.len() as u64;
+        outcome.histograms = histograms.len() as u64;
         let fresh = self.fresh_series(batch, resolved, &used)?;
         let samples = group_by_shard(&accepted);
-        let mut payload = encode(&fresh, &samples, tenant);
+        let mut payload = encode(&fresh, &samples, &histograms, tenant);
         encode_exemplars(&exemplars, &mut payload);
         encode_metadata(&metadata, &mut payload);
-        Ok(Prepared { generation, payload, outcome, tenant, samples, fresh, exemplars, metadata })
+        let kept = Kept { samples, histograms, fresh, exemplars, metadata };
+        Ok(Prepared { generation, payload, outcome, tenant, kept })
     }
 
     /// The series with an accepted sample that this generation's log does not define yet.
@@ -352,9 +388,8 @@ impl Head {
 
     /// Makes a logged write readable and completes its outcome. Called in log order, on one thread.
     pub fn apply(&self, prepared: Prepared) -> WriteOutcome {
-        let Prepared {
-            generation, mut outcome, tenant, samples, fresh, exemplars, metadata, ..
-        } = prepared;
+        let Prepared { generation, mut outcome, tenant, kept, .. } = prepared;
+        let Kept { samples, histograms, fresh, exemplars, metadata } = kept;
         for fresh in &fresh {
             self.index_series(tenant, fresh.series, &fresh.labels);
             self.shards[shard_of(fresh.found_as)]
@@ -370,6 +405,7 @@ impl Head {
             outcome.replaced += self.append_group(shard, group, generation);
             rest = tail;
         }
+        outcome.replaced += self.append_histograms(&histograms, generation);
         if !exemplars.is_empty() {
             outcome.dropped_exemplars += self.exemplars().add(exemplars);
         }
@@ -451,8 +487,13 @@ fn group_by_shard(samples: &[Addressed]) -> Vec<Addressed> {
     grouped
 }
 
-fn encode(fresh: &[Fresh], samples: &[Addressed], tenant: TenantId) -> Vec<u8> {
-    if samples.is_empty() {
+fn encode(
+    fresh: &[Fresh],
+    samples: &[Addressed],
+    histograms: &[histograms::Addressed],
+    tenant: TenantId,
+) -> Vec<u8> {
+    if samples.is_empty() && histograms.is_empty() {
         return Vec::new();
     }
     let labels: usize = fresh.iter().map(|f| f.labels.as_bytes().len() + 16).sum();
@@ -462,6 +503,9 @@ fn encode(fresh: &[Fresh], samples: &[Addressed], tenant: TenantId) -> Vec<u8> {
     }
     for sample in samples {
         encoder.sample(sample.series, sample.t, sample.v);
+    }
+    for sample in histograms {
+        encoder.histogram(sample.series, sample.t, &sample.h);
     }
     encoder.finish()
 }

@@ -6,6 +6,7 @@
 //! metadata.rs  what metrics are
 //! saved.rs     these two past a cut of the log
 //! series.rs    one series: open chunk, sealed chunks, late samples, per generation
+//! histograms.rs the histograms of one series, and of a write
 //! shard.rs     labels hash to series, and the series by slot
 //! snapshot.rs  what a reader sees: the head as a SeriesSource over a span of generations
 //! ```
@@ -20,6 +21,7 @@
 
 pub mod append;
 pub mod exemplars;
+pub mod histograms;
 pub mod metadata;
 pub mod saved;
 pub mod series;
@@ -69,6 +71,8 @@ pub struct HeadCounters {
     pub series_removed: AtomicU64,
     /// Samples applied.
     pub applied: AtomicU64,
+    /// Those of them that were histograms.
+    pub histograms: AtomicU64,
     /// Samples that were behind their series' newest.
     pub late: AtomicU64,
     /// Samples that replaced another value, as far as that was seen without decoding.
@@ -100,6 +104,7 @@ impl HeadCounters {
         out.push(("seriesCreated", get(&self.series_created)));
         out.push(("seriesRemoved", get(&self.series_removed)));
         out.push(("samplesAppended", get(&self.applied)));
+        out.push(("histogramsAppended", get(&self.histograms)));
         out.push(("samplesLate", get(&self.late)));
         out.push(("samplesReplaced", get(&self.replaced)));
         out.push(("samplesDuplicate", get(&self.duplicates)));

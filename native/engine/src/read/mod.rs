@@ -2,7 +2,9 @@
 
 pub mod cancel;
 pub mod cardinality;
+pub mod exponential;
 pub mod json;
+pub mod packed;
 pub mod selection;
 pub mod session;
 pub mod view;

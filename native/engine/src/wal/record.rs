@@ -5,15 +5,18 @@
 //! step from the previous sample's series and time where the token does not say them, and the high
 //! bytes of its value that are not zero: integers and short decimals in binary take two to four
 //! bytes instead of eight, and a request that repeats the order of earlier ones needs no more than
-//! the token for its series. Exemplars and metadata have files of their own.
+//! the token for its series. Histograms, exemplars and metadata have
+//! files of their own.
 
 pub mod exemplars;
+pub mod histograms;
 pub mod metadata;
 
 use self::exemplars::ExemplarRecord;
 use self::metadata::MetadataRecord;
 use crate::codec::varint;
 use crate::error::{Error, ErrorCode, Result};
+use crate::histogram::Histogram;
 use crate::refs::{SHARD_COUNT, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
 
@@ -79,6 +82,9 @@ pub struct BatchEncoder {
     end: usize,
     last_series: u32,
     last_t: TimestampMs,
+    /// The histograms section, its header included; empty while there is none.
+    histograms: Vec<u8>,
+    last_histogram: histograms::Previous,
 }
 
 impl BatchEncoder {
@@ -91,6 +97,8 @@ impl BatchEncoder {
             end: SECTION_HEADER_BYTES,
             last_series: 0,
             last_t: 0,
+            histograms: Vec::new(),
+            last_histogram: histograms::Previous::default(),
         }
     }
 
@@ -144,6 +152,14 @@ impl BatchEncoder {
         self.last_t = t;
     }
 
+    /// Adds a native histogram sample. Cheapest when histograms of one layout are together.
+    pub fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: &Histogram) {
+        if self.histograms.is_empty() {
+            self.histograms.extend_from_slice(&[0; SECTION_HEADER_BYTES]);
+        }
+        histograms::write(&mut self.histograms, &mut self.last_histogram, series, t, h);
+    }
+
     #[cold]
     fn grow(&mut self) {
         self.samples.resize(self.samples.len() * 2 + SAMPLE_ROOM, 0);
@@ -151,7 +167,8 @@ impl BatchEncoder {
 
     /// Bytes that [`BatchEncoder::finish`] makes.
     pub fn len(&self) -> usize {
-        self.series.len() + if self.has_samples() { self.end } else { 0 }
+        let samples = if self.has_samples() { self.end } else { 0 };
+        self.series.len() + samples + self.histograms.len()
     }
 
     /// Whether nothing was added.
@@ -159,21 +176,24 @@ impl BatchEncoder {
         self.len() == 0
     }
 
-    /// The payload: all series, then all samples, each in the order in which they were added. Empty
-    /// when nothing was.
+    /// The payload: all series, then all samples, then all histograms, each in the order in which
+    /// they were added. Empty when nothing was.
     pub fn finish(mut self) -> Vec<u8> {
-        self.samples.truncate(self.end);
-        close_section(&mut self.samples, RecordKind::Samples);
+        if self.has_samples() {
+            self.samples.truncate(self.end);
+            close_section(&mut self.samples, RecordKind::Samples);
+        } else {
+            self.samples.clear();
+        }
+        if !self.histograms.is_empty() {
+            close_section(&mut self.histograms, RecordKind::Histograms);
+            self.samples.extend_from_slice(&self.histograms);
+        }
         if self.series.is_empty() {
-            if !self.has_samples() {
-                self.samples.clear();
-            }
             return self.samples;
         }
         close_section(&mut self.series, RecordKind::Series);
-        if self.has_samples() {
-            self.series.extend_from_slice(&self.samples);
-        }
+        self.series.extend_from_slice(&self.samples);
         self.series
     }
 
@@ -230,6 +250,12 @@ pub trait RecordVisitor {
     /// What the visitor finds wrong with it, such as a series that was not defined.
     fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()>;
 
+    /// A native histogram sample.
+    ///
+    /// # Errors
+    /// What the visitor finds wrong with it.
+    fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()>;
+
     /// An exemplar.
     ///
     /// # Errors
@@ -260,6 +286,7 @@ pub fn decode<V: RecordVisitor + ?Sized>(payload: &[u8], visitor: &mut V) -> Res
         match *kind {
             kind if kind == RecordKind::Series as u8 => decode_series(content, visitor)?,
             kind if kind == RecordKind::Samples as u8 => decode_samples(content, visitor)?,
+            kind if kind == RecordKind::Histograms as u8 => decode_histograms(content, visitor)?,
             kind if kind == RecordKind::Exemplars as u8 => {
                 exemplars::decode(content, |exemplar| visitor.exemplar(exemplar))?;
             }
@@ -269,7 +296,7 @@ pub fn decode<V: RecordVisitor + ?Sized>(payload: &[u8], visitor: &mut V) -> Res
             other => {
                 let name = RecordKind::name(other);
                 return Err(broken(format!(
-                    "record kind {other} ({name}) is unknown to this version (knows: 1, 2, 4, 5); \
+                    "record kind {other} ({name}) is unknown to this version (knows: 1, 2, 3, 4, 5); \
                      a newer version of metricstor has written this log"
                 )));
             }
@@ -312,6 +339,17 @@ fn decode_samples<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) ->
             .ok_or_else(|| broken("a sample record is malformed"))?;
         visitor.sample(SeriesRef(series), t, value)?;
         rest = tail;
+    }
+    Ok(())
+}
+
+fn decode_histograms<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) -> Result<()> {
+    let (mut rest, mut previous) = (content, histograms::Previous::default());
+    while !rest.is_empty() {
+        let record = histograms::read(rest, &mut previous)
+            .ok_or_else(|| broken("a histogram record is malformed"))?;
+        visitor.histogram(record.series, record.t, record.h)?;
+        rest = record.rest;
     }
     Ok(())
 }
@@ -372,6 +410,7 @@ mod tests {
     struct Seen {
         series: Vec<Series>,
         samples: Vec<Sample>,
+        histograms: Vec<(u32, i64, Histogram)>,
         exemplars: Vec<TimestampMs>,
         families: Vec<Vec<u8>>,
     }
@@ -384,7 +423,13 @@ mod tests {
         }
 
         fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
+            assert!(self.histograms.is_empty(), "floats come before histograms");
             self.samples.push((series.0, t, v.to_bits()));
+            Ok(())
+        }
+
+        fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()> {
+            self.histograms.push((series.0, t, h));
             Ok(())
         }
 
@@ -465,6 +510,24 @@ mod tests {
     }
 
     #[test]
+    fn histograms_have_a_section_of_their_own() {
+        for (series, samples) in [(0, 0), (0, 2), (1, 0), (2, 3)] {
+            let mut encoder = BatchEncoder::with_capacity(0);
+            encoder.histogram(SeriesRef(5), 7, &Histogram::stale());
+            (0..samples).for_each(|t| encoder.sample(SeriesRef(5), t, 1.0));
+            (0..series).for_each(|n| encoder.series(SeriesRef(n), TenantId(0), b"labels"));
+            let len = encoder.len();
+            let payload = encoder.finish();
+            assert_eq!(payload.len(), len);
+            let seen = decoded(&payload).unwrap();
+            let counts = (seen.series.len(), seen.samples.len());
+            assert_eq!(counts, (series as usize, samples as usize));
+            assert_eq!(seen.histograms, [(5, 7, Histogram::stale())]);
+            assert!(decoded(&payload[..payload.len() - 1]).is_err());
+        }
+    }
+
+    #[test]
     fn a_cut_payload_is_an_error() {
         let payload = encode(&[(7, 0, b"labels".to_vec())], &[(7, 1000, 1), (23, 1000, 2)]);
         let series_end = SECTION_HEADER_BYTES + 9;
@@ -475,7 +538,7 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_is_an_error_that_names_it() {
-        for (kind, name) in [(3u8, "3 (histograms)"), (6, "6 (tombstones)"), (200, "200")] {
+        for (kind, name) in [(4u8, "4 (exemplars)"), (6, "6 (tombstones)"), (200, "200")] {
             let error = decoded(&[kind, 0, 0, 0, 0]).err().unwrap();
             assert_eq!(error.code(), ErrorCode::Corruption);
             assert!(error.message().contains(&format!("record kind {name}")), "{error}");
