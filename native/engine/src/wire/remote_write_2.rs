@@ -46,9 +46,9 @@ const REFUSALS_MAX: usize = 16;
 /// Parses a decompressed `Request`. Labels are written to `arena`, of which the batch borrows; it
 /// is cleared first. An empty body is a request without series.
 ///
-/// A series whose numbers have no symbol, or that has nothing but labels and metadata, is refused in
-/// the batch, and an exemplar whose numbers have no symbol too. One deviation: a series of exemplars
-/// alone is stored, where Prometheus' receiver refuses it, because Prometheus' sender makes such.
+/// A series whose numbers have no symbol, or that has nothing but labels and metadata, is refused
+/// in the batch, and an exemplar whose numbers have no symbol too. One deviation: a series of
+/// exemplars alone is stored, where Prometheus' receiver refuses it, because its sender makes such.
 ///
 /// # Errors
 /// `bad_data` with the offset in the body when it is no such message; `too_large` when the labels
