@@ -131,7 +131,7 @@ fn exemplars_and_metadata_survive_flush_and_restart() {
     let engine = open(&dir);
     check(&engine, &[("x", 1), ("y", 2)], "after a restart that replays the log");
     let sample = bytes(2, &[double(1, 1.0), number(2, NOW_MS as u64)].concat());
-    write_body(&engine, RemoteWrite1, exemplars_of("m", &[sample.clone()])).unwrap();
+    write_body(&engine, RemoteWrite1, exemplars_of("m", std::slice::from_ref(&sample))).unwrap();
     flush(&engine).unwrap();
     check(&engine, &[("x", 1), ("y", 2)], "after a flush");
     let more = exemplars_of("m", &[exemplar("z", 3, 0.1), sample]);

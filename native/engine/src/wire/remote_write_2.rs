@@ -72,7 +72,9 @@ pub fn parse_v2<'a>(
     while let Some(tag) = request.next_tag()? {
         match tag {
             REQUEST_TIMESERIES => walk.series(request.message()?)?,
-            REQUEST_SYMBOLS => drop(request.message()?),
+            REQUEST_SYMBOLS => {
+                request.message()?;
+            }
             other => skip_in_request(&mut request, other)?,
         }
     }
@@ -98,7 +100,9 @@ fn symbols(body: &[u8]) -> Result<Vec<&[u8]>> {
     while let Some(tag) = request.next_tag()? {
         match tag {
             REQUEST_SYMBOLS => symbols.push(request.bytes()?),
-            REQUEST_TIMESERIES => drop(request.message()?),
+            REQUEST_TIMESERIES => {
+                request.message()?;
+            }
             other => skip_in_request(&mut request, other)?,
         }
     }
@@ -296,7 +300,9 @@ fn parse_sample(mut sample: Message<'_>) -> Result<Sample> {
         match tag {
             SAMPLE_VALUE => bits = sample.fixed64()?,
             SAMPLE_TIMESTAMP => t = sample.varint()? as i64,
-            SAMPLE_START_TIMESTAMP => drop(sample.varint()?),
+            SAMPLE_START_TIMESTAMP => {
+                sample.varint()?;
+            }
             other => sample.skip(other, 3)?,
         }
     }
