@@ -192,7 +192,8 @@ export class HistogramTally {
 
   /** Gives both histograms the larger one of their zero thresholds. */
   private reconcileZero(other: HistogramTally): void {
-    while (other.zeroThreshold !== this.zeroThreshold) {
+    // Not `!==`: a threshold that is no number would never be reached.
+    while (other.zeroThreshold < this.zeroThreshold || other.zeroThreshold > this.zeroThreshold) {
       const [smaller, larger] =
         this.zeroThreshold > other.zeroThreshold ? [other, this] : [this, other];
       const { count, threshold } = smaller.zeroCountAt(larger.zeroThreshold);

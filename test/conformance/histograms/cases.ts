@@ -97,6 +97,37 @@ export const histogramData: readonly HistogramSeries[] = [
       { ...gauge(0), timestamp: minute, count: 0, positive: [0, 0], zeroCount: 0, sum: 0 },
     ],
   },
+  {
+    // A coarser schema and a larger zero bucket from the fifth scrape on.
+    labels: { __name__: 'refined' },
+    histograms: scrapes.map((n) => ({
+      ...counter(Math.min(n, 7)),
+      timestamp: n * minute,
+      ...(n < 4 ? { schema: 2 } : { schema: 0, zeroThreshold: 0.4 }),
+    })),
+  },
+  {
+    // Other bounds from the fifth scrape on.
+    labels: { __name__: 'rebounded', host: 'a' },
+    histograms: scrapes.map((n) => ({
+      ...custom(n),
+      ...(n < 5 ? {} : { bounds: [0.005, 0.2, 2.5] }),
+    })),
+  },
+  { labels: { __name__: 'rebounded', host: 'b' }, histograms: scrapes.map(custom) },
+  {
+    // Sums that are not exact in every order.
+    labels: { __name__: 'fine', host: 'a' },
+    histograms: scrapes.map((n) => ({ ...gauge(n), sum: 1e16, positive: [0.1, 1e16] })),
+  },
+  {
+    labels: { __name__: 'fine', host: 'b' },
+    histograms: scrapes.map((n) => ({ ...gauge(n), sum: 1.7, positive: [0.2, 1.1], schema: 2 })),
+  },
+  {
+    labels: { __name__: 'fine', host: 'c' },
+    histograms: scrapes.map((n) => ({ ...gauge(n), sum: -1e16, positive: [0.3, 3], schema: 1 })),
+  },
   { labels: { __name__: 'float' }, floats: scrapes.map((n) => [n * minute, n] as const) },
 ];
 
@@ -131,6 +162,30 @@ const instant: readonly string[] = [
   'max_over_time(mixed[20m])',
   'max_over_time(busy[20m])',
   'ts_of_last_over_time(mixed[20m])',
+  'last_over_time(mixed[4m])',
+  'first_over_time(mixed[4m])',
+  'last_over_time(busy[4m])',
+  ...['rate', 'increase', 'delta'].flatMap((fn) => [
+    ...names.map((name) => `${fn}(${name}[20m])`),
+    `${fn}(busy[3m])`,
+    `${fn}(busy[90s])`,
+    `${fn}(rebounded[20m])`,
+    `${fn}(refined[20m])`,
+  ]),
+  ...['sum', 'avg'].flatMap((op) => [
+    `${op}(busy)`,
+    `${op} by (host) (busy)`,
+    `${op}(rate(busy[5m]))`,
+    `${op}({__name__=~"busy|level"})`,
+    `${op}({__name__=~"busy|custom"})`,
+    `${op}({__name__=~"busy|float"})`,
+    `${op}(fine)`,
+    `${op}(rebounded)`,
+  ]),
+  'histogram_quantile(0.9, sum(rate(busy[5m])))',
+  'histogram_quantile(0.5, rate(custom[5m]))',
+  'histogram_fraction(0, 0.5, rate(busy[5m]))',
+  'histogram_count(increase(busy[10m]))',
 ];
 
 /** Questions over eleven minutes, at every half of one. */
@@ -140,6 +195,11 @@ const range: readonly string[] = [
   'histogram_avg(mixed)',
   'histogram_quantile(0.9, busy)',
   'busy @ 300',
+  'rate(busy[2m])',
+  'increase(mixed[3m])',
+  'sum(rate(busy[3m]))',
+  'sum({__name__=~"mixed|float"})',
+  'last_over_time(mixed[2m])',
 ];
 
 /** When each of the data is there: a series that ends early is asked early. */
