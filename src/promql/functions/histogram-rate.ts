@@ -75,18 +75,25 @@ function increase(
   const [first, second] = all;
   const last = all[all.length - 1];
   const gauge = (histogram: Histogram): boolean => histogram[place.hint] === resetHint.gauge;
-  if (counter ? all.some(gauge) : !gauge(first) || !gauge(last)) {
-    note(counter ? 'notACounter' : 'notAGauge');
-  }
+  const custom = (histogram: Histogram): boolean => histogram[place.schema] === customSchema;
   // A first histogram before a reset does not matter, nor does its layout.
   const previous = counter && isReset(second, first) ? emptied(second) : first;
-  const between = all.slice(1, -1);
-  const concerned = counter ? [previous, ...between, last] : [previous, last];
-  const custom = concerned.filter((histogram) => histogram[place.schema] === customSchema).length;
-  if (custom > 0 && custom < concerned.length) {
+  const between = counter ? all.slice(1, -1) : [];
+  if (custom(last) !== custom(previous)) {
+    if (counter && (gauge(first) || gauge(last))) {
+      note('notACounter');
+    }
     note('mixedSchemas');
     return undefined;
   }
+  if (between.some((histogram) => custom(histogram) !== custom(last))) {
+    note('mixedSchemas');
+    return undefined;
+  }
+  if (counter ? all.some(gauge) : !gauge(first) || !gauge(last)) {
+    note(counter ? 'notACounter' : 'notAGauge');
+  }
+  const concerned = [previous, ...between, last];
   const result = new HistogramTally(last);
   result.reduceTo(Math.min(...concerned.map((histogram) => histogram[place.schema])));
   if (result.add(previous, -1)?.reconciled) {

@@ -107,8 +107,8 @@ export class HistogramTally {
       this.bounds = common;
     } else if (!custom) {
       const schema = Math.min(this.schema, other.schema);
-      this.reduceTo(schema);
-      other.reduceTo(schema);
+      this.reduceTo(schema, compensated);
+      other.reduceTo(schema, compensated);
       other.forgetBelow(this.zeroThreshold);
     }
     this.positive = merged(this.positive, other.positive, sign, compensated);
@@ -131,10 +131,10 @@ export class HistogramTally {
   }
 
   /** A finer exponential schema becomes the coarser one given. */
-  reduceTo(schema: number): void {
+  reduceTo(schema: number, compensated = false): void {
     if (this.schema > schema) {
-      this.positive = coarser(this.positive, this.schema - schema);
-      this.negative = coarser(this.negative, this.schema - schema);
+      this.positive = coarser(this.positive, this.schema - schema, compensated);
+      this.negative = coarser(this.negative, this.schema - schema, compensated);
       this.schema = schema;
     }
   }
@@ -164,6 +164,9 @@ export class HistogramTally {
   /** What the zero bucket counts with a larger threshold, which a populated bucket may widen. */
   zeroCountAt(threshold: number): { readonly count: number; readonly threshold: number } {
     let wanted = threshold;
+    if (wanted === this.zeroThreshold) {
+      return { count: this.zero.value, threshold };
+    }
     for (;;) {
       let count = this.zero.value;
       let widened = false;
@@ -255,14 +258,22 @@ function populated({ index, count, comp }: Buckets): Buckets {
 }
 
 /** Gathers buckets under new indexes, which ascend as the old ones do. */
-function gathered(side: Buckets, indexOf: (index: number) => number): Buckets {
+function gathered(
+  side: Buckets,
+  indexOf: (index: number) => number,
+  compensated: boolean,
+): Buckets {
   const out: Buckets = { index: [], count: [], comp: [] };
   side.index.forEach((old, i) => {
     const index = indexOf(old);
     const last = out.index.length - 1;
     if (last >= 0 && out.index[last] === index) {
-      out.count[last] += side.count[i];
-      out.comp[last] += side.comp[i];
+      const number = new Compensated(out.count[last]);
+      number.comp = out.comp[last];
+      addTo(number, side.count[i], compensated);
+      addTo(number, side.comp[i], compensated);
+      out.count[last] = number.value;
+      out.comp[last] = number.comp;
     } else {
       out.index.push(index);
       out.count.push(side.count[i]);
@@ -273,17 +284,18 @@ function gathered(side: Buckets, indexOf: (index: number) => number): Buckets {
 }
 
 /** Every `2^steps` buckets become one. */
-function coarser(side: Buckets, steps: number): Buckets {
-  return gathered(side, (index) => ((index - 1) >> steps) + 1);
+function coarser(side: Buckets, steps: number, compensated: boolean): Buckets {
+  return gathered(side, (index) => ((index - 1) >> steps) + 1, compensated);
 }
 
 /** A bucket goes to the first of the common bounds that is not below its own. */
 function ontoBounds(side: Buckets, bounds: Float64Array, common: Float64Array): Buckets {
-  return gathered(side, (index) => {
+  const target = (index: number): number => {
     const bound = index < bounds.length ? bounds[index] : Infinity;
     const at = common.findIndex((one) => one >= bound);
     return at < 0 ? common.length : at;
-  });
+  };
+  return gathered(side, target, false);
 }
 
 function merged(a: Buckets, b: Buckets, sign: 1 | -1, compensated: boolean): Buckets {
@@ -293,10 +305,11 @@ function merged(a: Buckets, b: Buckets, sign: 1 | -1, compensated: boolean): Buc
   while (i < a.index.length || j < b.index.length) {
     const left = i < a.index.length ? a.index[i] : Infinity;
     const right = j < b.index.length ? b.index[j] : Infinity;
-    const number = new Compensated(left <= right ? a.count[i] : 0);
-    number.comp = left <= right ? a.comp[i] : 0;
-    if (right <= left) {
+    const number = new Compensated(left <= right ? a.count[i] : sign * b.count[j]);
+    number.comp = left <= right ? a.comp[i] : sign * b.comp[j];
+    if (left === right) {
       addTo(number, sign * b.count[j], compensated);
+      addTo(number, sign * b.comp[j], compensated);
     }
     out.index.push(Math.min(left, right));
     out.count.push(number.value);
