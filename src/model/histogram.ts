@@ -47,7 +47,10 @@ export const place = {
   bounds: 8,
 } as const;
 
-/** Packed histograms of some places of a column: that of `rows[k]` is between `offsets[k]`, `[k+1]`. */
+/**
+ * Packed histograms of some places of a column: that of place `rows[k]` is
+ * `[offsets[k], offsets[k + 1])` of `packed`.
+ */
 export interface PackedHistograms {
   /** Ascending. */
   readonly rows: Uint32Array;

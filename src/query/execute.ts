@@ -3,6 +3,7 @@
  * and the result as JSON or as columns.
  */
 import { MetricstorError } from '../errors.js';
+import { packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { PromqlEngine, QueryOutcome } from '../promql/engine.js';
@@ -88,13 +89,13 @@ function truncate(result: QueryResult, limit: number): readonly [QueryResult, bo
   const labels = firstSeries(result.labels, limit);
   if (result.type === 'vector') {
     const timestamps = result.timestamps.slice(0, limit);
-    return [{ type: 'vector', labels, timestamps, values: result.values.slice(0, limit) }, true];
+    return [{ ...result, labels, timestamps, values: result.values.slice(0, limit) }, true];
   }
   const offsets = result.offsets.slice(0, limit + 1);
   const end = offsets[limit];
   const timestamps = result.timestamps.slice(0, end);
   const values = result.values.slice(0, end);
-  return [{ type: 'matrix', labels, offsets, timestamps, values }, true];
+  return [{ ...result, labels, offsets, timestamps, values }, true];
 }
 
 function firstSeries(labels: LabelTable, count: number): LabelTable {
@@ -127,7 +128,9 @@ function toColumns(session: QuerySession, result: QueryResult): ResultColumns {
       ? result.offsets.slice()
       : Uint32Array.from({ length: labels.count + 1 }, (_, index) => index);
   const points = offsets[labels.count];
+  const histograms = packCells(result.histograms, points);
   return {
+    ...(histograms === undefined ? {} : { histograms }),
     type: result.type,
     texts,
     labelIds,

@@ -1,7 +1,9 @@
 /**
  * @file What the API asks of the query workers, and what it gets: plain data that crosses threads.
  */
+
 import type { ErrorCode } from '../errors.js';
+import type { PackedHistograms } from '../model/histogram.js';
 import type { MetadataRequest, Scope } from '../storage/querier.js';
 
 /** How the result of an expression is wanted. */
@@ -87,7 +89,8 @@ export type QueryJob =
 /**
  * Series with their labels as text, each text once: series `i` of the answer owns the pairs
  * `labelIds[labelOffsets[i] .. labelOffsets[i + 1])` (name, value, …, indexes of `texts`) and the
- * samples `[offsets[i], offsets[i + 1])`.
+ * samples `[offsets[i], offsets[i + 1])`. Samples at the places `histograms.rows` are native
+ * histograms, packed as `model/histogram.ts` says.
  */
 export interface SeriesColumns {
   readonly type: 'vector' | 'matrix';
@@ -97,6 +100,7 @@ export interface SeriesColumns {
   readonly offsets: Uint32Array;
   readonly timestamps: Float64Array;
   readonly values: Float64Array;
+  readonly histograms?: PackedHistograms;
 }
 
 export type ResultColumns =

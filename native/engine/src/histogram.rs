@@ -264,18 +264,18 @@ impl Histogram {
         }
         match &self.counts {
             Counts::Integer(tally) => {
-                check_layout(layout, tally, 0)?;
+                check_layout(layout, tally, tally.zero == 0)?;
                 check_integer_counts(tally, self.sum)
             }
             Counts::Float(tally) => {
-                check_layout(layout, tally, 0.0)?;
+                check_layout(layout, tally, tally.zero == 0.0)?;
                 check_float_counts(tally)
             }
         }
     }
 }
 
-fn check_layout<C: PartialEq>(layout: &Layout, tally: &Tally<C>, zero: C) -> Result<()> {
+fn check_layout<C>(layout: &Layout, tally: &Tally<C>, zero_is_empty: bool) -> Result<()> {
     if layout.is_custom() {
         check_bounds(&layout.bounds)?;
         check_spans(
@@ -293,7 +293,7 @@ fn check_layout<C: PartialEq>(layout: &Layout, tally: &Tally<C>, zero: C) -> Res
                 layout.bounds.len() + 1
             )));
         }
-        if tally.zero != zero || layout.zero_threshold != 0.0 {
+        if !zero_is_empty || layout.zero_threshold != 0.0 {
             return Err(Error::bad_data("histogram: custom buckets with a zero bucket"));
         }
         if !layout.negative.is_empty() || !tally.negative.is_empty() {
@@ -335,7 +335,7 @@ fn check_bounds(bounds: &[f64]) -> Result<()> {
 }
 
 /// Which spans may have an offset below zero.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Offsets {
     FirstAny,
     NotBelowZero,

@@ -6,7 +6,8 @@ import type { LabelTable } from '../../model/labels.js';
 import type { SelectorPlan, SubqueryPlan } from '../plan.js';
 import type { Windows } from '../time-grid.js';
 import type { EvalContext, SeriesSamples } from './context.js';
-import { RowBuffer, type RowSink } from './rows.js';
+import { addHistogramWindows, type HistogramFunction } from './histogram-window.js';
+import { RowBuffer, type RowSink, sendRow } from './rows.js';
 
 /**
  * The windows of one series: window `k` is the samples `[first[k], last[k])` of both columns,
@@ -86,10 +87,17 @@ export interface WindowFunction {
    * `onMixed` of windows that have both; undefined is an error where one occurs.
    */
   readonly histograms?: 'count' | 'float';
+  /** The part of the function that takes histograms; `histograms` is undefined then. */
+  readonly ofHistograms?: HistogramFunction;
   /** Called for a series with floats and histograms in one window. */
   readonly onMixed?: (labels: LabelTable, series: number) => void;
   /** Called once for every series that gives a value. */
   readonly onSeries?: (labels: LabelTable, series: number) => void;
+}
+
+/** Whether a row has a float at any step. */
+function hasFloat({ histograms, flags }: RowBuffer): boolean {
+  return histograms === undefined || flags.some((flag, k) => flag !== 0 && !histograms[k]);
 }
 
 /** The samples that are floats. */
@@ -136,26 +144,33 @@ export function windowRows(
   const out = new RowBuffer(input.windows.steps);
   let table: LabelTable | undefined;
   ctx.series(input, {
-    histograms: fn.histograms && 'take',
+    histograms: fn.histograms === undefined && fn.ofHistograms === undefined ? undefined : 'take',
     begin: (labels, dropName) => {
       table = labels;
       sink.begin(labels, dropName);
     },
     samples: (series, all) => {
-      const separate = all.histograms !== undefined && fn.histograms === 'float';
+      out.histograms = undefined;
+      const separate = all.histograms !== undefined && fn.histograms !== 'count';
       const samples = separate ? separateFloats(all) : all;
-      if (!finder.find(samples)) {
-        return;
+      const found = finder.find(samples);
+      let count = found ? fn.kernel(finder, out, scalars) : 0;
+      if (separate && table !== undefined) {
+        if (fn.ofHistograms !== undefined) {
+          if (!found) {
+            out.flags.fill(0);
+          }
+          const place = { labels: table, series };
+          count = addHistogramWindows(fn.ofHistograms, all, finder, place, out);
+        } else if (found && mixes(finder, all)) {
+          fn.onMixed?.(table, series);
+        }
       }
-      if (separate && table !== undefined && mixes(finder, all)) {
-        fn.onMixed?.(table, series);
-      }
-      const count = fn.kernel(finder, out, scalars);
       ctx.budget.spend(input.windows.steps + samples.to - samples.from);
       if (count > 0) {
         out.filled(count);
-        sink.row(series, out);
-        if (fn.onSeries !== undefined && table !== undefined) {
+        sendRow(sink, series, out, input.windows.steps);
+        if (fn.onSeries !== undefined && table !== undefined && hasFloat(out)) {
           fn.onSeries(table, series);
         }
       }

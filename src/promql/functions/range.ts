@@ -2,19 +2,22 @@
  * @file The functions over range vectors: which kernel, which name, which annotations.
  */
 import { MetricstorError } from '../../errors.js';
+import type { LabelTable } from '../../model/labels.js';
 import type { EvalContext } from '../exec/context.js';
+import type { HistogramFunction } from '../exec/histogram-window.js';
 import { labelValue } from '../exec/label-sets.js';
 import type { WindowFunction, WindowKernel } from '../exec/window.js';
 import { WindowFinder } from '../exec/window.js';
 import type { CallPlan, SelectorPlan, SubqueryPlan } from '../plan.js';
 import { absentLabels } from './absent.js';
+import { histogramRate, type RateKind } from './histogram-rate.js';
 import type { Implementation } from './implementation.js';
 import * as overTime from './over-time.js';
 import { isQuantile } from './quantile.js';
 import * as rate from './rate.js';
 
-function plain(make: () => WindowKernel, keepsName = false): Implementation {
-  return { kind: 'window', make: () => ({ kernel: make(), keepsName }) };
+function plain(make: () => WindowKernel): Implementation {
+  return { kind: 'window', make: () => ({ kernel: make(), keepsName: false }) };
 }
 
 /** Of times alone, whatever the samples are. */
@@ -50,6 +53,64 @@ function leavingOut(
 /** The suffixes that make a metric's name look like a counter's. */
 const counterName = /_(?:total|sum|count|bucket)$/;
 
+/** What the three rate functions do with histograms. */
+function ratesOfHistograms(ctx: EvalContext, node: CallPlan, kind: RateKind): HistogramFunction {
+  const at = node.args[0].expr;
+  const { annotations } = ctx;
+  const name = (labels: LabelTable, series: number): string =>
+    ctx.session.text(labelValue(labels, series, ctx.nameLabel));
+  return {
+    mixed: 'nothing',
+    onMixed: (labels, series) => annotations.mixedFloatsAndHistograms(name(labels, series), at),
+    evaluate: (window) =>
+      histogramRate(kind, window, (note) => {
+        const metric = name(window.labels, window.series);
+        switch (note) {
+          case 'notACounter':
+            annotations.notACounter(metric, at);
+            break;
+          case 'notAGauge':
+            annotations.notAGauge(metric, at);
+            break;
+          case 'mixedSchemas':
+            annotations.mixedSchemas(metric, at);
+            break;
+          case 'boundsSubtracted':
+            annotations.boundsReconciled('subtraction', at);
+            break;
+          case 'boundsAdded':
+            annotations.boundsReconciled('addition', at);
+            break;
+        }
+      }),
+  };
+}
+
+const delta: Implementation = {
+  kind: 'window',
+  make: (ctx, node) => ({
+    kernel: rate.extrapolatedRate(false, false),
+    keepsName: false,
+    ofHistograms: ratesOfHistograms(ctx, node, { counter: false, perSecond: false }),
+  }),
+};
+
+/** The first or the last sample of each window, whatever it is. */
+function end(make: () => WindowKernel, which: 'newest' | 'oldest'): Implementation {
+  return {
+    kind: 'window',
+    make: () => ({
+      kernel: make(),
+      keepsName: true,
+      ofHistograms: {
+        mixed: which,
+        evaluate: ({ histograms, low, high }) =>
+          histograms[which === 'newest' ? high - 1 : low].slice(),
+      },
+    }),
+  };
+}
+
 /** `rate` and `increase` inform about metrics that may not be counters, once a name. */
 function counterFunction(perSecond: boolean): Implementation {
   return {
@@ -59,6 +120,7 @@ function counterFunction(perSecond: boolean): Implementation {
       return {
         kernel: rate.extrapolatedRate(true, perSecond),
         keepsName: false,
+        ofHistograms: ratesOfHistograms(ctx, node, { counter: true, perSecond }),
         onSeries: (labels, series) => {
           const id = labelValue(labels, series, ctx.nameLabel);
           if (known.has(id)) {
@@ -166,14 +228,14 @@ export const rangeFunctions = {
   avg_over_time: plain(overTime.avgOverTime),
   changes: plain(() => rate.countMarks('changes')),
   count_over_time: counting(overTime.countOverTime),
-  delta: plain(() => rate.extrapolatedRate(false, false)),
+  delta,
   deriv: ofFloats(rate.derivative),
   double_exponential_smoothing: doubleExponentialSmoothing,
-  first_over_time: plain(overTime.firstOverTime, true),
+  first_over_time: end(overTime.firstOverTime, 'oldest'),
   idelta: plain(() => rate.instantDelta(false)),
   increase: counterFunction(false),
   irate: plain(() => rate.instantDelta(true)),
-  last_over_time: plain(overTime.lastOverTime, true),
+  last_over_time: end(overTime.lastOverTime, 'newest'),
   mad_over_time: ofFloats(overTime.madOverTime),
   max_over_time: ofFloats(() => overTime.extremeOverTime('max')),
   min_over_time: ofFloats(() => overTime.extremeOverTime('min')),

@@ -28,8 +28,8 @@ use crate::sample::{TimeRange, TimestampMs};
 /// take 0.6 of the time. What is asked for most is recent and in the head, so size decides.
 const CHUNK_SAMPLES: usize = 480;
 
-/// A chunk of histograms ends when it has this many bytes: some have hundreds of buckets, and a read
-/// that wants one of them decodes those before.
+/// A chunk of histograms ends when it has this many bytes: some have hundreds of buckets, and a
+/// read that wants one of them decodes those before.
 const HISTOGRAM_CHUNK_BYTES: usize = 8 << 10;
 
 /// Writes a block.

@@ -28,183 +28,23 @@
 //! After the first sample of a chunk every delta counts as 0, and so does that of a bucket which a
 //! layout with another schema or other bounds brings.
 
+mod layout;
+mod predict;
+
 use std::sync::Arc;
 
 use crate::chunk::Encoding;
-use crate::codec::bits::{self, BitReader};
+use crate::codec::bits::BitReader;
 use crate::codec::varint;
 use crate::error::{Error, ErrorCode, Result};
-use crate::histogram::{
-    BUCKETS_MAX, CounterReset, Counts, Histogram, Layout, Span, Tally, bucket_count,
-};
+use crate::histogram::{CounterReset, Counts, Histogram, Layout, Span, Tally, bucket_count};
 use crate::sample::{TimeRange, TimestampMs};
 
-/// Widths of the classes of a number behind the prefixes `10` to `11111111`.
-const NUMBER_WIDTHS: [u32; 8] = [3, 6, 9, 12, 18, 25, 56, 64];
-/// The threshold with a code of its own.
-const COMMON_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
-/// Bits of the description of an XOR window: leading zeros and width.
-const WINDOW_BITS: u32 = 5 + 6;
-/// The most leading zeros that 5 bits say.
-const LEADING_MAX: u32 = 31;
+use layout::{read_layout, write_layout};
+use predict::{BitWriter, Even, Predictor, Xor};
+
 /// Fewest bits of a sample: one for each of its parts.
 const SAMPLE_BITS_MIN: usize = 6;
-
-/// Bits behind each other.
-#[derive(Debug, Clone, Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
-    free: u8,
-}
-
-impl BitWriter {
-    fn push(&mut self, value: u64, width: u32) {
-        self.free = bits::push(&mut self.bytes, self.free, u128::from(value), width);
-    }
-
-    fn number(&mut self, value: i64) {
-        if value == 0 {
-            return self.push(0, 1);
-        }
-        // Bits that two's complement needs: the significant ones of the magnitude and a sign.
-        let needed = 65 - (value ^ (value >> 63)).leading_zeros();
-        let class = NUMBER_WIDTHS.iter().position(|width| needed <= *width).unwrap_or(7);
-        let (ones, width) = (class as u32 + 1, NUMBER_WIDTHS[class]);
-        match class {
-            7 => self.push(0xff, 8),
-            _ => self.push(((1 << ones) - 1) << 1, ones + 1),
-        }
-        self.push(value as u64 & (u64::MAX >> (64 - width)), width);
-    }
-}
-
-fn read_number(reader: &mut BitReader<'_>) -> i64 {
-    let ones = (!reader.peek()).leading_zeros().min(8);
-    if ones == 0 {
-        reader.skip(1);
-        return 0;
-    }
-    reader.skip((ones + 1).min(8));
-    let width = NUMBER_WIDTHS[ones as usize - 1];
-    (reader.read(width) << (64 - width)) as i64 >> (64 - width)
-}
-
-/// Encodes and decodes the values of one field over the samples of a chunk.
-trait Predictor: Clone + Default {
-    /// What it holds.
-    type Value: Copy;
-    /// Whether the field would take the shortest code.
-    fn predicts(&self, value: Self::Value) -> bool;
-    fn write(&mut self, out: &mut BitWriter, value: Self::Value);
-    /// Past the end of the chunk anything comes back; the caller looks at the reader.
-    fn read(&mut self, reader: &mut BitReader<'_>) -> Self::Value;
-    /// Takes the last value for one that does not move.
-    fn settle(&mut self);
-    /// The value that is predicted; what [`Predictor::read`] gives for the shortest code.
-    fn step(&mut self) -> Self::Value;
-}
-
-/// An integer that moves evenly.
-#[derive(Debug, Clone, Copy, Default)]
-struct Even {
-    value: u64,
-    delta: u64,
-}
-
-impl Predictor for Even {
-    type Value = u64;
-
-    fn predicts(&self, value: u64) -> bool {
-        value.wrapping_sub(self.value) == self.delta
-    }
-
-    fn write(&mut self, out: &mut BitWriter, value: u64) {
-        let delta = value.wrapping_sub(self.value);
-        out.number(delta.wrapping_sub(self.delta) as i64);
-        *self = Self { value, delta };
-    }
-
-    fn read(&mut self, reader: &mut BitReader<'_>) -> u64 {
-        self.delta = self.delta.wrapping_add(read_number(reader) as u64);
-        self.step()
-    }
-
-    fn settle(&mut self) {
-        self.delta = 0;
-    }
-
-    fn step(&mut self) -> u64 {
-        self.value = self.value.wrapping_add(self.delta);
-        self.value
-    }
-}
-
-/// A float that changes in few bits: XOR with the one before, as in `gorilla.rs`.
-#[derive(Debug, Clone, Copy, Default)]
-struct Xor {
-    bits: u64,
-    leading: u8,
-    /// 0: no window yet.
-    width: u8,
-}
-
-impl Predictor for Xor {
-    type Value = f64;
-
-    fn predicts(&self, value: f64) -> bool {
-        value.to_bits() == self.bits
-    }
-
-    fn write(&mut self, out: &mut BitWriter, value: f64) {
-        let xor = value.to_bits() ^ self.bits;
-        self.bits = value.to_bits();
-        if xor == 0 {
-            return out.push(0, 1);
-        }
-        let leading = xor.leading_zeros().min(LEADING_MAX);
-        let trailing = xor.trailing_zeros();
-        let width = 64 - leading - trailing;
-        let (old_leading, old_width) = (u32::from(self.leading), u32::from(self.width));
-        let fits = old_width > 0
-            && leading >= old_leading
-            && trailing >= 64 - old_leading - old_width
-            && old_width <= width + WINDOW_BITS;
-        if fits {
-            out.push(0b10, 2);
-            return out.push(xor >> (64 - old_leading - old_width), old_width);
-        }
-        (self.leading, self.width) = (leading as u8, width as u8);
-        out.push((0b11 << 5 | u64::from(leading)) << 6 | u64::from(width % 64), 2 + WINDOW_BITS);
-        out.push(xor >> trailing, width);
-    }
-
-    fn read(&mut self, reader: &mut BitReader<'_>) -> f64 {
-        if reader.read(1) == 0 {
-            return self.step();
-        }
-        if reader.read(1) == 1 {
-            self.leading = reader.read(5) as u8;
-            self.width = match reader.read(6) as u8 {
-                0 => 64,
-                width => width,
-            };
-        }
-        let end = u32::from(self.leading) + u32::from(self.width);
-        if self.width == 0 || end > 64 {
-            // No encoder writes this: run off the end, where the caller notices.
-            reader.skip(u32::MAX);
-            return self.step();
-        }
-        self.bits ^= reader.read(u32::from(self.width)) << (64 - end);
-        self.step()
-    }
-
-    fn settle(&mut self) {}
-
-    fn step(&mut self) -> f64 {
-        f64::from_bits(self.bits)
-    }
-}
 
 /// The counts of a histogram over the samples of a chunk.
 #[derive(Debug, Clone, Default)]
@@ -445,74 +285,6 @@ impl Appender {
         chunk.extend_from_slice(&self.out.bytes);
         chunk
     }
-}
-
-fn write_layout(out: &mut BitWriter, layout: &Layout) {
-    out.number(i64::from(layout.schema));
-    match layout.zero_threshold.to_bits() {
-        0 => out.push(0, 1),
-        bits if bits == COMMON_THRESHOLD.to_bits() => out.push(0b10, 2),
-        bits => {
-            out.push(0b11, 2);
-            out.push(bits, 64);
-        }
-    }
-    for spans in [&layout.positive, &layout.negative] {
-        out.number(spans.len() as i64);
-        for span in spans {
-            out.number(i64::from(span.offset));
-            out.number(i64::from(span.length));
-        }
-    }
-    out.number(layout.bounds.len() as i64);
-    for bound in &layout.bounds {
-        let thousandths = (bound * 1000.0).round() as i64;
-        if (thousandths as f64 / 1000.0).to_bits() == bound.to_bits() {
-            out.push(0, 1);
-            out.number(thousandths);
-        } else {
-            out.push(1, 1);
-            out.push(bound.to_bits(), 64);
-        }
-    }
-}
-
-/// `None` for what no encoder writes, or where the input ends.
-fn read_layout(reader: &mut BitReader<'_>) -> Option<Layout> {
-    let schema = i32::try_from(read_number(reader)).ok()?;
-    let zero_threshold = match reader.read(1) {
-        0 => 0.0,
-        _ if reader.read(1) == 0 => COMMON_THRESHOLD,
-        _ => f64::from_bits(reader.read(64)),
-    };
-    let positive = read_spans(reader)?;
-    let negative = read_spans(reader)?;
-    let mut bounds = Vec::new();
-    for _ in 0..read_length(reader)? {
-        bounds.push(match reader.read(1) {
-            0 => read_number(reader) as f64 / 1000.0,
-            _ => f64::from_bits(reader.read(64)),
-        });
-    }
-    let layout = Layout { schema, zero_threshold, positive, negative, bounds };
-    let buckets = bucket_count(&layout.positive).checked_add(bucket_count(&layout.negative))?;
-    (!reader.overran() && buckets <= BUCKETS_MAX).then_some(layout)
-}
-
-fn read_spans(reader: &mut BitReader<'_>) -> Option<Vec<Span>> {
-    let mut spans = Vec::new();
-    for _ in 0..read_length(reader)? {
-        let offset = i32::try_from(read_number(reader)).ok()?;
-        let length = u32::try_from(read_number(reader)).ok()?;
-        spans.push(Span { offset, length });
-    }
-    Some(spans)
-}
-
-/// The length of a list whose elements take a bit or more each.
-fn read_length(reader: &mut BitReader<'_>) -> Option<usize> {
-    let length = usize::try_from(read_number(reader)).ok()?;
-    (length <= (reader.bytes_left() + 1) * 8).then_some(length)
 }
 
 /// Where decoded samples go: to the ends of three columns. A sample's value is its sum, so that a

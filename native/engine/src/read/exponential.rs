@@ -1,9 +1,9 @@
 //! The bounds of exponential buckets.
 //!
-//! Bucket `i` of schema `s` ends at `2^(i * 2^-s)`, and begins where bucket `i - 1` ends. The bounds
-//! are those of Prometheus 3.14 to the last bit (`model/histogram/generic.go`, `getBoundExponential`
-//! and its table): some lie a few units in the last place beside the exact power, and whoever
-//! compares answers sees it.
+//! Bucket `i` of schema `s` ends at `2^(i * 2^-s)`, and begins where bucket `i - 1` ends. The
+//! bounds are those of Prometheus 3.14 to the last bit (`model/histogram/generic.go`,
+//! `getBoundExponential` and its table): some lie a few units in the last place beside the exact
+//! power, and whoever compares answers sees it.
 
 /// Bounds of the finest schema within one power of two, as fractions: entry `k` is about
 /// `2^(k / 256 - 1)`. Those of coarser schemas are among them.
@@ -141,7 +141,8 @@ mod tests {
                 assert_eq!(upper_bound(schema, index), exact, "schema {schema}, index {index}");
             }
         }
-        assert_eq!(upper_bound(1, 1), 1.414_213_562_373_095);
+        // A unit in the last place below the square root of two.
+        assert_eq!(upper_bound(1, 1), std::f64::consts::SQRT_2.next_down());
         assert_eq!(upper_bound(3, 4), upper_bound(1, 1));
         assert_eq!(upper_bound(-2, -1), 0.0625);
     }

@@ -152,8 +152,8 @@ fn array<T>(
     out.push(b']');
 }
 
-/// Appends `[t,{"count":"…","sum":"…","buckets":[[rule,"lower","upper","count"],…]}]`; empty buckets
-/// are left out.
+/// Appends `[t,{"count":"…","sum":"…","buckets":[[rule,"lower","upper","count"],…]}]`; empty
+/// buckets are left out.
 ///
 /// Source: Prometheus 3.14, `util/jsonutil/marshal.go` (`MarshalHistogram`).
 fn histogram_point(out: &mut Vec<u8>, t: f64, h: &Packed<'_>) {

@@ -161,8 +161,8 @@ impl Selection {
         &self.ids[self.offsets[i] as usize..self.offsets[i + 1] as usize]
     }
 
-    /// The samples of the last [`Selection::read`] that are histograms: their places in the columns,
-    /// ascending, and what they are. The value column has their sums.
+    /// The samples of the last [`Selection::read`] that are histograms: their places in the
+    /// columns, ascending, and what they are. The value column has their sums.
     pub fn histograms(&self) -> &[(u32, Arc<Histogram>)] {
         &self.histograms
     }

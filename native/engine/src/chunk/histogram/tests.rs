@@ -1,5 +1,7 @@
+use super::layout::COMMON_THRESHOLD;
+use super::predict::read_number;
 use super::*;
-use crate::histogram::CUSTOM_SCHEMA;
+use crate::histogram::{CUSTOM_SCHEMA, Span};
 use crate::sample::STALE_BITS;
 use proptest::collection::vec;
 use proptest::prelude::*;
