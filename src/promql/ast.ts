@@ -1,7 +1,7 @@
 /**
- * @file The syntax tree of a PromQL expression: plain immutable data, made by `parse.ts`.
+ * @file The syntax tree of a PromQL expression: plain immutable data, made by `parse/`.
  *
- * Positions are UTF-16 offsets into the query text, half-open. Durations are milliseconds.
+ * Positions are UTF-16 offsets into the query text, half-open. Times are milliseconds.
  */
 import type { LabelMatcher } from '../storage/querier.js';
 
@@ -35,7 +35,13 @@ export type AggregateOp =
 
 /** A duration that may depend on the query: `5m`, `2 * step()`, `max_of(1m, range())`. */
 export type Duration =
-  | { readonly kind: 'fixed'; readonly ms: number; readonly span: Span }
+  | {
+      readonly kind: 'fixed';
+      readonly seconds: number;
+      /** Whether it was written with a unit, which only matters to the printer. */
+      readonly isDuration: boolean;
+      readonly span: Span;
+    }
   | { readonly kind: 'step' | 'range'; readonly span: Span }
   | { readonly kind: 'negate'; readonly of: Duration; readonly span: Span }
   | { readonly kind: 'paren'; readonly of: Duration; readonly span: Span }
@@ -53,10 +59,12 @@ export type AtModifier =
   | { readonly kind: 'start' }
   | { readonly kind: 'end' };
 
-/** `offset` and `@` of a selector or subquery, in either order. */
+/** What stands behind a selector or subquery, in any order. */
 export interface Shift {
   readonly offset: Duration | undefined;
   readonly at: AtModifier | undefined;
+  /** How samples outside of a range count at its edges; parsed and printed, not evaluated yet. */
+  readonly edges?: 'anchored' | 'smoothed';
 }
 
 export interface NumberLiteral {
@@ -131,6 +139,8 @@ export interface VectorMatching {
   readonly cardinality: 'one-to-one' | 'many-to-one' | 'one-to-many' | 'many-to-many';
   /** Labels taken over from the "one" side. */
   readonly include: readonly string[];
+  /** Values for series missing on a side; parsed and printed, not evaluated yet. */
+  readonly fill?: { readonly left: number | undefined; readonly right: number | undefined };
 }
 
 export interface Binary {

@@ -89,7 +89,7 @@ function printShift(shift: Shift): string {
 }
 
 function printOffset(offset: Duration | undefined): string {
-  const none = offset === undefined || (offset.kind === 'fixed' && offset.ms === 0);
+  const none = offset === undefined || (offset.kind === 'fixed' && offset.seconds === 0);
   return none ? '' : ` offset ${printDuration(offset)}`;
 }
 
@@ -105,20 +105,25 @@ function printSeconds(seconds: number): string {
   return `${seconds < 0 ? '-' : ''}${formatDuration(ms)}`;
 }
 
+/** A lone number is shown with units, numbers of arithmetic as written. */
 function printDuration(duration: Duration): string {
+  return duration.kind === 'fixed' ? printSeconds(duration.seconds) : printArithmetic(duration);
+}
+
+function printArithmetic(duration: Duration): string {
   switch (duration.kind) {
     case 'fixed':
-      return printSeconds(duration.ms / 1000);
+      return duration.isDuration ? printSeconds(duration.seconds) : formatFloat(duration.seconds);
     case 'step':
     case 'range':
       return `${duration.kind}()`;
     case 'negate':
-      return `-${printDuration(duration.of)}`;
+      return `-${printArithmetic(duration.of)}`;
     case 'paren':
-      return `(${printDuration(duration.of)})`;
+      return `(${printArithmetic(duration.of)})`;
     case 'binary': {
-      const left = printDuration(duration.left);
-      const right = printDuration(duration.right);
+      const left = printArithmetic(duration.left);
+      const right = printArithmetic(duration.right);
       return duration.op === 'min_of' || duration.op === 'max_of'
         ? `${duration.op}(${left}, ${right})`
         : `${left} ${duration.op} ${right}`;
