@@ -15,7 +15,9 @@ export type ValueType = 'scalar' | 'vector' | 'matrix' | 'string';
 export type ArithmeticOp = '+' | '-' | '*' | '/' | '%' | '^' | 'atan2';
 export type ComparisonOp = '==' | '!=' | '>' | '<' | '>=' | '<=';
 export type SetOp = 'and' | 'or' | 'unless';
-export type BinaryOp = ArithmeticOp | ComparisonOp | SetOp;
+/** Cuts the buckets of a histogram; parsed and printed, not evaluated yet. */
+export type TrimOp = '</' | '>/';
+export type BinaryOp = ArithmeticOp | ComparisonOp | SetOp | TrimOp;
 
 export type AggregateOp =
   | 'sum'

@@ -16,6 +16,7 @@ import { lex } from './parse/lex.js';
 import { Source } from './parse/source.js';
 import { spell } from './parse/spelling.js';
 import type { Token } from './parse/tokens.js';
+import { firstError } from './parse/tree.js';
 
 export { maxDepth } from './parse/spelling.js';
 
@@ -26,7 +27,8 @@ export const maxQueryLength = 256 * 1024;
 export function parseQuery(text: string): Expr {
   const tokens = tokensOf(text);
   if (tokens[0]?.type === 'end') {
-    throw new MetricstorError('bad_data', '1:1: parse error: no expression found in input');
+    const where = text === '' ? 'unknown position' : '1:1';
+    throw new MetricstorError('bad_data', `${where}: parse error: no expression found in input`);
   }
   const expr = build(text, tokens);
   check(expr, text);
@@ -61,17 +63,12 @@ function tokensOf(text: string): readonly Token[] {
 }
 
 function build(text: string, tokens: readonly Token[]): Expr {
-  const source = new Source(text, tokens);
-  const { topNode } = parser.parse(spell(text, tokens));
-  const { firstChild, lastChild } = topNode;
-  if (firstChild === null || lastChild === null) {
-    return source.unexpected(0);
-  }
-  source.sound(firstChild);
-  const expr = buildExpression(source, firstChild);
-  source.sound(lastChild);
-  const last = tokens.at(-1);
-  return last?.type === 'error' ? source.fail(last.start, last.word) : expr;
+  const tree = parser.parse(spell(text, tokens));
+  const source = new Source(text, tokens, firstError(tree));
+  const { firstChild } = tree.topNode;
+  const expr = firstChild === null ? source.unexpected(0) : buildExpression(source, firstChild);
+  source.finish();
+  return expr;
 }
 
 /** Index of the first token that cannot belong to a selector: a name, then braces. */

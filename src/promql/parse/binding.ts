@@ -23,6 +23,8 @@ export const precedences: Readonly<Record<string, number>> = {
   '>': 3,
   '<=': 3,
   '>=': 3,
+  '</': 3,
+  '>/': 3,
   '+': 4,
   '-': 4,
   '*': 5,
@@ -44,6 +46,8 @@ export interface Sign {
 export interface Operations<T, Infix> {
   sign(sign: Sign, operand: T): T;
   infix(operator: Infix, left: T, right: T): T;
+  /** Complains that an operand is missing, which only an error can have left out. */
+  missing(): never;
 }
 
 type Pending<Infix> =
@@ -100,10 +104,6 @@ export class Binding<T, Infix> {
   }
 
   private take(): T {
-    const operand = this.operands.pop();
-    if (operand === undefined) {
-      throw new RangeError('an operator without an operand');
-    }
-    return operand;
+    return this.operands.pop() ?? this.operations.missing();
   }
 }

@@ -31,15 +31,20 @@ export function diagnose(tokens: readonly Token[], wrong: number): Diagnosis {
   return new Surroundings(tokens).explain(wrong);
 }
 
+/** Explains a token that cannot go on with the duration of an offset. */
+export function diagnoseOffset(tokens: readonly Token[], wrong: number): Diagnosis {
+  const token = tokens[wrong] as Token;
+  return token.type === 'error' ? diagnose(tokens, wrong) : unexpected(token, offsetContext);
+}
+
 const durationStart = 'number, duration, step(), or range()';
-const groupingWords: ReadonlySet<string> = new Set([
-  'by',
-  'without',
-  'on',
-  'ignoring',
-  'group_left',
-  'group_right',
-]);
+const offsetContext: Context = { inside: 'offset', expected: durationStart };
+
+function unexpected(token: Token, context: Context | undefined): Diagnosis {
+  const inside = context === undefined ? '' : ` in ${context.inside}`;
+  const expected = context?.expected ? `, expected ${context.expected}` : '';
+  return { start: token.start, message: `unexpected ${describeToken(token)}${inside}${expected}` };
+}
 
 class Surroundings {
   constructor(private readonly tokens: readonly Token[]) {}
@@ -49,7 +54,11 @@ class Surroundings {
     const before = this.tokens[wrong - 1];
     const context = this.contextOf(wrong);
     if (context === undefined || context.inside === 'aggregation') {
-      if (before?.type === 'identifier' && token.text === '(' && opensOperand(this.tokens, wrong - 1)) {
+      if (
+        before?.type === 'identifier' &&
+        token.text === '(' &&
+        opensOperand(this.tokens, wrong - 1)
+      ) {
         const message = `unknown function with name ${goQuote(before.text)}`;
         return { start: before.start, message };
       }
@@ -58,9 +67,7 @@ class Surroundings {
         return { start: before.start, message };
       }
     }
-    const inside = context === undefined ? '' : ` in ${context.inside}`;
-    const expected = context?.expected ? `, expected ${context.expected}` : '';
-    return { start: token.start, message: `unexpected ${describeToken(token)}${inside}${expected}` };
+    return unexpected(token, context);
   }
 
   /** The innermost construct around the token at `index` that has words for errors. */
@@ -89,9 +96,10 @@ class Surroundings {
     if (this.word(start - 1) === '@') {
       return { inside: '@', expected: 'timestamp' };
     }
-    const isOffset = this.word(start - 1) === 'offset' && this.tokens[start - 1]?.type === 'keyword';
+    const isOffset =
+      this.word(start - 1) === 'offset' && this.tokens[start - 1]?.type === 'keyword';
     if (isOffset && !opensOperand(this.tokens, start - 1)) {
-      return { inside: 'offset', expected: durationStart };
+      return offsetContext;
     }
     return undefined;
   }
@@ -99,7 +107,7 @@ class Surroundings {
   /** `by`, `on` and their kin wait for labels; `sum by (a)` waits for its arguments. */
   private behindGrouping(at: number): Context | undefined {
     const last = at - 1;
-    if (this.isGrouping(last) && !/^group_/.test(this.word(last))) {
+    if (this.isGrouping(last)) {
       return { inside: 'grouping opts', expected: '"("' };
     }
     if (this.word(last) === ')') {
@@ -161,13 +169,26 @@ class Surroundings {
       : { inside: 'subquery or range selector', expected: durationStart };
   }
 
-  /** Whether labels follow the word at `index`: not where it is a metric name. */
+  /** Whether labels follow the word at `index`: not where it is a metric name or a label. */
   private isGrouping(index: number): boolean {
-    return (
-      this.tokens[index]?.type === 'keyword' &&
-      groupingWords.has(this.word(index)) &&
-      !(/^(?:by|without)$/.test(this.word(index)) && opensOperand(this.tokens, index))
-    );
+    const before = this.tokens[index - 1];
+    switch (this.tokens[index]?.type === 'keyword' ? this.word(index) : '') {
+      case 'by':
+      case 'without':
+        return (
+          before?.type === 'aggregator' ||
+          (before?.text === ')' &&
+            this.tokens[this.openBefore(index - 1) - 1]?.type === 'aggregator')
+        );
+      case 'on':
+      case 'ignoring':
+        return before?.type === 'operator' || before?.word === 'bool';
+      case 'group_left':
+      case 'group_right':
+        return before?.text === ')';
+      default:
+        return false;
+    }
   }
 
   /** Whether a parenthesis holds the arguments of a function or an aggregation. */

@@ -10,7 +10,7 @@ import { formatFloat } from '../format-float.js';
 import { Binding, precedences, type Sign } from './binding.js';
 import { isDurationLiteral, numberValue } from './numbers.js';
 import type { Source } from './source.js';
-import { childrenOf, partsOf } from './tree.js';
+import { childrenOf } from './tree.js';
 
 /** 2^63 nanoseconds in seconds, as Go's `time.Duration`. */
 const maxSeconds = 2 ** 63 / 1e9;
@@ -24,16 +24,21 @@ interface Infix {
 
 /** A literal with its value in seconds; `node` covers nothing else. */
 export function literalValue(source: Source, node: { from: number; to: number }): number {
+  if (node.from === node.to) {
+    return source.unexpected(node.from);
+  }
   const value = numberValue(source.text(node));
-  return typeof value === 'number' ? value : source.fail(node.from, value.problem);
+  const span = { start: node.from, end: node.to };
+  return typeof value === 'number' ? value : source.fail(span, value.problem);
 }
 
 /** Binds the parts of durations, wherever they come from. */
 export class DurationBinding extends Binding<Duration, Infix> {
   constructor(private readonly source: Source) {
     super({
-      sign: (sign, operand) => applySign(sign, operand),
+      sign: applySign,
       infix: (infix, left, right) => applyInfix(source, infix, left, right),
+      missing: () => source.unexpected(source.query.length),
     });
   }
 
@@ -49,14 +54,14 @@ export class DurationBinding extends Binding<Duration, Infix> {
 
 function buildLiteral(source: Source, node: { from: number; to: number }): Duration {
   const seconds = literalValue(source, node);
+  const span = { start: node.from, end: node.to };
   if (!(Math.abs(seconds) <= maxSeconds)) {
-    source.fail(node.from, 'duration out of range');
+    source.fail(span, 'duration out of range');
   }
-  const isDuration = isDurationLiteral(source.text(node));
-  return { kind: 'fixed', seconds, isDuration, span: { start: node.from, end: node.to } };
+  return { kind: 'fixed', seconds, isDuration: isDurationLiteral(source.text(node)), span };
 }
 
-export function applySign({ word, start }: Sign, of: Duration): Duration {
+function applySign({ word, start }: Sign, of: Duration): Duration {
   const span: Span = { start, end: of.span.end };
   if (of.kind === 'fixed') {
     return { ...of, seconds: word === '-' ? -of.seconds : of.seconds, span };
@@ -64,9 +69,15 @@ export function applySign({ word, start }: Sign, of: Duration): Duration {
   return word === '-' ? { kind: 'negate', of, span } : of;
 }
 
-function applyInfix(source: Source, { op, start }: Infix, left: Duration, right: Duration): Duration {
+function applyInfix(
+  source: Source,
+  { op, start }: Infix,
+  left: Duration,
+  right: Duration,
+): Duration {
   if ((op === '/' || op === '%') && right.kind === 'fixed' && right.seconds === 0) {
-    source.fail(start, op === '/' ? 'division by zero' : 'modulo by zero');
+    const span = { start, end: right.span.end };
+    source.fail(span, op === '/' ? 'division by zero' : 'modulo by zero');
   }
   return { kind: 'binary', op, left, right, span: { start: left.span.start, end: right.span.end } };
 }
@@ -79,23 +90,21 @@ export function wrapDuration(of: Duration, span: Span): Duration {
 /** A `DurationExpr` or `OffsetDurationExpr` of lezer's. */
 export function buildDuration(source: Source, node: SyntaxNode): Duration {
   const binding = new DurationBinding(source);
-  layOut(source, node, binding);
+  layOutDuration(source, node, binding);
   return binding.finish();
 }
 
-/** Lays out signs, operands and operators in a row; lezer's own grouping of them is dropped. */
-function layOut(source: Source, node: SyntaxNode, binding: DurationBinding): void {
+/** Gives signs, operands and operators to `binding`; lezer's own grouping of them is dropped. */
+export function layOutDuration(source: Source, node: SyntaxNode, binding: DurationBinding): void {
   const parts = childrenOf(node);
   const [first] = parts;
   if (first === undefined) {
-    return source.unexpected(node.from);
+    source.incomplete(node);
   }
-  source.sound(first);
   const span = { start: node.from, end: node.to };
   switch (first.name) {
     case 'DurationStep':
     case 'DurationRange':
-      partsOf(source, node);
       binding.operand({ kind: first.name === 'DurationStep' ? 'step' : 'range', span });
       return;
     case 'DurationMinOf':
@@ -114,14 +123,13 @@ function layOut(source: Source, node: SyntaxNode, binding: DurationBinding): voi
       break;
   }
   for (const part of parts) {
-    source.sound(part);
     switch (part.name) {
       case 'UnaryOp':
         binding.sign({ word: source.text(part) as '+' | '-', start: part.from });
         break;
       case 'DurationExpr':
       case 'OffsetDurationExpr':
-        layOut(source, part, binding);
+        layOutDuration(source, part, binding);
         break;
       case 'NumberDurationLiteralInDurationContext':
         binding.literal(part);
@@ -139,10 +147,7 @@ function buildExtreme(
   parts: readonly SyntaxNode[],
   span: Span,
 ): Duration {
-  const operands = parts.map((part) => {
-    source.sound(part);
-    return buildDuration(source, part);
-  });
+  const operands = parts.map((part) => buildDuration(source, part));
   const [left, right] = operands;
   if (left === undefined || right === undefined) {
     return source.unexpected(span.end);
@@ -155,13 +160,13 @@ export function buildPositive(source: Source, node: SyntaxNode): Duration {
   const duration = buildDuration(source, node);
   const complete = /^\s*[:\]]/.test(source.query.slice(node.to, node.to + 256));
   if (complete && duration.kind === 'fixed' && duration.seconds <= 0) {
-    source.fail(duration.span.start, 'duration must be greater than 0');
+    source.fail(duration.span, 'duration must be greater than 0');
   }
   return duration;
 }
 
-/** What stands behind `@`; `selectorStart` is where errors about its value point to. */
-export function buildAt(source: Source, node: SyntaxNode, selectorStart: number): AtModifier {
+/** What stands behind `@`; errors about its value point to the start of what it is behind. */
+export function buildAt(source: Source, node: SyntaxNode, start: number): AtModifier {
   if (node.name === 'AtModifierPreprocessors') {
     return { kind: source.text(node).toLowerCase() === 'start' ? 'start' : 'end' };
   }
@@ -172,7 +177,7 @@ export function buildAt(source: Source, node: SyntaxNode, selectorStart: number)
   if (!(Math.abs(seconds) < 2 ** 63)) {
     // Numbers of this size are whole, and `toFixed` would use an exponent.
     const shown = Number.isFinite(seconds) ? `${BigInt(seconds)}.000000` : formatFloat(seconds);
-    source.fail(selectorStart, `timestamp out of bounds for @ modifier: ${shown}`);
+    source.fail({ start, end: node.to }, `timestamp out of bounds for @ modifier: ${shown}`);
   }
   return { kind: 'time', ms: Math.round(seconds * 1000) };
 }

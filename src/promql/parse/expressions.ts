@@ -27,7 +27,7 @@ import { type RowPart, rowOf, type Spanned } from './row.js';
 import { buildLabels, buildSelector } from './selectors.js';
 import type { Source } from './source.js';
 import { unquote } from './strings.js';
-import { childrenOf, partsOf } from './tree.js';
+import { childrenOf } from './tree.js';
 
 type InfixPart = Extract<RowPart, { kind: 'infix' }>;
 
@@ -41,12 +41,14 @@ interface Infix {
 /** Any expression. */
 export function buildExpression(source: Source, node: SyntaxNode): Expr {
   const row = rowOf(source, node);
-  const binding = new Binding<Expr, Infix>({ sign: applySign, infix: applyInfix });
+  const binding = new Binding<Expr, Infix>({
+    sign: applySign,
+    infix: applyInfix,
+    missing: () => source.incomplete(node),
+  });
   for (let at = 0; at < row.length; at++) {
     const part = row[at] as RowPart;
     switch (part.kind) {
-      case 'error':
-        return source.unexpected(part.node.from);
       case 'sign':
         binding.sign(part.sign);
         break;
@@ -78,8 +80,9 @@ function applySign({ word, start }: Sign, inner: Expr): Expr {
 }
 
 function applyInfix(infix: Infix, left: Expr, right: Expr): Binary {
+  const { op, returnBool, matching } = infix;
   const span = { start: left.span.start, end: right.span.end };
-  return { kind: 'binary', ...infix, left, right, span };
+  return { kind: 'binary', op, left, right, returnBool, matching, span };
 }
 
 function buildOperand(source: Source, spanned: Spanned): Expr {
@@ -110,31 +113,28 @@ function spanOf(node: SyntaxNode): Span {
 function buildParen(source: Source, node: SyntaxNode): Paren {
   const [inner] = buildList(source, node);
   if (inner === undefined) {
-    return source.unexpected(node.from + 1);
+    return source.incomplete(node);
   }
   return { kind: 'paren', inner, span: spanOf(node) };
 }
 
 /** The expressions among the children of a node, which has no others. */
 function buildList(source: Source, node: SyntaxNode): Expr[] {
-  return childrenOf(node).map((child) => {
-    source.sound(child);
-    return buildExpression(source, child);
-  });
+  return childrenOf(node).map((child) => buildExpression(source, child));
 }
 
 function buildCall(source: Source, node: SyntaxNode): Call {
   const [name, body] = childrenOf(node);
   if (name === undefined || body === undefined) {
-    return source.unexpected(node.to);
+    return source.incomplete(node);
   }
-  const called = source.text(name);
+  const called = source.word(name.from);
   const args = buildList(source, body);
   if (unsupportedFunctions.has(called)) {
-    source.fail(name.from, `function ${goQuote(called)} is not supported yet`);
+    source.fail(spanOf(node), `function ${goQuote(called)} is not supported yet`, node);
   }
   if (!isFunction(called)) {
-    source.fail(name.from, `unknown function with name ${goQuote(called)}`);
+    source.fail(spanOf(node), `unknown function with name ${goQuote(called)}`, node);
   }
   return { kind: 'call', name: called, args, span: spanOf(node) };
 }
@@ -153,28 +153,38 @@ function buildAggregate(source: Source, node: SyntaxNode): Aggregate {
   let without = false;
   let grouping: readonly string[] = [];
   let args: readonly Expr[] = [];
+  let last: SyntaxNode | undefined;
+  let body: SyntaxNode | undefined;
   for (const part of childrenOf(node)) {
-    source.sound(part);
     if (part.name === 'AggregateOp') {
       op = source.text(part).toLowerCase() as AggregateOp;
     } else if (part.name === 'AggregateModifier') {
       [without, grouping] = buildGrouping(source, part, 'Without');
     } else {
       args = buildList(source, part);
+      body = part;
     }
+    last = part;
+  }
+  if (last === undefined || body === undefined) {
+    return source.incomplete(node);
   }
   const param = aggregatesWithParam.has(op) ? args[0] : undefined;
   const wanted = aggregatesWithParam.has(op) ? 2 : 1;
   const inner = args[wanted - 1];
+  const span = { start: node.from, end: last.to };
+  // Without a clause behind the arguments, Prometheus looks for one.
+  const fail = (text: string): never =>
+    last === body ? source.failBehind(span, text, last) : source.fail(span, text, last);
   if (args.length === 0) {
-    source.fail(node.from, 'no arguments for aggregate expression provided');
+    fail('no arguments for aggregate expression provided');
   }
   if (inner === undefined || args.length !== wanted) {
     const got = `expected ${wanted}, got ${args.length}`;
     const text = `wrong number of arguments for aggregate expression provided, ${got}`;
-    return source.fail(node.from, text);
+    return fail(text);
   }
-  return { kind: 'aggregate', op, param, inner, without, grouping, span: spanOf(node) };
+  return { kind: 'aggregate', op, param, inner, without, grouping, span };
 }
 
 /** A keyword and the labels behind it: whether the keyword is of lezer's type `word`. */
@@ -183,15 +193,12 @@ function buildGrouping(
   node: SyntaxNode,
   word: string,
 ): [found: boolean, labels: readonly string[]] {
-  const [keyword, labels] = partsOf(source, node);
+  const [keyword, labels] = childrenOf(node);
   return [keyword?.name === word, labels === undefined ? [] : buildLabels(source, labels)];
 }
 
 function buildInfix(source: Source, { node, modifiers }: InfixPart): Infix {
   const op = source.text(node).toLowerCase() as BinaryOp;
-  if (precedences[op] === undefined) {
-    source.fail(node.from, `operator ${goQuote(op)} is not supported yet`);
-  }
   const setOp = op === 'and' || op === 'or' || op === 'unless';
   let returnBool = false;
   let matching: VectorMatching = {
@@ -215,7 +222,6 @@ function buildInfix(source: Source, { node, modifiers }: InfixPart): Infix {
 function buildMatching(source: Source, node: SyntaxNode, plain: VectorMatching): VectorMatching {
   let { on, labels, cardinality, include } = plain;
   for (const part of childrenOf(node)) {
-    source.sound(part);
     switch (part.name) {
       case 'On':
         on = true;
@@ -243,10 +249,10 @@ function buildMatching(source: Source, node: SyntaxNode, plain: VectorMatching):
 function buildFill(source: Source, node: SyntaxNode): NonNullable<VectorMatching['fill']> {
   let left: number | undefined;
   let right: number | undefined;
-  for (const clause of partsOf(source, node)) {
-    const [, literal] = partsOf(source, clause);
+  for (const clause of childrenOf(node)) {
+    const [, literal] = childrenOf(clause);
     if (literal === undefined) {
-      return source.unexpected(clause.to);
+      return source.incomplete(clause);
     }
     const signed = /^[+-]\s*/.exec(source.text(literal))?.[0] ?? '';
     const size = literalValue(source, { from: literal.from + signed.length, to: literal.to });

@@ -93,6 +93,9 @@ export function numberValue(text: string): number | NumberProblem {
   if (digits === 'inf' || digits === 'nan') {
     return digits === 'inf' ? Infinity : NaN;
   }
+  if (/_$|_[^0-9a-f]/i.test(text)) {
+    return parseProblem(text, 'invalid syntax');
+  }
   // Go tries a 64-bit integer first, which may be octal or hexadecimal, then a decimal float.
   const isHex = digits.startsWith('0x');
   const integer = isHex || /^0[0-7]+$/.test(digits) ? Number.parseInt(digits, isHex ? 16 : 8) : NaN;

@@ -8,7 +8,7 @@
  */
 import type { SyntaxNode } from '@lezer/common';
 import type { Duration } from '../ast.js';
-import { buildDuration, DurationBinding, wrapDuration } from './durations.js';
+import { DurationBinding, layOutDuration, wrapDuration } from './durations.js';
 import { type RowPart, rowOf, type Spanned } from './row.js';
 import type { Source } from './source.js';
 import { childrenOf } from './tree.js';
@@ -34,7 +34,7 @@ export function openOffset(
     return undefined;
   }
   const binding = new DurationBinding(source);
-  binding.operand(buildDuration(source, duration));
+  layOutDuration(source, duration, binding);
   const end = layOut(source, row, at + 1, binding);
   return end === at + 1 ? undefined : { offset: binding.finish(), taken: end - at - 1 };
 }
@@ -54,7 +54,7 @@ function layOut(
     }
     const [modifier] = infix.modifiers;
     if (modifier !== undefined) {
-      source.unexpected(modifier.from);
+      source.unexpectedInOffset(modifier.from);
     }
     binding.operator(source.text(infix.node), infix.node.from);
     at = layOutOperand(source, row, at + 1, binding);
@@ -78,7 +78,7 @@ function layOutOperand(
         addOperand(source, part.node, binding);
         return at + 1;
       default:
-        return source.unexpected(part?.node.from ?? source.query.length);
+        return source.unexpectedInOffset(source.query.length);
     }
   }
 }
@@ -98,14 +98,14 @@ function addOperand(source: Source, spanned: Spanned, binding: DurationBinding):
 function buildInner(source: Source, node: SyntaxNode): Duration {
   const [inner] = childrenOf(node);
   if (inner === undefined) {
-    return source.unexpected(node.from + 1);
+    return source.unexpectedInOffset(node.from + 1);
   }
   const row = rowOf(source, inner);
   const binding = new DurationBinding(source);
   const end = layOut(source, row, layOutOperand(source, row, 0, binding), binding);
   const rest = row[end];
   if (rest !== undefined) {
-    return source.unexpected(rest.kind === 'sign' ? rest.sign.start : rest.node.from);
+    return source.unexpectedInOffset(rest.kind === 'sign' ? rest.sign.start : rest.node.from);
   }
   return binding.finish();
 }
@@ -113,17 +113,17 @@ function buildInner(source: Source, node: SyntaxNode): Duration {
 /** `step()`, `range()`, `min_of(a, b)` and `max_of(a, b)`, which lezer read as calls. */
 function buildWord(source: Source, { node, from, to }: Spanned): Duration {
   const [name, body] = childrenOf(node);
-  const word = name === undefined ? '' : source.text(name).toLowerCase();
+  const word = name === undefined ? '' : source.word(name.from).toLowerCase();
   const span = { start: from, end: to };
   if (node.name !== 'FunctionCall' || body === undefined) {
-    return source.unexpected(from);
+    return source.unexpectedInOffset(from);
   }
   const parts = childrenOf(body);
   if ((word === 'step' || word === 'range') && parts.length === 0) {
     return { kind: word, span };
   }
   if (word !== 'min_of' && word !== 'max_of') {
-    return source.unexpected(parts.length === 0 ? from : (parts[0]?.from ?? from));
+    return source.unexpectedInOffset(parts.length === 0 ? from : (parts[0]?.from ?? from));
   }
   const [left, right] = parts.map((part) => {
     const row = rowOf(source, part);
@@ -132,7 +132,7 @@ function buildWord(source: Source, { node, from, to }: Spanned): Duration {
     return binding.finish();
   });
   if (left === undefined || right === undefined) {
-    return source.unexpected(to - 1);
+    return source.unexpectedInOffset(to - 1);
   }
   return { kind: 'binary', op: word, left, right, span };
 }

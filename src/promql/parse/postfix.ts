@@ -5,7 +5,7 @@
  * `promql/parser` (3.14).
  */
 import type { SyntaxNode } from '@lezer/common';
-import type { Duration, Expr, MatrixSelector, Shift, Subquery, VectorSelector } from '../ast.js';
+import type { Expr, MatrixSelector, Shift, Span, Subquery, VectorSelector } from '../ast.js';
 import { buildAt, buildDuration, buildPositive } from './durations.js';
 import type { OpenOffset } from './open-offset.js';
 import type { RowPart } from './row.js';
@@ -44,29 +44,25 @@ function applyRange(
   parts: readonly SyntaxNode[],
   operand: Expr,
 ): Expr {
-  const durations: Duration[] = [];
-  for (const part of parts) {
-    source.sound(part);
-    durations.push(buildPositive(source, part));
-  }
-  const [range, step] = durations;
+  const [range, step] = parts.map((part) => buildPositive(source, part));
   if (range === undefined) {
-    return source.unexpected(node.to);
+    return source.incomplete(node);
   }
   const span = { start: operand.span.start, end: node.to };
   if (node.name === 'SubqueryExpr') {
     return { kind: 'subquery', inner: operand, range, step, shift: noShift, span };
   }
-  const open = source.query.lastIndexOf('[', (parts[0]?.from ?? 0) - 1);
+  const start = source.query.lastIndexOf('[', (parts[0]?.from ?? 0) - 1);
+  const brackets = { start, end: node.to };
   if (operand.kind !== 'selector') {
-    return source.fail(open, 'ranges only allowed for vector selectors');
+    return source.fail(brackets, 'ranges only allowed for vector selectors', node);
   }
   const { shift } = operand;
   if (isOffset(shift)) {
-    source.fail(open, 'no offset modifiers allowed before range');
+    source.fail(brackets, 'no offset modifiers allowed before range', node);
   }
   if (shift.at !== undefined) {
-    source.fail(open, 'no @ modifiers allowed before range');
+    source.fail(brackets, 'no @ modifiers allowed before range', node);
   }
   return { kind: 'matrix', selector: { ...operand, shift: noShift }, range, shift, span };
 }
@@ -82,34 +78,31 @@ function applyOffset(
   operand: Expr,
   open: OpenOffset | undefined,
 ): Expr {
-  const [keyword, duration] = parts;
-  if (keyword === undefined || duration === undefined) {
-    return source.unexpected(node.to);
+  const duration = parts[1];
+  if (duration === undefined) {
+    return source.incomplete(node);
   }
-  source.sound(keyword);
-  source.sound(duration);
   const offset = open?.offset ?? buildDuration(source, duration);
-  const shiftable = shiftableOf(source, operand, 'offset modifier');
+  const whole = { start: operand.span.start, end: open?.offset.span.end ?? node.to };
+  const shiftable = shiftableOf(source, operand, whole, 'offset modifier');
   if (isOffset(shiftable.shift)) {
-    source.fail(operand.span.start, 'offset may not be set multiple times');
+    source.fail(whole, 'offset may not be set multiple times');
   }
-  return shifted(shiftable, { ...shiftable.shift, offset }, open?.offset.span.end ?? node.to);
+  return shifted(shiftable, { ...shiftable.shift, offset }, whole);
 }
 
 function applyAt(source: Source, { node, parts }: BehindPart, operand: Expr): Expr {
-  for (const part of parts) {
-    source.sound(part);
-  }
-  const [, time] = parts;
+  const time = parts[1];
   if (time === undefined) {
-    return source.unexpected(node.to);
+    return source.incomplete(node);
   }
   const at = buildAt(source, time, operand.span.start);
-  const shiftable = shiftableOf(source, operand, '@ modifier');
+  const whole = { start: operand.span.start, end: node.to };
+  const shiftable = shiftableOf(source, operand, whole, '@ modifier');
   if (shiftable.shift.at !== undefined) {
-    source.fail(operand.span.start, '@ <timestamp> may not be set multiple times');
+    source.fail(whole, '@ <timestamp> may not be set multiple times');
   }
-  return shifted(shiftable, { ...shiftable.shift, at }, node.to);
+  return shifted(shiftable, { ...shiftable.shift, at }, whole);
 }
 
 function applyEdges(
@@ -118,27 +111,27 @@ function applyEdges(
   operand: Expr,
   edges: 'anchored' | 'smoothed',
 ): Expr {
-  const { start } = operand.span;
+  const whole = { start: operand.span.start, end: node.to };
   if (operand.kind === 'subquery') {
-    return source.fail(start, `${edges} modifier is not supported for subqueries`);
+    return source.fail(whole, `${edges} modifier is not supported for subqueries`);
   }
   if (operand.kind !== 'selector' && operand.kind !== 'matrix') {
-    return source.fail(start, `${edges} modifier not implemented`);
+    return source.fail(whole, `${edges} modifier not implemented`);
   }
   if (operand.shift.edges !== undefined && operand.shift.edges !== edges) {
-    source.fail(start, 'anchored and smoothed modifiers cannot be used together');
+    source.fail(whole, 'anchored and smoothed modifiers cannot be used together');
   }
-  return shifted(operand, { ...operand.shift, edges }, node.to);
+  return shifted(operand, { ...operand.shift, edges }, whole);
 }
 
-function shiftableOf(source: Source, expr: Expr, what: string): Shiftable {
+function shiftableOf(source: Source, expr: Expr, whole: Span, what: string): Shiftable {
   if (expr.kind === 'selector' || expr.kind === 'matrix' || expr.kind === 'subquery') {
     return expr;
   }
   const kinds = 'an instant vector selector or range vector selector or a subquery';
-  return source.fail(expr.span.start, `${what} must be preceded by ${kinds}`);
+  return source.fail(whole, `${what} must be preceded by ${kinds}`);
 }
 
-function shifted(expr: Shiftable, shift: Shift, end: number): Expr {
-  return { ...expr, shift, span: { start: expr.span.start, end } };
+function shifted(expr: Shiftable, shift: Shift, span: Span): Expr {
+  return { ...expr, shift, span };
 }

@@ -11,8 +11,7 @@ export type RowPart =
   | { readonly kind: 'sign'; readonly sign: Sign }
   | { readonly kind: 'operand'; readonly node: Spanned }
   | { readonly kind: 'infix'; readonly node: SyntaxNode; readonly modifiers: SyntaxNode[] }
-  | { readonly kind: 'behind'; readonly node: SyntaxNode; readonly parts: readonly SyntaxNode[] }
-  | { readonly kind: 'error'; readonly node: SyntaxNode };
+  | { readonly kind: 'behind'; readonly node: SyntaxNode; readonly parts: readonly SyntaxNode[] };
 
 /** A node, or a number without the sign that lezer counts to it. */
 export interface Spanned {
@@ -53,9 +52,7 @@ export function rowOf(source: Source, node: SyntaxNode): RowPart[] {
 
 function layOut(source: Source, node: SyntaxNode, row: RowPart[]): void {
   const { name } = node;
-  if (node.type.isError) {
-    row.push({ kind: 'error', node });
-  } else if (name === 'UnaryOp') {
+  if (name === 'UnaryOp') {
     row.push({ kind: 'sign', sign: signAt(source, node.from) });
   } else if (name === 'NumberDurationLiteral') {
     const text = source.text(node);
@@ -68,7 +65,9 @@ function layOut(source: Source, node: SyntaxNode, row: RowPart[]): void {
     row.push({ kind: 'operand', node: { node, from: node.from, to: node.to } });
   } else if (behindNames.has(name)) {
     const [first, ...parts] = childrenOf(node);
-    layOut(source, first ?? node, row);
+    if (first !== undefined) {
+      layOut(source, first, row);
+    }
     row.push({ kind: 'behind', node, parts });
   } else if (name === 'BinaryExpr' || name === 'UnaryExpr') {
     for (const child of childrenOf(node)) {

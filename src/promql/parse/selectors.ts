@@ -7,7 +7,7 @@ import type { PlacedMatcher, Shift, VectorSelector } from '../ast.js';
 import { goQuote } from '../position.js';
 import type { Source } from './source.js';
 import { unquote } from './strings.js';
-import { partsOf } from './tree.js';
+import { childrenOf } from './tree.js';
 
 export const noShift: Shift = { offset: undefined, at: undefined };
 
@@ -21,7 +21,7 @@ export function buildSelector(source: Source, node: SyntaxNode): VectorSelector 
   let name = '';
   const named: PlacedMatcher[] = [];
   const matchers: PlacedMatcher[] = [];
-  for (const part of partsOf(source, node)) {
+  for (const part of childrenOf(node)) {
     if (part.name === 'Identifier') {
       name = source.text(part);
       if (notAMetricName.has(name.toLowerCase())) {
@@ -29,7 +29,7 @@ export function buildSelector(source: Source, node: SyntaxNode): VectorSelector 
       }
       named.push({ name: '__name__', op: '=', value: name, span: spanOf(part) });
     } else {
-      for (const matcher of partsOf(source, part)) {
+      for (const matcher of childrenOf(part)) {
         matchers.push(buildMatcher(source, matcher));
       }
     }
@@ -40,8 +40,7 @@ export function buildSelector(source: Source, node: SyntaxNode): VectorSelector 
 
 /** `label op "value"`; a lone string is the metric name. */
 function buildMatcher(source: Source, node: SyntaxNode): PlacedMatcher {
-  const texts = partsOf(source, node).map((part) => source.text(part));
-  const [label = '', op, value = ''] = texts;
+  const [label = '', op, value = ''] = childrenOf(node).map((part) => source.text(part));
   const name = node.name === 'UnquotedLabelMatcher' ? label : unquote(label);
   return op === undefined
     ? { name: '__name__', op: '=', value: name, span: spanOf(node) }
@@ -51,7 +50,7 @@ function buildMatcher(source: Source, node: SyntaxNode): PlacedMatcher {
 /** The labels in the parentheses of a grouping. */
 export function buildLabels(source: Source, node: SyntaxNode): readonly string[] {
   const labels: string[] = [];
-  for (const part of partsOf(source, node)) {
+  for (const part of childrenOf(node)) {
     const text = source.text(part);
     const quoted = part.name === 'QuotedLabelName';
     if (!quoted && notAGroupingLabel.has(text.toLowerCase())) {
@@ -59,7 +58,7 @@ export function buildLabels(source: Source, node: SyntaxNode): readonly string[]
     }
     const label = quoted ? unquote(text) : text;
     if (label === '') {
-      source.fail(part.from, `invalid label name for grouping: ${goQuote(label)}`);
+      source.fail(spanOf(part), `invalid label name for grouping: ${goQuote(label)}`);
     }
     labels.push(label);
   }

@@ -1,36 +1,97 @@
 /**
- * @file A query while it is parsed: its text, its tokens, and how to complain about it.
+ * @file A query while its tree is built: its text, its tokens, and how to complain about it.
+ *
+ * lezer goes on behind an error and guesses; what is built behind its first one means nothing.
+ * Prometheus' parser reports that error too, unless something that was complete before it makes
+ * no sense. So `complete` lets a complaint through only if it is about the sound part.
  */
+import type { SyntaxNode } from '@lezer/common';
+import type { Span } from '../ast.js';
 import { parseError } from '../position.js';
-import { diagnose } from './diagnose.js';
+import { diagnose, diagnoseOffset } from './diagnose.js';
 import type { Token } from './tokens.js';
+import { holdsError } from './tree.js';
 
 export class Source {
+  /** Index of the token where lezer could not go on, or behind the last. */
+  private readonly broken: number;
+
   constructor(
     readonly query: string,
     readonly tokens: readonly Token[],
-  ) {}
+    errorOffset?: number,
+  ) {
+    this.broken = errorOffset === undefined ? tokens.length : this.indexBehind(errorOffset);
+  }
 
   /** The text of a part of the tree. */
   text(part: { readonly from: number; readonly to: number }): string {
     return this.query.slice(part.from, part.to);
   }
 
-  fail(offset: number, message: string): never {
-    throw parseError(this.query, offset, message);
+  /** The word or name at an offset; lezer may have read another (`spelling.ts`). */
+  word(offset: number): string {
+    const pattern = /[A-Za-z0-9_:]*/y;
+    pattern.lastIndex = offset;
+    return pattern.exec(this.query)?.[0] ?? '';
   }
 
-  /** Says what is wrong with the first token that ends behind `offset`. */
-  unexpected(offset: number): never {
-    const index = this.tokens.findIndex(({ end }) => end > offset);
-    const { start, message } = diagnose(this.tokens, index < 0 ? this.tokens.length - 1 : index);
-    return this.fail(start, message);
-  }
-
-  /** Complains if lezer found an error here. */
-  sound(part: { readonly type: { readonly isError: boolean }; readonly from: number }): void {
-    if (part.type.isError) {
-      this.unexpected(part.from);
+  /**
+   * Complains, at its start, about a part that lezer accepts and Prometheus does not; `node` is
+   * what it ends with.
+   */
+  fail(part: Span, message: string, node?: SyntaxNode): never {
+    const broken = this.tokens[this.broken];
+    const hollow = node !== undefined && holdsError(node);
+    if (broken !== undefined && (part.end > broken.start || hollow)) {
+      return this.unexpectedAt(this.broken);
     }
+    throw parseError(this.query, part.start, message);
+  }
+
+  /** The same about a part after which Prometheus reads one token more. */
+  failBehind(part: Span, message: string, node: SyntaxNode): never {
+    const next = this.indexBehind(part.end);
+    return this.tokens[next]?.type === 'error'
+      ? this.unexpectedAt(next)
+      : this.fail(part, message, node);
+  }
+
+  /** Complains about the first token that ends behind `offset`, or one before it. */
+  unexpected(offset: number): never {
+    return this.unexpectedAt(this.indexBehind(offset));
+  }
+
+  /** The same where the duration of an offset goes on. */
+  unexpectedInOffset(offset: number): never {
+    const index = Math.min(this.indexBehind(offset), this.broken);
+    const { start, message } = diagnoseOffset(this.tokens, index);
+    throw parseError(this.query, start, message);
+  }
+
+  /** Complains about a node that lacks what only an error can have left out. */
+  incomplete(node: SyntaxNode): never {
+    return this.unexpected(node.to);
+  }
+
+  /** Complains if lezer did, or if the tokens end in something that is none. */
+  finish(): void {
+    if (this.broken < this.tokens.length) {
+      this.unexpectedAt(this.broken);
+    }
+    const last = this.tokens.length - 1;
+    if (this.tokens[last]?.type === 'error') {
+      this.unexpectedAt(last);
+    }
+  }
+
+  private unexpectedAt(index: number): never {
+    const { start, message } = diagnose(this.tokens, Math.min(index, this.broken));
+    throw parseError(this.query, start, message);
+  }
+
+  private indexBehind(offset: number): number {
+    const index = this.tokens.findIndex(({ end }) => end > offset);
+    return index < 0 ? this.tokens.length - 1 : index;
   }
 }

@@ -61,15 +61,15 @@ function spellToken(tokens: readonly Token[], index: number, inDuration: boolean
   switch (type) {
     case 'number':
     case 'duration':
-      return plainNumber.test(text) ? text : '1'.repeat(text.length);
+      return plainNumber.test(text)
+        ? text
+        : text.charAt(0).replace(/[^.]/, '1').padEnd(text.length, '1');
     case 'metric identifier':
       // No word of PromQL has a `z`.
       return text.replaceAll(':', 'z');
     case 'identifier': {
       const known = !called || isFunction(text) || unsupportedFunctions.has(text);
-      return known || text.length < someFunction.length
-        ? text
-        : someFunction.padEnd(text.length);
+      return known || text.length < someFunction.length ? text : someFunction.padEnd(text.length);
     }
     case 'keyword':
       if (word === 'offset' && opensOperand(tokens, index)) {

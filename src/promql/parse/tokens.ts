@@ -77,6 +77,14 @@ export function describeToken(token: Token): string {
 
 /** Whether an operand may begin at a token: words there are metric names, signs are signs. */
 export function opensOperand(tokens: readonly Token[], index: number): boolean {
+  // In `and and and` the words in odd places are names.
+  let names = index;
+  while (/^(?:and|or|unless)$/.test(tokens[names - 1]?.word ?? '')) {
+    names--;
+  }
+  if (names < index) {
+    return opensOperand(tokens, names) === ((index - names) % 2 === 0);
+  }
   const before = tokens[index - 1];
   return (
     before === undefined ||

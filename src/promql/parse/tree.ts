@@ -1,23 +1,31 @@
 /**
- * @file Walking lezer's tree from left to right, which is the order in which errors count.
+ * @file Looking at lezer's tree.
  */
-import type { SyntaxNode } from '@lezer/common';
-import type { Source } from './source.js';
+import type { SyntaxNode, Tree } from '@lezer/common';
 
-/** The children of a node. */
+/** The children of a node but for errors. */
 export function childrenOf(node: SyntaxNode): SyntaxNode[] {
   const children: SyntaxNode[] = [];
   for (let child = node.firstChild; child !== null; child = child.nextSibling) {
-    children.push(child);
+    if (!child.type.isError) {
+      children.push(child);
+    }
   }
   return children;
 }
 
-/** The children of a node of which none may be an error: complains about the first that is. */
-export function partsOf(source: Source, node: SyntaxNode): SyntaxNode[] {
-  const parts = childrenOf(node);
-  for (const part of parts) {
-    source.sound(part);
-  }
-  return parts;
+/** Whether lezer could not go on inside of a node. */
+export function holdsError(node: SyntaxNode): boolean {
+  return firstError(node.toTree()) !== undefined;
+}
+
+/** Where lezer could not go on for the first time; undefined if the text is of its language. */
+export function firstError(tree: Tree): number | undefined {
+  const cursor = tree.cursor();
+  do {
+    if (cursor.type.isError) {
+      return cursor.from;
+    }
+  } while (cursor.next());
+  return undefined;
 }
