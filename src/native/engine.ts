@@ -17,9 +17,9 @@ import type {
   QuerySession,
   SampleBatch,
   Scope,
-  SessionLimits,
   Selection,
   SelectRequest,
+  SessionLimits,
   SessionRegex,
 } from '../storage/querier.js';
 import { loadAddon } from './load.js';

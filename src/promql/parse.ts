@@ -6,7 +6,6 @@
  * `check.ts` types it. Error texts and positions are Prometheus' (3.14): the first thing that its
  * parser would complain about.
  */
-import { parser } from '@prometheus-io/lezer-promql';
 import { MetricstorError } from '../errors.js';
 import type { LabelMatcher } from '../storage/querier.js';
 import type { Expr } from './ast.js';
@@ -15,8 +14,8 @@ import { buildExpression } from './parse/expressions.js';
 import { lex } from './parse/lex.js';
 import { Source } from './parse/source.js';
 import { spell } from './parse/spelling.js';
+import { structureOf } from './parse/structure.js';
 import type { Token } from './parse/tokens.js';
-import { firstError } from './parse/tree.js';
 
 export { maxDepth } from './parse/spelling.js';
 
@@ -63,8 +62,8 @@ function tokensOf(text: string): readonly Token[] {
 }
 
 function build(text: string, tokens: readonly Token[]): Expr {
-  const tree = parser.parse(spell(text, tokens));
-  const source = new Source(text, tokens, firstError(tree));
+  const { tree, broken } = structureOf(spell(text, tokens), tokens);
+  const source = new Source(text, tokens, broken);
   const { firstChild } = tree.topNode;
   const expr = firstChild === null ? source.unexpected(0) : buildExpression(source, firstChild);
   source.finish();

@@ -6,7 +6,9 @@ import { MetricstorError } from '../errors.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { PromqlEngine, QueryOutcome } from '../promql/engine.js';
-import { parseSelector } from '../promql/parse.js';
+import { parseQuery, parseSelector } from '../promql/parse.js';
+import { pretty } from '../promql/pretty.js';
+import { treeJson } from '../promql/tree-json.js';
 import type {
   LabelMatcher,
   LabelRequest,
@@ -15,7 +17,7 @@ import type {
   Scope,
   SessionLimits,
 } from '../storage/querier.js';
-import type { QueryAnswer, QueryJob, ResultColumns } from './service.js';
+import type { FormatJob, ParseJob, QueryAnswer, QueryJob, ResultColumns } from './service.js';
 
 const truncatedWarning = 'results truncated due to limit';
 
@@ -32,14 +34,17 @@ export interface Work extends SessionLimits {
   readonly deadlineMs: number;
 }
 
-type ExpressionJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
-type LookUpJob = Exclude<QueryJob, ExpressionJob>;
+type EvaluatedJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
+type LookUpJob = Exclude<QueryJob, EvaluatedJob | FormatJob | ParseJob>;
 
 /** Answers a job. Throws {@link MetricstorError}. */
 export function execute(executor: Executor, work: Work): QueryAnswer {
+  const { job } = work;
+  if (job.kind === 'format' || job.kind === 'parse') {
+    return understand(job);
+  }
   const session = executor.querier.openSession(work.scope, work);
   try {
-    const { job } = work;
     return job.kind === 'instant' || job.kind === 'range'
       ? evaluate(executor.engine, session, job, work.deadlineMs)
       : lookUp(session, job);
@@ -48,10 +53,16 @@ export function execute(executor: Executor, work: Work): QueryAnswer {
   }
 }
 
+function understand({ kind, query }: FormatJob | ParseJob): QueryAnswer {
+  const expr = parseQuery(query);
+  const value = kind === 'format' ? pretty(expr) : treeJson(expr);
+  return { json: encoder.encode(JSON.stringify(value)), warnings: [], infos: [] };
+}
+
 function evaluate(
   engine: PromqlEngine,
   session: QuerySession,
-  job: ExpressionJob,
+  job: EvaluatedJob,
   deadlineMs: number,
 ): QueryAnswer {
   const outcome: QueryOutcome =

@@ -53,7 +53,26 @@ export interface LabelValuesJob extends LookUp {
   readonly name: string;
 }
 
-export type QueryJob = InstantJob | RangeJob | SeriesJob | LabelNamesJob | LabelValuesJob;
+/** An expression that is not evaluated but printed anew. */
+export interface FormatJob {
+  readonly kind: 'format';
+  readonly query: string;
+}
+
+/** An expression that is not evaluated; its syntax tree is wanted. */
+export interface ParseJob {
+  readonly kind: 'parse';
+  readonly query: string;
+}
+
+export type QueryJob =
+  | InstantJob
+  | RangeJob
+  | SeriesJob
+  | LabelNamesJob
+  | LabelValuesJob
+  | FormatJob
+  | ParseJob;
 
 /**
  * Series with their labels as text, each text once: series `i` of the answer owns the pairs
@@ -87,7 +106,7 @@ export interface QueryStats {
 export interface QueryAnswer {
   /**
    * UTF-8 JSON. Of an expression the members `"resultType":…,"result":…` without braces, of a
-   * look-up the array. Empty where columns were asked for.
+   * look-up the array, of the others the value. Empty where columns were asked for.
    */
   readonly json: Uint8Array;
   readonly columns?: ResultColumns;

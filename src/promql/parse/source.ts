@@ -1,9 +1,9 @@
 /**
  * @file A query while its tree is built: its text, its tokens, and how to complain about it.
  *
- * lezer goes on behind an error and guesses; what is built behind its first one means nothing.
- * Prometheus' parser reports that error too, unless something that was complete before it makes
- * no sense. So `complete` lets a complaint through only if it is about the sound part.
+ * Where lezer could not go on, it makes up what is missing, which means nothing. Prometheus' parser
+ * reports that place too, unless something that was complete before it makes no sense. So a
+ * complaint about a part only counts if the part was complete.
  */
 import type { SyntaxNode } from '@lezer/common';
 import type { Span } from '../ast.js';
@@ -19,9 +19,9 @@ export class Source {
   constructor(
     readonly query: string,
     readonly tokens: readonly Token[],
-    errorOffset?: number,
+    broken?: number,
   ) {
-    this.broken = errorOffset === undefined ? tokens.length : this.indexBehind(errorOffset);
+    this.broken = broken ?? tokens.length;
   }
 
   /** The text of a part of the tree. */

@@ -84,6 +84,16 @@ function spellToken(tokens: readonly Token[], index: number, inDuration: boolean
   }
 }
 
+/** An open bracket, or the query around all. */
+interface Level {
+  /** Whether it holds a duration. */
+  readonly inDuration: boolean;
+  /** Since its last comma. */
+  operators: number;
+  /** Parts behind the last operand. */
+  behind: number;
+}
+
 /** How deep in brackets and chains of operators a token stands, and whether in a duration. */
 class Nesting {
   /** Whether the last passed token stands where a duration is read. */
@@ -91,47 +101,57 @@ class Nesting {
   private depth = 0;
   private inBrackets = false;
   private afterOffset = false;
-  /** For each open bracket: whether it is a duration's, and the operators in it so far. */
-  private readonly open: { readonly inDuration: boolean; operators: number }[] = [
-    { inDuration: false, operators: 0 },
-  ];
+  private level: Level = { inDuration: false, operators: 0, behind: 0 };
+  private readonly outer: Level[] = [];
 
   /** Takes the next token; returns the depth at it. */
   pass(tokens: readonly Token[], index: number): number {
     const { type, text, word } = tokens[index] as Token;
-    const level = this.open.at(-1) ?? { inDuration: false, operators: 0 };
-    this.inDuration = this.inBrackets || level.inDuration || this.afterOffset;
+    const isOffset = type === 'keyword' && word === 'offset' && !opensOperand(tokens, index);
+    this.inDuration = this.inBrackets || this.level.inDuration || this.afterOffset;
     const signOrWord = text === '+' || text === '-' || durationWords.has(word);
-    this.afterOffset =
-      type === 'keyword' && word === 'offset'
-        ? !opensOperand(tokens, index)
-        : this.afterOffset && signOrWord;
+    this.afterOffset = isOffset || (this.afterOffset && signOrWord);
     if (text === '(' || text === '[' || text === '{') {
-      this.inBrackets ||= text === '[';
-      this.open.push({ inDuration: this.inDuration, operators: 0 });
-      this.depth++;
-    } else if ((text === ')' || text === ']' || text === '}') && this.open.length > 1) {
-      this.open.pop();
-      this.depth -= level.operators + 1;
-      if (text === ']') {
-        this.inBrackets = false;
-        // Subqueries of subqueries nest without brackets inside each other.
-        this.deepen();
-      }
+      this.open(text);
+    } else if (text === ')' || text === ']' || text === '}') {
+      this.close(text);
     } else if (text === ',') {
-      this.depth -= level.operators;
-      level.operators = 0;
+      this.depth -= this.level.operators + this.level.behind;
+      this.level.operators = 0;
+      this.level.behind = 0;
     } else if (type === 'operator') {
-      this.deepen();
+      this.depth += 1 - this.level.behind;
+      this.level.operators++;
+      this.level.behind = 0;
+    } else if (isOffset || text === '@' || word === 'anchored' || word === 'smoothed') {
+      this.addBehind();
     }
     return this.depth;
   }
 
-  private deepen(): void {
-    const level = this.open.at(-1);
-    if (level !== undefined) {
-      level.operators++;
-      this.depth++;
+  private open(bracket: string): void {
+    this.inBrackets ||= bracket === '[';
+    this.outer.push(this.level);
+    this.level = { inDuration: this.inDuration, operators: 0, behind: 0 };
+    this.depth++;
+  }
+
+  private close(bracket: string): void {
+    const outer = this.outer.pop();
+    if (outer === undefined) {
+      return;
     }
+    this.depth -= this.level.operators + this.level.behind + 1;
+    this.level = outer;
+    if (bracket === ']') {
+      this.inBrackets = false;
+      // Subqueries of subqueries nest without brackets inside each other.
+      this.addBehind();
+    }
+  }
+
+  private addBehind(): void {
+    this.level.behind++;
+    this.depth++;
   }
 }

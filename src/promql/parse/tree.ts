@@ -1,7 +1,7 @@
 /**
  * @file Looking at lezer's tree.
  */
-import type { SyntaxNode, Tree } from '@lezer/common';
+import type { SyntaxNode } from '@lezer/common';
 
 /** The children of a node but for errors. */
 export function childrenOf(node: SyntaxNode): SyntaxNode[] {
@@ -16,16 +16,11 @@ export function childrenOf(node: SyntaxNode): SyntaxNode[] {
 
 /** Whether lezer could not go on inside of a node. */
 export function holdsError(node: SyntaxNode): boolean {
-  return firstError(node.toTree()) !== undefined;
-}
-
-/** Where lezer could not go on for the first time; undefined if the text is of its language. */
-export function firstError(tree: Tree): number | undefined {
-  const cursor = tree.cursor();
+  const cursor = node.toTree().cursor();
   do {
     if (cursor.type.isError) {
-      return cursor.from;
+      return true;
     }
   } while (cursor.next());
-  return undefined;
+  return false;
 }
