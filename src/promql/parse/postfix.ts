@@ -5,7 +5,7 @@
  * `promql/parser` (3.14).
  */
 import type { SyntaxNode } from '@lezer/common';
-import type { Expr, MatrixSelector, Shift, Span, Subquery, VectorSelector } from '../ast.js';
+import type { Expr, MatrixSelector, Shift, Subquery, VectorSelector } from '../ast.js';
 import { buildAt, buildDuration, buildPositive } from './durations.js';
 import type { OpenOffset } from './open-offset.js';
 import type { RowPart } from './row.js';
@@ -72,6 +72,9 @@ function isOffset({ offset }: Shift): boolean {
   return offset !== undefined && !(offset.kind === 'fixed' && offset.seconds === 0);
 }
 
+/** Complains about a whole operand with what stands behind it. */
+type Fail = (message: string) => never;
+
 function applyOffset(
   source: Source,
   { node, parts }: BehindPart,
@@ -83,12 +86,13 @@ function applyOffset(
     return source.incomplete(node);
   }
   const offset = open?.offset ?? buildDuration(source, duration);
-  const whole = { start: operand.span.start, end: open?.offset.span.end ?? node.to };
-  const shiftable = shiftableOf(source, operand, whole, 'offset modifier');
+  const span = { start: operand.span.start, end: open?.offset.span.end ?? node.to };
+  const fail: Fail = (message) => source.fail(span, message, node);
+  const shiftable = shiftableOf(operand, 'offset modifier', fail);
   if (isOffset(shiftable.shift)) {
-    source.fail(whole, 'offset may not be set multiple times');
+    fail('offset may not be set multiple times');
   }
-  return shifted(shiftable, { ...shiftable.shift, offset }, whole);
+  return { ...shiftable, shift: { ...shiftable.shift, offset }, span };
 }
 
 function applyAt(source: Source, { node, parts }: BehindPart, operand: Expr): Expr {
@@ -97,12 +101,21 @@ function applyAt(source: Source, { node, parts }: BehindPart, operand: Expr): Ex
     return source.incomplete(node);
   }
   const at = buildAt(source, time, operand.span.start);
-  const whole = { start: operand.span.start, end: node.to };
-  const shiftable = shiftableOf(source, operand, whole, '@ modifier');
+  const span = { start: operand.span.start, end: node.to };
+  const fail: Fail = (message) => source.fail(span, message, node);
+  const shiftable = shiftableOf(operand, '@ modifier', fail);
   if (shiftable.shift.at !== undefined) {
-    source.fail(whole, '@ <timestamp> may not be set multiple times');
+    fail('@ <timestamp> may not be set multiple times');
   }
-  return shifted(shiftable, { ...shiftable.shift, at }, whole);
+  return { ...shiftable, shift: { ...shiftable.shift, at }, span };
+}
+
+function shiftableOf(expr: Expr, what: string, fail: Fail): Shiftable {
+  if (expr.kind === 'selector' || expr.kind === 'matrix' || expr.kind === 'subquery') {
+    return expr;
+  }
+  const kinds = 'an instant vector selector or range vector selector or a subquery';
+  return fail(`${what} must be preceded by ${kinds}`);
 }
 
 function applyEdges(
@@ -111,27 +124,15 @@ function applyEdges(
   operand: Expr,
   edges: 'anchored' | 'smoothed',
 ): Expr {
-  const whole = { start: operand.span.start, end: node.to };
+  const span = { start: operand.span.start, end: node.to };
   if (operand.kind === 'subquery') {
-    return source.fail(whole, `${edges} modifier is not supported for subqueries`);
+    return source.fail(span, `${edges} modifier is not supported for subqueries`);
   }
   if (operand.kind !== 'selector' && operand.kind !== 'matrix') {
-    return source.fail(whole, `${edges} modifier not implemented`);
+    return source.fail(span, `${edges} modifier not implemented`);
   }
   if (operand.shift.edges !== undefined && operand.shift.edges !== edges) {
-    source.fail(whole, 'anchored and smoothed modifiers cannot be used together');
+    source.fail(span, 'anchored and smoothed modifiers cannot be used together');
   }
-  return shifted(operand, { ...operand.shift, edges }, whole);
-}
-
-function shiftableOf(source: Source, expr: Expr, whole: Span, what: string): Shiftable {
-  if (expr.kind === 'selector' || expr.kind === 'matrix' || expr.kind === 'subquery') {
-    return expr;
-  }
-  const kinds = 'an instant vector selector or range vector selector or a subquery';
-  return source.fail(whole, `${what} must be preceded by ${kinds}`);
-}
-
-function shifted(expr: Shiftable, shift: Shift, span: Span): Expr {
-  return { ...expr, shift, span };
+  return { ...operand, shift: { ...operand.shift, edges }, span };
 }

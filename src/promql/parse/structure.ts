@@ -7,7 +7,7 @@
  */
 import type { PartialParse, Tree } from '@lezer/common';
 import { parser } from '@prometheus-io/lezer-promql';
-import type { Token } from './tokens.js';
+import { durationWords, opensOperand, type Token } from './tokens.js';
 
 export interface Structure {
   readonly tree: Tree;
@@ -28,9 +28,20 @@ export function structureOf(text: string, tokens: readonly Token[]): Structure {
     }
   }
   const { parsedPos } = parse;
-  const index = tokens.findIndex(({ end }) => end > parsedPos);
-  const broken = index < 0 ? tokens.length - 1 : index;
+  const broken = brokenToken(tokens, parsedPos);
   return { tree: run(parser.startParse(text.slice(0, tokens[broken]?.start))), broken };
+}
+
+function brokenToken(tokens: readonly Token[], parsedPos: number): number {
+  const index = tokens.findIndex(({ end }) => end > parsedPos);
+  if (index < 0) {
+    return tokens.length - 1;
+  }
+  // In brackets `step5m` is two tokens to Prometheus and one to lezer; the first one may be right.
+  const [before, token, next] = [tokens[index - 1], tokens[index], tokens[index + 1]];
+  const fits = before?.text === '[' || before?.text === ':' || opensOperand(tokens, index);
+  const isWord = token?.type === 'keyword' && durationWords.has(token.word);
+  return fits && isWord && next?.start === token.end && next.text !== '(' ? index + 1 : index;
 }
 
 function run(parse: PartialParse & { bigReductionCount?: number }): Tree {
