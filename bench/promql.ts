@@ -60,7 +60,7 @@ const queries = [
 /** Expressions of 54 and of 227 characters, as dashboards have them. */
 const expressions = [
   'sum by (job) (rate(http_requests_total{co="500"}[5m]))',
-  'histogram_quantile(0.99, sum by (le, job) ' +
+  'histogram_quantile(0.999, sum by (le, job) ' +
     '(rate(http_request_duration_seconds_bucket{job="api", code=~"5.."}[5m]))) ' +
     '/ on (job) group_left sum without (le) (rate(requests_total{job="api"}[5m] offset 1h)) ' +
     '> bool 0.5 or vector(0)',

@@ -191,6 +191,24 @@ export function isSetOp(op: BinaryOp): op is SetOp {
   return setOps.has(op);
 }
 
+/** The expressions right inside of an expression, in the order of their evaluation. */
+export function partsOf(expr: Expr): readonly Expr[] {
+  switch (expr.kind) {
+    case 'aggregate':
+      return expr.param === undefined ? [expr.inner] : [expr.param, expr.inner];
+    case 'binary':
+      return [expr.left, expr.right];
+    case 'call':
+      return expr.args;
+    case 'paren':
+    case 'unary':
+    case 'subquery':
+      return [expr.inner];
+    default:
+      return [];
+  }
+}
+
 /** The expression inside any number of parentheses. */
 export function unwrapParens(expr: Expr): Expr {
   let inner = expr;

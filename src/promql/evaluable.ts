@@ -1,7 +1,7 @@
 /**
  * @file Refuses what parses, prints and type-checks as in Prometheus, but is not evaluated yet.
  */
-import type { Binary, Expr, Shift } from './ast.js';
+import { type Binary, type Expr, partsOf, type Shift } from './ast.js';
 import { parseError } from './position.js';
 
 /** Throws `bad_data` for the first part of an expression that cannot be evaluated. */
@@ -12,23 +12,6 @@ export function checkEvaluable(expr: Expr, query: string): void {
   }
   for (const part of partsOf(expr)) {
     checkEvaluable(part, query);
-  }
-}
-
-function partsOf(expr: Expr): readonly Expr[] {
-  switch (expr.kind) {
-    case 'aggregate':
-      return expr.param === undefined ? [expr.inner] : [expr.param, expr.inner];
-    case 'binary':
-      return [expr.left, expr.right];
-    case 'call':
-      return expr.args;
-    case 'paren':
-    case 'unary':
-    case 'subquery':
-      return [expr.inner];
-    default:
-      return [];
   }
 }
 

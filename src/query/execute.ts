@@ -8,6 +8,7 @@ import type { QueryResult } from '../model/result.js';
 import type { PromqlEngine, QueryOutcome } from '../promql/engine.js';
 import { parseQuery, parseSelector } from '../promql/parse.js';
 import { pretty } from '../promql/pretty.js';
+import { checkAllRegexes } from '../promql/regexes.js';
 import { treeJson } from '../promql/tree-json.js';
 import type {
   LabelMatcher,
@@ -39,12 +40,12 @@ type LookUpJob = Exclude<QueryJob, EvaluatedJob | FormatJob | ParseJob>;
 
 /** Answers a job. Throws {@link MetricstorError}. */
 export function execute(executor: Executor, work: Work): QueryAnswer {
-  const { job } = work;
-  if (job.kind === 'format' || job.kind === 'parse') {
-    return understand(job);
-  }
   const session = executor.querier.openSession(work.scope, work);
   try {
+    const { job } = work;
+    if (job.kind === 'format' || job.kind === 'parse') {
+      return understand(session, job);
+    }
     return job.kind === 'instant' || job.kind === 'range'
       ? evaluate(executor.engine, session, job, work.deadlineMs)
       : lookUp(session, job);
@@ -53,8 +54,9 @@ export function execute(executor: Executor, work: Work): QueryAnswer {
   }
 }
 
-function understand({ kind, query }: FormatJob | ParseJob): QueryAnswer {
+function understand(session: QuerySession, { kind, query }: FormatJob | ParseJob): QueryAnswer {
   const expr = parseQuery(query);
+  checkAllRegexes(expr, query, session);
   const value = kind === 'format' ? pretty(expr) : treeJson(expr);
   return { json: encoder.encode(JSON.stringify(value)), warnings: [], infos: [] };
 }

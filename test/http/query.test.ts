@@ -276,6 +276,10 @@ test('an expression is printed anew, and its tree shown, without being evaluated
     smoothed: true,
   });
   for (const path of ['format_query', 'parse_query']) {
+    const regex = await ask(`${path}?query=${encodeURIComponent('a{b="c", d=~"("}')}`);
+    expect(regex.body.error).toBe(
+      'invalid parameter "query": 1:10: parse error: error parsing regexp: missing closing ): `(`',
+    );
     const refused = await ask(`${path}?query=a%20b`);
     expect(refused.status).toBe(400);
     expect(refused.body).toEqual({
