@@ -9,7 +9,7 @@
  * Follows the rules with `error` in Prometheus' `generated_parser.y` (3.14).
  */
 import { goQuote } from '../position.js';
-import { describeToken, opensOperand, type Token } from './tokens.js';
+import { describeToken, durationWords, opensOperand, type Token } from './tokens.js';
 
 export interface Diagnosis {
   readonly start: number;
@@ -29,12 +29,6 @@ export function diagnose(tokens: readonly Token[], wrong: number): Diagnosis {
     return { start: token.start, message: token.word };
   }
   return new Surroundings(tokens).explain(wrong);
-}
-
-/** Explains a token that cannot go on with the duration of an offset. */
-export function diagnoseOffset(tokens: readonly Token[], wrong: number): Diagnosis {
-  const token = tokens[wrong] as Token;
-  return token.type === 'error' ? diagnose(tokens, wrong) : unexpected(token, offsetContext);
 }
 
 const durationStart = 'number, duration, step(), or range()';
@@ -73,12 +67,36 @@ class Surroundings {
   /** The innermost construct around the token at `index` that has words for errors. */
   private contextOf(index: number): Context | undefined {
     for (let at = index; at >= 0; at = this.openBefore(at)) {
-      const found = this.behindModifier(at) ?? this.behindGrouping(at) ?? this.inBracket(at, index);
+      const found =
+        this.behindModifier(this.arithmeticStart(at)) ??
+        this.behindGrouping(at) ??
+        this.inBracket(at, index);
       if (found !== undefined) {
         return found;
       }
     }
     return undefined;
+  }
+
+  /**
+   * Where the arithmetic begins that waits for an operand at `at`, if it is of durations: behind
+   * `offset (1m) * 2 +` that is the parenthesis (`open-offset.ts`).
+   */
+  private arithmeticStart(at: number): number {
+    let start = durationWords.has(this.word(at - 1)) ? at - 1 : at;
+    while (/^[-+*/%^]$/.test(this.word(start - 1))) {
+      start--;
+      const operand = this.tokens[start - 1];
+      if (operand?.text === ')') {
+        start = this.openBefore(start - 1);
+        start -= durationWords.has(this.word(start - 1)) ? 1 : 0;
+      } else if (operand?.type === 'number' || operand?.type === 'duration') {
+        start--;
+      }
+    }
+    const opens =
+      this.word(start) === '(' || /^[-+]{2}$/.test(this.word(start) + this.word(start + 1));
+    return opens ? start : at;
   }
 
   /** `offset` and `@` wait for what belongs to them. */

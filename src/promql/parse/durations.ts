@@ -77,7 +77,7 @@ function applyInfix(
 ): Duration {
   if ((op === '/' || op === '%') && right.kind === 'fixed' && right.seconds === 0) {
     const span = { start, end: right.span.end };
-    source.fail(span, op === '/' ? 'division by zero' : 'modulo by zero');
+    source.failBehind(span, op === '/' ? 'division by zero' : 'modulo by zero');
   }
   return { kind: 'binary', op, left, right, span: { start: left.span.start, end: right.span.end } };
 }
@@ -158,9 +158,9 @@ function buildExtreme(
 /** A duration in brackets. */
 export function buildPositive(source: Source, node: SyntaxNode): Duration {
   const duration = buildDuration(source, node);
-  const complete = /^\s*[:\]]/.test(source.query.slice(node.to, node.to + 256));
-  if (complete && duration.kind === 'fixed' && duration.seconds <= 0) {
-    source.fail(duration.span, 'duration must be greater than 0');
+  const goesOn = source.tokenBehind(node.to)?.type === 'operator';
+  if (!goesOn && duration.kind === 'fixed' && duration.seconds <= 0) {
+    source.failBehind(duration.span, 'duration must be greater than 0');
   }
   return duration;
 }

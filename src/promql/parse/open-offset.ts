@@ -54,7 +54,7 @@ function layOut(
     }
     const [modifier] = infix.modifiers;
     if (modifier !== undefined) {
-      source.unexpectedInOffset(modifier.from);
+      source.unexpected(modifier.from);
     }
     binding.operator(source.text(infix.node), infix.node.from);
     at = layOutOperand(source, row, at + 1, binding);
@@ -78,7 +78,7 @@ function layOutOperand(
         addOperand(source, part.node, binding);
         return at + 1;
       default:
-        return source.unexpectedInOffset(source.query.length);
+        return source.unexpected(source.query.length);
     }
   }
 }
@@ -86,53 +86,50 @@ function layOutOperand(
 function addOperand(source: Source, spanned: Spanned, binding: DurationBinding): void {
   const { node, from, to } = spanned;
   const span = { start: from, end: to };
-  if (node.name === 'NumberDurationLiteral') {
-    binding.literal(spanned);
-  } else if (node.name === 'ParenExpr') {
-    binding.operand(wrapDuration(buildInner(source, node), span));
-  } else {
-    binding.operand(buildWord(source, spanned));
+  switch (node.name) {
+    case 'NumberDurationLiteral':
+      binding.literal(spanned);
+      break;
+    case 'ParenExpr': {
+      const [inner] = childrenOf(node);
+      const of = inner === undefined ? source.unexpected(to) : buildRow(source, inner);
+      binding.operand(wrapDuration(of, span));
+      break;
+    }
+    case 'FunctionCall':
+      binding.operand(buildCall(source, node));
+      break;
+    default:
+      source.unexpected(from);
   }
 }
 
-function buildInner(source: Source, node: SyntaxNode): Duration {
-  const [inner] = childrenOf(node);
-  if (inner === undefined) {
-    return source.unexpectedInOffset(node.from + 1);
-  }
-  const row = rowOf(source, inner);
+/** An expression of lezer's that is to be a duration and nothing else. */
+function buildRow(source: Source, node: SyntaxNode): Duration {
+  const row = rowOf(source, node);
   const binding = new DurationBinding(source);
-  const end = layOut(source, row, layOutOperand(source, row, 0, binding), binding);
-  const rest = row[end];
+  const rest = row[layOut(source, row, layOutOperand(source, row, 0, binding), binding)];
   if (rest !== undefined) {
-    return source.unexpectedInOffset(rest.kind === 'sign' ? rest.sign.start : rest.node.from);
+    source.unexpected(rest.kind === 'sign' ? rest.sign.start : rest.node.from);
   }
   return binding.finish();
 }
 
 /** `step()`, `range()`, `min_of(a, b)` and `max_of(a, b)`, which lezer read as calls. */
-function buildWord(source: Source, { node, from, to }: Spanned): Duration {
-  const [name, body] = childrenOf(node);
-  const word = name === undefined ? '' : source.word(name.from).toLowerCase();
-  const span = { start: from, end: to };
-  if (node.name !== 'FunctionCall' || body === undefined) {
-    return source.unexpectedInOffset(from);
-  }
-  const parts = childrenOf(body);
-  if ((word === 'step' || word === 'range') && parts.length === 0) {
+function buildCall(source: Source, node: SyntaxNode): Duration {
+  const [, body] = childrenOf(node);
+  const word = source.word(node.from).toLowerCase();
+  const span = { start: node.from, end: node.to };
+  const args = body === undefined ? [] : childrenOf(body);
+  if ((word === 'step' || word === 'range') && args.length === 0) {
     return { kind: word, span };
   }
   if (word !== 'min_of' && word !== 'max_of') {
-    return source.unexpectedInOffset(parts.length === 0 ? from : (parts[0]?.from ?? from));
+    return source.unexpected(args[0]?.from ?? node.from);
   }
-  const [left, right] = parts.map((part) => {
-    const row = rowOf(source, part);
-    const binding = new DurationBinding(source);
-    layOut(source, row, layOutOperand(source, row, 0, binding), binding);
-    return binding.finish();
-  });
-  if (left === undefined || right === undefined) {
-    return source.unexpectedInOffset(to - 1);
+  const [left, right, third] = args.map((arg) => buildRow(source, arg));
+  if (left === undefined || right === undefined || third !== undefined) {
+    return source.unexpected(third === undefined ? node.to - 1 : (right?.span.end ?? node.to));
   }
   return { kind: 'binary', op: word, left, right, span };
 }

@@ -8,7 +8,7 @@
 import type { SyntaxNode } from '@lezer/common';
 import type { Span } from '../ast.js';
 import { parseError } from '../position.js';
-import { diagnose, diagnoseOffset } from './diagnose.js';
+import { diagnose } from './diagnose.js';
 import type { Token } from './tokens.js';
 import { holdsError } from './tree.js';
 
@@ -50,23 +50,21 @@ export class Source {
   }
 
   /** The same about a part after which Prometheus reads one token more. */
-  failBehind(part: Span, message: string, node: SyntaxNode): never {
+  failBehind(part: Span, message: string, node?: SyntaxNode): never {
     const next = this.indexBehind(part.end);
     return this.tokens[next]?.type === 'error'
       ? this.unexpectedAt(next)
       : this.fail(part, message, node);
   }
 
+  /** The token behind an offset. */
+  tokenBehind(offset: number): Token | undefined {
+    return this.tokens[this.indexBehind(offset)];
+  }
+
   /** Complains about the first token that ends behind `offset`, or one before it. */
   unexpected(offset: number): never {
     return this.unexpectedAt(this.indexBehind(offset));
-  }
-
-  /** The same where the duration of an offset goes on. */
-  unexpectedInOffset(offset: number): never {
-    const index = Math.min(this.indexBehind(offset), this.broken);
-    const { start, message } = diagnoseOffset(this.tokens, index);
-    throw parseError(this.query, start, message);
   }
 
   /** Complains about a node that lacks what only an error can have left out. */

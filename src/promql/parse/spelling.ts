@@ -20,7 +20,7 @@ import { durationWords, opensOperand, type Token } from './tokens.js';
 /** Deeper trees are refused: building, checking, planning and evaluation recurse. */
 export const maxDepth = 400;
 
-/** What lezer reads of `query`, up to the last token. Throws `bad_data` past `maxDepth`. */
+/** What lezer reads of `query`, but for the last token. Throws `bad_data` past `maxDepth`. */
 export function spell(query: string, tokens: readonly Token[]): string {
   const nesting = new Nesting();
   const hasComment = query.includes('#');
@@ -46,7 +46,7 @@ export function spell(query: string, tokens: readonly Token[]): string {
     }
     previousEnd = end;
   }
-  return text + query.slice(copied, tokens.at(-1)?.start);
+  return text + query.slice(copied, tokens.at(-2)?.end ?? 0);
 }
 
 /** Numbers that are certain to be one token of lezer's. */

@@ -41,7 +41,8 @@ function brokenToken(tokens: readonly Token[], parsedPos: number): number {
   const [before, token, next] = [tokens[index - 1], tokens[index], tokens[index + 1]];
   const fits = before?.text === '[' || before?.text === ':' || opensOperand(tokens, index);
   const isWord = token?.type === 'keyword' && durationWords.has(token.word);
-  return fits && isWord && next?.start === token.end && next.text !== '(' ? index + 1 : index;
+  const adjoins = next?.start === token?.end || next?.type === 'error';
+  return fits && isWord && adjoins && next?.text !== '(' ? index + 1 : index;
 }
 
 function run(parse: PartialParse & { bigReductionCount?: number }): Tree {
