@@ -20,7 +20,6 @@ import {
 import { parseCases, type RecordedCase, requestPath } from '../conformance/recorded/expressions.js';
 import {
   type ParsedExpression,
-  type ParseRecording,
   parseExpressionList,
 } from '../conformance/recorded/parse/expressions.js';
 import type { ApiEnvelope } from '../support/compare-results.js';
@@ -137,21 +136,17 @@ async function understand(url: string, query: string): Promise<ParsedExpression>
 }
 
 async function recordExpressions(binary: string): Promise<void> {
-  const list = await readFile(join(folder, 'parse', 'expressions.txt'), 'utf8');
+  const file = join(folder, 'parse', 'expressions.txt');
+  const queries = parseExpressionList(await readFile(file, 'utf8'));
   const prometheus = await startPrometheus(binary, parserSetup);
   try {
-    const recording: ParseRecording = {
-      ...(await describeRecording(prometheus.url, parserSetup)),
-      expressions: [],
-    };
-    for (const query of parseExpressionList(list)) {
-      recording.expressions.push(await understand(prometheus.url, query));
+    const head = await describeRecording(prometheus.url, parserSetup);
+    const lines = [JSON.stringify(head)];
+    for (const query of queries) {
+      lines.push(JSON.stringify(await understand(prometheus.url, query)));
     }
-    const { expressions, ...head } = recording;
-    const lines = expressions.map((one) => JSON.stringify(one)).join(',\n');
-    const text = `${JSON.stringify(head).slice(0, -1)},"expressions":[\n${lines}\n]}\n`;
-    await writeFile(join(folder, 'parse', 'answers.json'), text);
-    console.log(`recorded ${expressions.length} expressions of Prometheus ${head.version}`);
+    await writeFile(join(folder, 'parse', 'answers.jsonl'), `${lines.join('\n')}\n`);
+    console.log(`recorded ${queries.length} expressions of Prometheus ${head.version}`);
   } finally {
     await prometheus.stop();
   }

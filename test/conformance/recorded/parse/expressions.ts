@@ -2,7 +2,8 @@
  * @file Expressions, valid and not, and how Prometheus understood them.
  *
  * `expressions.txt` has one a line, by theme; `⏎`, `␍` and `␉` stand for the characters that they
- * show, `∅` for the empty text. `answers.json` is written by `test/differential/record.ts`.
+ * show, `∅` for the empty text. `answers.jsonl` has a line about the recording, then one an
+ * expression; it is written by `test/differential/record.ts`.
  */
 import { readFileSync } from 'node:fs';
 import type { Recording } from '../answers.js';
@@ -16,7 +17,7 @@ export interface ParsedExpression {
 }
 
 export interface ParseRecording extends Recording {
-  readonly expressions: ParsedExpression[];
+  readonly expressions: readonly ParsedExpression[];
 }
 
 /** The queries in the text of `expressions.txt`. */
@@ -33,6 +34,10 @@ export function readParseExpressions(): string[] {
 }
 
 export function readParseRecording(): ParseRecording {
-  const text = readFileSync(new URL('answers.json', import.meta.url), 'utf8');
-  return JSON.parse(text) as ParseRecording;
+  const text = readFileSync(new URL('answers.jsonl', import.meta.url), 'utf8');
+  const [head = '', ...lines] = text.trimEnd().split('\n');
+  return {
+    ...(JSON.parse(head) as Recording),
+    expressions: lines.map((line) => JSON.parse(line) as ParsedExpression),
+  };
 }
