@@ -217,3 +217,26 @@ export function unwrapParens(expr: Expr): Expr {
   }
   return inner;
 }
+
+/** The selectors of an expression, in the order of the text. */
+export function selectorsOf(expr: Expr): VectorSelector[] {
+  switch (expr.kind) {
+    case 'number':
+    case 'string':
+      return [];
+    case 'selector':
+      return [expr];
+    case 'matrix':
+      return [expr.selector];
+    case 'call':
+      return expr.args.flatMap(selectorsOf);
+    case 'aggregate':
+      return [expr.param, expr.inner].flatMap((one) => (one === undefined ? [] : selectorsOf(one)));
+    case 'binary':
+      return [expr.left, expr.right].flatMap(selectorsOf);
+    case 'subquery':
+    case 'unary':
+    case 'paren':
+      return selectorsOf(expr.inner);
+  }
+}
