@@ -26,7 +26,9 @@ try {
   const lines: string[] = [];
   for (const { query, path } of histogramCases) {
     const response = await fetch(`${prometheus.url}/api/v1/${path}`);
-    lines.push(`${JSON.stringify(query)}: ${JSON.stringify(inOrder(await response.json()))}`);
+    lines.push(
+      `${JSON.stringify(query)}: ${JSON.stringify(inOrder((await response.json()) as Parameters<typeof inOrder>[0]))}`,
+    );
   }
   const file = join('test', 'conformance', 'histograms', 'answers.json');
   await writeFile(file, `{\n${lines.join(',\n')}\n}\n`);
