@@ -22,6 +22,7 @@ import type {
   Scope,
   Selection,
   SelectRequest,
+  SessionLimits,
   SessionRegex,
 } from '../storage/querier.js';
 import { loadAddon } from './load.js';
@@ -149,6 +150,7 @@ interface Addon {
     tenant: number,
     scope: readonly LabelMatcher[],
     token: number,
+    maxSeries: number,
   ) => AddonSession;
   LabelRegex: new (
     pattern: string,
@@ -356,10 +358,10 @@ export class NativeEngine implements Querier, Appender {
     return new NativeEngine(handle);
   }
 
-  openSession(scope: Scope, cancelToken: number): QuerySession {
+  openSession(scope: Scope, { cancelToken = 0, maxSeries = 0 }: SessionLimits): QuerySession {
     const { tenant, matchers } = scope;
     return new NativeSession(
-      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken)),
+      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken, maxSeries)),
     );
   }
 

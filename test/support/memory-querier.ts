@@ -22,6 +22,7 @@ import type {
   Scope,
   Selection,
   SelectRequest,
+  SessionLimits,
   SessionRegex,
 } from '../../src/storage/querier.js';
 
@@ -133,7 +134,7 @@ export class MemoryQuerier implements Querier {
     return this.inOrder;
   }
 
-  openSession(_scope?: Scope, _cancelToken?: number): MemorySession {
+  openSession(_scope?: Scope, _limits?: SessionLimits): MemorySession {
     return new MemorySession(this);
   }
 }

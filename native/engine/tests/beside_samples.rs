@@ -131,7 +131,7 @@ fn exemplars_and_metadata_survive_flush_and_restart() {
     let engine = open(&dir);
     check(&engine, &[("x", 1), ("y", 2)], "after a restart that replays the log");
     let sample = bytes(2, &[double(1, 1.0), number(2, NOW_MS as u64)].concat());
-    write_body(&engine, RemoteWrite1, exemplars_of("m", &[sample.clone()])).unwrap();
+    write_body(&engine, RemoteWrite1, exemplars_of("m", std::slice::from_ref(&sample))).unwrap();
     flush(&engine).unwrap();
     check(&engine, &[("x", 1), ("y", 2)], "after a flush");
     let more = exemplars_of("m", &[exemplar("z", 3, 0.1), sample]);
@@ -248,8 +248,8 @@ fn both_versions_find_the_same_series() {
     assert_eq!((&*counted.series_by_metric[0].name, counted.series_by_metric[0].value), ("m", 1));
 }
 
-/// Writes an exemplar and a change of metadata at each time from 1 to 6, with flushes between, until
-/// the disk fails; returns the last acknowledged time.
+/// Writes an exemplar and a change of metadata at each time from 1 to 6, with flushes between,
+/// until the disk fails; returns the last acknowledged time.
 fn script(disk: &FaultyDisk) -> i64 {
     let mut acknowledged = 0;
     let Ok(engine) = open_on(Arc::new(disk.clone()), Path::new("/data")) else { return 0 };

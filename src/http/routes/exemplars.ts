@@ -1,8 +1,8 @@
 /**
  * @file `query_exemplars`: the exemplars of the series that an expression selects.
  *
- * Follows Prometheus 3.14, `web/api/v1/api.go` (`queryExemplars`): the order of checks, their texts,
- * and the answer without `data` to an expression without a selector.
+ * Follows Prometheus 3.14, `web/api/v1/api.go` (`queryExemplars`): the order of checks, their
+ * texts, and the answer without `data` to an expression without a selector.
  */
 import type { FastifyInstance } from 'fastify';
 import { MetricstorError } from '../../errors.js';

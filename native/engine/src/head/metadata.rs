@@ -11,6 +11,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
@@ -85,9 +86,13 @@ struct Table {
     max: usize,
     families: Vec<Family>,
     by_name: HashTable<u32>,
-    hasher: RandomState,
+    seed: u64,
     hand: usize,
     bytes: usize,
+}
+
+fn seeded_hash(seed: u64, tenant: TenantId, family: &[u8]) -> u64 {
+    xxh3_64_with_seed(family, seed ^ u64::from(tenant.0))
 }
 
 impl MetadataTable {
@@ -97,23 +102,20 @@ impl MetadataTable {
             max: max.min(u32::MAX as usize),
             families: Vec::new(),
             by_name: HashTable::new(),
-            hasher: RandomState::new(),
+            seed: RandomState::new().hash_one(max),
             hand: 0,
             bytes: 0,
         };
         Self { table: RwLock::new(table), version: AtomicU64::new(0) }
     }
 
-    /// Whether this is what the table has of the family; marks it as sent.
-    fn knows(&self, tenant: TenantId, wire: &WireMetadata<'_>) -> bool {
+    /// What of `all` is not what the table has of the family already; marks families as sent.
+    fn news<'a>(&self, tenant: TenantId, all: &[WireMetadata<'a>]) -> Vec<WireMetadata<'a>> {
+        if all.is_empty() {
+            return Vec::new();
+        }
         let table = self.table.read();
-        let found = table.find(tenant, wire.family).and_then(|at| table.families.get(at as usize));
-        found.is_some_and(|Family { metadata, sent }| {
-            sent.store(true, Ordering::Relaxed);
-            metadata.kind == wire.kind
-                && metadata.unit.as_bytes() == wire.unit
-                && metadata.help.as_bytes() == wire.help
-        })
+        all.iter().filter(|wire| !table.knows(tenant, wire)).copied().collect()
     }
 
     /// Stores metadata; the newest of a family stands.
@@ -181,8 +183,19 @@ impl MetadataTable {
 }
 
 impl Table {
+    /// Seeded, so that no sender can aim at collisions; 10 ns, as it is in the way of every write.
     fn hash(&self, tenant: TenantId, family: &[u8]) -> u64 {
-        self.hasher.hash_one((tenant, family))
+        seeded_hash(self.seed, tenant, family)
+    }
+
+    fn knows(&self, tenant: TenantId, wire: &WireMetadata<'_>) -> bool {
+        let found = self.find(tenant, wire.family).and_then(|at| self.families.get(at as usize));
+        found.is_some_and(|Family { metadata, sent }| {
+            sent.store(true, Ordering::Relaxed);
+            metadata.kind == wire.kind
+                && metadata.unit.as_bytes() == wire.unit
+                && metadata.help.as_bytes() == wire.help
+        })
     }
 
     fn find(&self, tenant: TenantId, family: &[u8]) -> Option<u32> {
@@ -220,10 +233,10 @@ impl Table {
     }
 
     fn index(&mut self, hash: u64, at: u32) {
-        let (families, hasher) = (&self.families, &self.hasher);
+        let (families, seed) = (&self.families, self.seed);
         self.by_name.insert_unique(hash, at, |at| {
             let m = families.get(*at as usize).map(|family| &family.metadata);
-            m.map_or(0, |m| hasher.hash_one((m.tenant, m.family.as_bytes())))
+            m.map_or(0, |m| seeded_hash(seed, m.tenant, m.family.as_bytes()))
         });
     }
 
@@ -270,11 +283,8 @@ impl Head {
         outcome: &mut WriteOutcome,
     ) -> Vec<Metadata> {
         let mut news = Vec::new();
-        for wire in &batch.metadata {
-            if self.metadata().knows(tenant, wire) {
-                continue;
-            }
-            match Metadata::understood(tenant, wire) {
+        for wire in self.metadata().news(tenant, &batch.metadata) {
+            match Metadata::understood(tenant, &wire) {
                 Some(metadata) => news.push(metadata),
                 None => outcome.dropped_metadata += 1,
             }
@@ -304,7 +314,8 @@ mod tests {
 
     fn send(table: &MetadataTable, family: &str) -> bool {
         let (kind, unit, help) = (MetricType::Gauge, &b""[..], &b"h"[..]);
-        table.knows(TenantId(0), &WireMetadata { family: family.as_bytes(), kind, unit, help })
+        let wire = WireMetadata { family: family.as_bytes(), kind, unit, help };
+        table.news(TenantId(0), &[wire]).is_empty()
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! down what it has of them. A file is written after the flush's mark has passed, so it has at
 //! least everything that the log has before the mark. It may have more; a replay adds that a second
 //! time, which changes nothing: the newest exemplar of a series again is no news, and the newest
-//! metadata of a family stands. That is why the file names no position of the log. (An exemplar that
-//! had left the ring already may come back, for one that is as good.)
+//! metadata of a family stands. That is why the file names no position of the log. (An exemplar
+//! that had left the ring already may come back, for one that is as good.)
 //!
 //! Drawn in `FORMAT.md`.
 

@@ -46,8 +46,9 @@ const REFUSALS_MAX: usize = 16;
 /// Parses a decompressed `Request`. Labels are written to `arena`, of which the batch borrows; it
 /// is cleared first. An empty body is a request without series.
 ///
-/// A series whose numbers have no symbol, or that has neither a sample nor a histogram, is refused
-/// in the batch, and an exemplar whose numbers have no symbol too.
+/// A series whose numbers have no symbol, or that has nothing but labels and metadata, is refused
+/// in the batch, and an exemplar whose numbers have no symbol too. One deviation: a series of
+/// exemplars alone is stored, where Prometheus' receiver refuses it, because its sender makes such.
 ///
 /// # Errors
 /// `bad_data` with the offset in the body when it is no such message; `too_large` when the labels
@@ -71,7 +72,9 @@ pub fn parse_v2<'a>(
     while let Some(tag) = request.next_tag()? {
         match tag {
             REQUEST_TIMESERIES => walk.series(request.message()?)?,
-            REQUEST_SYMBOLS => drop(request.message()?),
+            REQUEST_SYMBOLS => {
+                request.message()?;
+            }
             other => skip_in_request(&mut request, other)?,
         }
     }
@@ -97,7 +100,9 @@ fn symbols(body: &[u8]) -> Result<Vec<&[u8]>> {
     while let Some(tag) = request.next_tag()? {
         match tag {
             REQUEST_SYMBOLS => symbols.push(request.bytes()?),
-            REQUEST_TIMESERIES => drop(request.message()?),
+            REQUEST_TIMESERIES => {
+                request.message()?;
+            }
             other => skip_in_request(&mut request, other)?,
         }
     }
@@ -150,7 +155,8 @@ impl<'a> Walk<'a> {
         }
         let after = self.batch.lengths();
         let samples = after.samples - before.samples + after.histograms - before.histograms;
-        let resolved = self.resolve(&refs, metadata, samples);
+        let is_empty = samples + after.exemplars - before.exemplars == 0;
+        let resolved = self.resolve(&refs, metadata, is_empty);
         self.refs = refs;
         match resolved {
             Ok((labels, metadata)) => {
@@ -170,17 +176,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The labels and the metadata of a series that has `samples` samples of any kind.
+    /// The labels and the metadata of a series, unless it `is_empty`.
     fn resolve(
         &mut self,
         refs: &[u32],
         metadata: MetadataRefs,
-        samples: usize,
+        is_empty: bool,
     ) -> Result<(Range<usize>, Option<WireMetadata<'a>>)> {
         let labels = self.labels(refs)?;
         let (help, unit) = (self.symbol(metadata.help)?, self.symbol(metadata.unit)?);
-        if samples == 0 {
-            let text = "a series must have a sample or a histogram, got neither";
+        if is_empty {
+            let text = "a series must have a sample, a histogram or an exemplar, got none";
             return Err(Error::bad_data(format!("{text}: {}", self.shown(refs))));
         }
         let nothing = metadata.kind == MetricType::Unknown && help.is_empty() && unit.is_empty();
@@ -294,7 +300,9 @@ fn parse_sample(mut sample: Message<'_>) -> Result<Sample> {
         match tag {
             SAMPLE_VALUE => bits = sample.fixed64()?,
             SAMPLE_TIMESTAMP => t = sample.varint()? as i64,
-            SAMPLE_START_TIMESTAMP => drop(sample.varint()?),
+            SAMPLE_START_TIMESTAMP => {
+                sample.varint()?;
+            }
             other => sample.skip(other, 3)?,
         }
     }

@@ -107,6 +107,15 @@ fn exemplars_and_histograms_follow_their_series() {
 }
 
 #[test]
+fn a_series_may_have_exemplars_alone() {
+    let body = [table(), series(&[refs(&[1, 2]), bytes(4, &refs(&[5, 6]))])].concat();
+    with_batch(&body, |batch| {
+        assert_eq!((batch.series.len(), batch.exemplars.len()), (1, 1));
+        assert!(batch.refusals.is_empty());
+    });
+}
+
+#[test]
 fn metadata_is_that_of_the_family() {
     let about = |kind: u64| bytes(5, &[number(1, kind), number(3, 7), number(4, 8)].concat());
     let table = symbols(&["", "__name__", "rpc_bucket", "rpc_sum", "", "", "", "How long.", "s"]);
@@ -137,7 +146,7 @@ fn what_cannot_be_understood_is_refused_and_the_rest_kept() {
         table(),
         series(&[refs(&[1, 2, 3]), sample(1, 1.0), sample(2, 1.0)]),
         series(&[refs(&[1, 77]), sample(1, 1.0), bytes(4, &refs(&[5, 6]))]),
-        series(&[refs(&[1, 2]), bytes(4, &refs(&[5, 6]))]),
+        series(&[refs(&[1, 2]), bytes(4, &refs(&[5, 99]))]),
         series(&[refs(&[1, 2]), sample(1, 1.0), bytes(5, &number(3, 12))]),
         series(&[refs(&[1, 2]), sample(3, 3.0), lost, bytes(4, &refs(&[5, 6]))]),
     ]
@@ -152,7 +161,12 @@ fn what_cannot_be_understood_is_refused_and_the_rest_kept() {
         let expected = [
             ("labels are pairs of symbols, got 3 numbers", 2),
             ("there is no symbol 77, the request has 9", 1),
-            ("a series must have a sample or a histogram, got neither: {__name__=\"up\"}", 1),
+            ("an exemplar: there is no symbol 99, the request has 9", 1),
+            (
+                "a series must have a sample, a histogram or an exemplar, got none: \
+              {__name__=\"up\"}",
+                1,
+            ),
             ("there is no symbol 12, the request has 9", 1),
             ("an exemplar: there is no symbol 99, the request has 9", 1),
         ];
