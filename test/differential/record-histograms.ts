@@ -3,7 +3,7 @@
  *
  *     PROMETHEUS_BIN=… node dist-bench/test/differential/record-histograms.js
  *
- * It writes `test/conformance/histograms/answers.json` in the working directory.
+ * It writes `test/conformance/histograms/recorded/answers.json` in the working directory.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ try {
       `${JSON.stringify(query)}: ${JSON.stringify(inOrder((await response.json()) as Parameters<typeof inOrder>[0]))}`,
     );
   }
-  const file = join('test', 'conformance', 'histograms', 'answers.json');
+  const file = join('test', 'conformance', 'histograms', 'recorded', 'answers.json');
   await writeFile(file, `{\n${lines.join(',\n')}\n}\n`);
   console.log(`recorded ${lines.length} answers`);
 } finally {

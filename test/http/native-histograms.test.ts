@@ -6,7 +6,7 @@ import { encodeHistograms } from '../support/histogram-wire.js';
 import { startTestServer, type TestServer } from '../support/test-server.js';
 
 const recorded = JSON.parse(
-  readFileSync(new URL('../conformance/histograms/answers.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../conformance/histograms/recorded/answers.json', import.meta.url), 'utf8'),
 ) as Readonly<Record<string, unknown>>;
 
 let server: TestServer;

@@ -1,6 +1,6 @@
 /**
  * @file Native histograms and questions about them, whose answers by Prometheus are recorded in
- * `answers.json` (`test/differential/record-histograms.ts`).
+ * `recorded/answers.json` (`test/differential/record-histograms.ts`).
  */
 import type { HistogramSeries, WireHistogram } from '../../support/histogram-wire.js';
 
