@@ -5,7 +5,8 @@
  * wins, and at most ten of each kind are shown.
  */
 import type { Annotations } from '../model/result.js';
-import type { Expr } from './ast.js';
+import type { Binary, Expr } from './ast.js';
+import type { OperatorNote } from './exec/histogram-operators.js';
 import { formatShortest, formatTwoDigits } from './format-float.js';
 import { goQuote, lineColumn } from './position.js';
 
@@ -21,6 +22,9 @@ const nanTexts = {
 
 /** What there is to say of NaN observations in a native histogram. */
 export type NanNote = keyof typeof nanTexts;
+
+/** During what histograms turned out not to fit together. */
+export type HistogramOperation = 'addition' | 'subtraction' | 'aggregation';
 
 type Kind = 'warning' | 'info';
 
@@ -88,11 +92,9 @@ export class AnnotationLog {
     this.add('warning', text, at);
   }
 
-  /** Prometheus evaluates a subquery into a selector that stands nowhere: the text's beginning. */
   possibleNonCounter(metric: string, at: Expr): void {
     const text = 'metric might not be a counter, name does not end in _total/_sum/_count/_bucket:';
-    const offset = at.kind === 'subquery' ? 0 : at.span.start;
-    this.put({ kind: 'info', text: `PromQL info: ${text} ${goQuote(metric)}`, offset });
+    this.add('info', `${text} ${goQuote(metric)}`, at);
   }
 
   forcedMonotonicity(metric: string, repair: Repair, at: Expr): void {
@@ -140,14 +142,36 @@ export class AnnotationLog {
     this.add('info', `${text} for metric name ${goQuote(metric)}`, at);
   }
 
-  boundsReconciled(operation: 'addition' | 'subtraction' | 'aggregation', at: Expr): void {
+  boundsReconciled(operation: HistogramOperation, at: Expr): void {
     this.add('info', `mismatched custom buckets were reconciled during ${operation}`, at);
   }
 
-  /** An operator between kinds of samples that it has no meaning for. */
-  incompatibleTypes(left: string, op: string, right: string, at: Expr): void {
-    const text = 'incompatible sample types encountered for binary operator';
-    this.add('info', `${text} ${goQuote(op)}: ${left} ${op} ${right}`, at);
+  /** Histograms say that they follow a counter reset, and that they do not. */
+  resetCollision(operation: HistogramOperation, at: Expr): void {
+    this.add('warning', `conflicting counter resets during histogram ${operation}`, at);
+  }
+
+  /** What a binary operator made of histograms, or could not. */
+  operatorNote(note: OperatorNote, at: Binary): void {
+    switch (note.kind) {
+      case 'types': {
+        const text = 'incompatible sample types encountered for binary operator';
+        const types = `${note.left} ${at.op} ${note.right}`;
+        this.add('info', `${text} ${goQuote(at.op)}: ${types}`, at);
+        break;
+      }
+      case 'layout': {
+        const text = 'incompatible bucket layout encountered for binary operator';
+        this.add('warning', `${text} ${at.op}`, at);
+        break;
+      }
+      case 'collision':
+        this.resetCollision(note.during, at);
+        break;
+      case 'reconciled':
+        this.boundsReconciled(note.during, at);
+        break;
+    }
   }
 
   /** NaN observations, which are in no bucket. */

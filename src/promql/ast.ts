@@ -15,7 +15,7 @@ export type ValueType = 'scalar' | 'vector' | 'matrix' | 'string';
 export type ArithmeticOp = '+' | '-' | '*' | '/' | '%' | '^' | 'atan2';
 export type ComparisonOp = '==' | '!=' | '>' | '<' | '>=' | '<=';
 export type SetOp = 'and' | 'or' | 'unless';
-/** Cuts the buckets of a histogram; parsed and printed, not evaluated yet. */
+/** Cuts the buckets of a histogram. */
 export type TrimOp = '</' | '>/';
 export type BinaryOp = ArithmeticOp | ComparisonOp | SetOp | TrimOp;
 

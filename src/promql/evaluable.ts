@@ -31,9 +31,6 @@ function problemOfShift({ edges }: Shift): string | undefined {
   return edges === undefined ? undefined : `${edges} modifier`;
 }
 
-function problemOfBinary({ op, matching }: Binary): string | undefined {
-  if (op === '</' || op === '>/') {
-    return `operator "${op}"`;
-  }
+function problemOfBinary({ matching }: Binary): string | undefined {
   return matching.fill === undefined ? undefined : 'binop fill modifier';
 }

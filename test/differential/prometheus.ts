@@ -9,7 +9,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const prometheusArguments = [
   '--storage.tsdb.retention.time=100y',
-  '--enable-feature=promql-experimental-functions',
+  `--enable-feature=${[
+    'promql-experimental-functions',
+    'promql-extended-range-selectors',
+    'promql-binop-fill-modifiers',
+  ].join(',')}`,
   '--query.lookback-delta=5m',
   '--query.timeout=2m',
 ];

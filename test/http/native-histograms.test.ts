@@ -25,24 +25,6 @@ async function ask(path: string): Promise<unknown> {
   return inOrder((await answer.json()) as Parameters<typeof inOrder>[0]);
 }
 
-test.for([
-  'busy + busy',
-  'busy == busy',
-  'sum_over_time(busy[5m])',
-  'changes(busy[5m])',
-  'irate(busy[5m])',
-  'busy[5m:1m]',
-  'rate(busy[5m:1m])',
-  'count_values("x", busy)',
-])('%s, which does not know histograms, is an error and no wrong answer', async (query) => {
-  const answer = await ask(`query?query=${encodeURIComponent(query)}&time=300`);
-  expect(answer).toMatchObject({
-    status: 'error',
-    errorType: 'execution',
-    error: expect.stringContaining('native histograms are not evaluated'),
-  });
-});
-
 test.for(histogramCases)('$query is answered as Prometheus does', async ({ query, path }) => {
   expect(await ask(path)).toEqual(recorded[query]);
 });

@@ -11,6 +11,8 @@ import type { Row } from './rows.js';
 export interface Accumulator {
   /** Adds a row to the cells from `target` on. */
   add(row: Row, target: number): void;
+  /** Whether a cell has taken a value. */
+  has(cell: number): boolean;
   /** The results of all cells, and which have one; the accumulator is spent. */
   finish(): { readonly values: Float64Array; readonly present: Uint8Array };
 }
@@ -90,6 +92,10 @@ class SumAccumulator implements Accumulator {
     }
   }
 
+  has(cell: number): boolean {
+    return this.seen[cell] !== 0;
+  }
+
   finish(): { values: Float64Array; present: Uint8Array } {
     const { sums, comps } = this;
     for (let cell = 0; cell < sums.length; cell++) {
@@ -163,6 +169,10 @@ class AverageAccumulator implements Accumulator {
     comps[cell] = comp;
   }
 
+  has(cell: number): boolean {
+    return this.counts[cell] > 0;
+  }
+
   finish(): { values: Float64Array; present: Uint8Array } {
     const { sums, comps, counts, incremental } = this;
     const present = new Uint8Array(sums.length);
@@ -198,6 +208,10 @@ class CountAccumulator implements Accumulator {
     }
   }
 
+  has(cell: number): boolean {
+    return this.counts[cell] > 0;
+  }
+
   finish(): { values: Float64Array; present: Uint8Array } {
     const present = new Uint8Array(this.counts.length);
     for (let cell = 0; cell < present.length; cell++) {
@@ -222,6 +236,10 @@ class GroupAccumulator implements Accumulator {
     for (let k = 0; k < this.steps; k++) {
       this.seen[target + k] |= present === null ? 1 : present[presentBase + k];
     }
+  }
+
+  has(cell: number): boolean {
+    return this.seen[cell] !== 0;
   }
 
   finish(): { values: Float64Array; present: Uint8Array } {
@@ -260,6 +278,10 @@ class ExtremeAccumulator implements Accumulator {
         seen[cell] = 1;
       }
     }
+  }
+
+  has(cell: number): boolean {
+    return this.seen[cell] !== 0;
   }
 
   finish(): { values: Float64Array; present: Uint8Array } {
@@ -302,6 +324,10 @@ class VarianceAccumulator implements Accumulator {
       means[cell] += delta / count;
       squares[cell] += delta * (value - means[cell]);
     }
+  }
+
+  has(cell: number): boolean {
+    return this.counts[cell] > 0;
   }
 
   finish(): { values: Float64Array; present: Uint8Array } {

@@ -9,6 +9,7 @@ import { MetricstorError } from '../../errors.js';
 import { formatFloat, formatShortest } from '../format-float.js';
 import { isLabelName } from '../functions/label.js';
 import { isQuantile, quantileOf } from '../functions/quantile.js';
+import { histogramText } from '../histogram/text.js';
 import type { AggregatePlan, Plan } from '../plan.js';
 import { goQuote } from '../position.js';
 import { isInstant } from '../time-grid.js';
@@ -232,7 +233,7 @@ export function countValuesRows(ctx: EvalContext, node: AggregatePlan, sink: Row
   if (!isLabelName(label)) {
     throw new MetricstorError('execution', `invalid label name ${goQuote(label)}`);
   }
-  const grid = ctx.grid(node.inner);
+  const grid = ctx.grid(node.inner, 'take');
   const valueLabel = ctx.session.intern(label);
   const { without, grouping } = node.expr;
   const names = new Set(grouping.map((name) => ctx.session.intern(name)));
@@ -248,7 +249,9 @@ export function countValuesRows(ctx: EvalContext, node: AggregatePlan, sink: Row
       if (!isPresent(grid, cell)) {
         continue;
       }
-      const value = ctx.session.intern(formatFloat(grid.values[cell]));
+      const histogram = grid.histograms?.[cell];
+      const text = histogram ? histogramText(histogram) : formatFloat(grid.values[cell]);
+      const value = ctx.session.intern(text);
       scratch.project(grid.labels, i, names, !without);
       if (!without || !names.has(valueLabel)) {
         scratch.set(ctx.session, valueLabel, value);

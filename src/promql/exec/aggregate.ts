@@ -75,7 +75,10 @@ function streamingRows(
   let inputDrops: Uint8Array | null = null;
   let bytes = 0;
   let of = new Uint32Array(0);
-  const histograms = histogramSums(ctx, node, op, () => table);
+  const histograms = histogramSums(ctx, node, op, {
+    table: () => table,
+    hasFloat: (cell) => accumulator?.has(cell) ?? false,
+  });
   let table: LabelTable | undefined;
   ctx.rows(node.inner, {
     ...policyOf(ctx, node, op),
@@ -119,20 +122,22 @@ function histogramSums(
   ctx: EvalContext,
   node: AggregatePlan,
   op: StreamingOp,
-  table: () => LabelTable | undefined,
+  seen: { table(): LabelTable | undefined; hasFloat(cell: number): boolean },
 ): HistogramSums | undefined {
   if (op !== 'sum' && op !== 'avg') {
     return undefined;
   }
   const at = node.inner.expr;
   return new HistogramSums(op, node.grid.steps, {
+    hasFloat: seen.hasFloat,
     mixedKinds: () => ctx.annotations.mixedInAggregation(at),
     mixedSchemas: (series) => {
-      const labels = table();
+      const labels = seen.table();
       const name = labels === undefined ? 0 : labelValue(labels, series, ctx.nameLabel);
       ctx.annotations.mixedSchemas(ctx.session.text(name), at);
     },
     boundsReconciled: () => ctx.annotations.boundsReconciled('aggregation', at),
+    resetCollision: () => ctx.annotations.resetCollision('aggregation', at),
   });
 }
 

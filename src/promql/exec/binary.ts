@@ -3,19 +3,28 @@
  *
  * Follows `VectorscalarBinop` and `scalarBinop` in Prometheus' `promql/engine.go` (3.14).
  */
+
+import { MetricstorError } from '../../errors.js';
+import type { Histogram } from '../../model/histogram.js';
 import { type ArithmeticOp, isComparison, isSetOp } from '../ast.js';
 import type { BinaryPlan, Plan } from '../plan.js';
+import { goQuote } from '../position.js';
 import type { EvalContext } from './context.js';
-import { joinRow, scalarOperation, splitRow } from './histogram-scalar.js';
+import { isTrim, keepsHistogram, operate, StepNotes } from './histogram-operators.js';
 import { joinRows } from './join.js';
 import { droppingNames } from './names.js';
 import { arithmetic, comparison, type Operand } from './operators.js';
 import { type Row, type RowSink, sendRow } from './rows.js';
 import { setRows } from './set-operators.js';
+import { joinRow, splitRow } from './split-rows.js';
 
 /** A scalar of two scalars; comparisons give 1 or 0. */
 export function scalarBinary(ctx: EvalContext, node: BinaryPlan): Float64Array {
   const { steps } = node.grid;
+  if (isTrim(node.expr.op)) {
+    const text = `operator ${goQuote(node.expr.op)} not allowed for Scalar operations`;
+    throw new MetricstorError('execution', text);
+  }
   const left: Operand = { values: ctx.scalars(node.left), base: 0, stride: 1 };
   const right: Operand = { values: ctx.scalars(node.right), base: 0, stride: 1 };
   const out = new Float64Array(steps);
@@ -50,28 +59,31 @@ function vectorScalarRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): vo
   const vector: Plan = scalarLeft ? node.right : node.left;
   const values = ctx.scalars(scalarLeft ? node.left : node.right);
   const scalar: Operand = { values, base: 0, stride: 1 };
-  const filter = isComparison(op) && !returnBool;
+  const filter = isTrim(op) || (isComparison(op) && !returnBool);
   const target = filter ? sink : droppingNames(ctx, sink, steps);
   const out: Row = { values: new Float64Array(steps), base: 0, present: null, presentBase: 0 };
   const flags = new Uint8Array(steps);
-  const operation = scalarOperation(op, scalarLeft);
-  const histogramRow = (series: number, row: Row): void => {
+  const notes = new StepNotes();
+  const mixedRow = (series: number, row: Row): void => {
     const { floats, histograms } = splitRow(row, steps);
-    let joined: Row = floats;
-    floatRow(floats, (result) => {
-      joined = result;
+    const results = histograms.map((one, k) => {
+      const has = one !== undefined || (isTrim(op) && floats.present?.[k] === 1);
+      const value = one ?? row.values[row.base + k];
+      const outcome = has ? pairWith(value, values[k]) : undefined;
+      notes.set(k, outcome?.note);
+      return outcome?.holds && keepsHistogram(op, returnBool) ? outcome.value : undefined;
     });
-    if (operation !== undefined) {
-      const results = histograms.map((h, k) => h && operation(h, values[k]));
-      sendRow(target, series, joinRow(joined, results, steps), steps);
+    if (isTrim(op)) {
+      floats.present?.fill(0);
+      sendRow(target, series, joinRow(floats, results, steps), steps);
       return;
     }
-    if (histograms.some((histogram) => histogram !== undefined)) {
-      const [left, right] = scalarLeft ? ['float', 'histogram'] : ['histogram', 'float'];
-      ctx.annotations.incompatibleTypes(left, op, right, node.expr);
-    }
-    target.row(series, joined);
+    floatRow(floats, (result) => {
+      sendRow(target, series, joinRow(result, results, steps), steps);
+    });
   };
+  const pairWith = (value: Histogram | number, scalar: number): ReturnType<typeof operate> =>
+    scalarLeft ? operate(op, scalar, value) : operate(op, value, scalar);
   const floatRow = (row: Row, send: (result: Row) => void): void => {
     const operand: Operand = { values: row.values, base: row.base, stride: 1 };
     const left = scalarLeft ? scalar : operand;
@@ -97,13 +109,16 @@ function vectorScalarRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): vo
     histograms: 'take',
     begin: (labels, dropName) => target.begin(labels, dropName),
     row: (series, row) => {
-      if (row.histograms === undefined) {
+      if (row.histograms === undefined && !isTrim(op)) {
         floatRow(row, (result) => target.row(series, result));
       } else {
-        histogramRow(series, row);
+        mixedRow(series, row);
       }
     },
-    end: () => target.end(),
+    end: () => {
+      notes.each((note) => ctx.annotations.operatorNote(note, node.expr));
+      target.end();
+    },
   });
 }
 

@@ -23,7 +23,7 @@ import { aggregateRows } from './aggregate.js';
 import { binaryRows, scalarBinary } from './binary.js';
 import type { Budget } from './budget.js';
 import type { Buffers, EvalContext, SeriesReader } from './context.js';
-import { joinRow, scalarOperation, splitRow } from './histogram-scalar.js';
+import { operate } from './histogram-operators.js';
 import { droppingNames, mappingRows, policyOf } from './names.js';
 import {
   type Grid,
@@ -36,6 +36,7 @@ import {
   sendRow,
 } from './rows.js';
 import { readSeries, selectorRows } from './selector.js';
+import { joinRow, splitRow } from './split-rows.js';
 import { subquerySeries } from './subquery.js';
 import { windowRows } from './window.js';
 
@@ -253,19 +254,18 @@ export class Evaluator implements EvalContext {
 /** `-x`: a histogram's counts and sum are turned over like a float. */
 function negatingRows(sink: RowSink, steps: number): RowSink {
   const floats = mappingRows(sink, steps, negate);
-  const operation = scalarOperation('*', false);
   return {
     ...floats,
     histograms: 'take',
     row: (series, row) => {
-      if (row.histograms === undefined || operation === undefined) {
+      if (row.histograms === undefined) {
         floats.row(series, row);
         return;
       }
       const split = splitRow(row, steps);
       const values = new Float64Array(steps);
       negate(split.floats.values, split.floats.base, values);
-      const turned = split.histograms.map((histogram) => histogram && operation(histogram, -1));
+      const turned = split.histograms.map((one) => one && operate('*', one, -1).value);
       sendRow(sink, series, joinRow({ ...split.floats, values, base: 0 }, turned, steps), steps);
     },
   };

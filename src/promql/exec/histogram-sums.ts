@@ -1,33 +1,37 @@
 /**
- * @file The part of `sum` and `avg` that takes native histograms: a compensated sum for each cell
- * of a group and step.
+ * @file The part of `sum` and `avg` that takes native histograms: one running sum for each cell of a
+ * group and step.
  *
- * Follows `aggregation` in Prometheus' `promql/engine.go` (3.14), but for the mean of histograms
- * whose sum would be infinite, which Prometheus computes incrementally.
+ * Follows `aggregation` in Prometheus' `promql/engine.go` (3.14).
  */
-import { type Histogram, place, resetHint } from '../../model/histogram.js';
-import { HistogramTally } from '../histogram/tally.js';
+import type { Histogram } from '../../model/histogram.js';
+import { RunningHistogram } from '../histogram/running.js';
 import type { Row } from './rows.js';
 
-/** Told of what does not fit; the second also of the series that brought it. */
+/** What the sums are to know, and are to tell of what does not fit. */
 export interface SumNotes {
+  /** Whether a float has come into a cell so far. */
+  hasFloat(cell: number): boolean;
   mixedKinds(): void;
+  /** `series` brought what does not fit. */
   mixedSchemas(series: number): void;
   boundsReconciled(): void;
+  resetCollision(): void;
 }
 
 interface Sum {
-  readonly tally: HistogramTally;
-  count: number;
+  readonly running: RunningHistogram;
   /** Exponential and custom buckets do not go together: the cell has no value. */
   incompatible: boolean;
-  /** Whether one of the histograms is a gauge. */
-  gauge: boolean;
+  /** A float came before a histogram that did not fit. */
+  mixed: boolean;
 }
 
 /** Histograms by cell: group times steps plus step. */
 export class HistogramSums {
   private readonly sums = new Map<number, Sum>();
+  /** Cells that began with a float, whose histograms do not matter any more. */
+  private readonly spoilt = new Set<number>();
 
   constructor(
     private readonly op: 'sum' | 'avg',
@@ -51,21 +55,23 @@ export class HistogramSums {
   }
 
   private addTo(cell: number, histogram: Histogram, series: number): void {
-    const gauge = histogram[place.hint] === resetHint.gauge;
     const sum = this.sums.get(cell);
     if (sum === undefined) {
-      const tally = new HistogramTally(histogram);
-      this.sums.set(cell, { tally, count: 1, incompatible: false, gauge });
+      if (this.notes.hasFloat(cell)) {
+        this.spoilt.add(cell);
+      } else {
+        const running = new RunningHistogram(this.op, histogram);
+        this.sums.set(cell, { running, incompatible: false, mixed: false });
+      }
       return;
     }
     if (sum.incompatible) {
       return;
     }
-    sum.count++;
-    sum.gauge ||= gauge;
-    const added = sum.tally.add(histogram, 1, true);
+    const added = sum.running.add(histogram);
     if (added === undefined) {
       sum.incompatible = true;
+      sum.mixed = this.notes.hasFloat(cell);
       this.notes.mixedSchemas(series);
     } else if (added.reconciled) {
       this.notes.boundsReconciled();
@@ -77,21 +83,24 @@ export class HistogramSums {
    * both has none. Undefined when there is no histogram.
    */
   finish(present: Uint8Array): (Histogram | undefined)[] | undefined {
+    for (const cell of this.spoilt) {
+      present[cell] = 0;
+      this.notes.mixedKinds();
+    }
     if (this.sums.size === 0) {
       return undefined;
     }
     const cells: (Histogram | undefined)[] = [];
-    for (const [cell, { tally, count, incompatible, gauge }] of this.sums) {
-      if (present[cell] !== 0) {
-        present[cell] = 0;
+    for (const [cell, { running, incompatible, mixed }] of this.sums) {
+      if (incompatible ? mixed : present[cell] !== 0) {
         this.notes.mixedKinds();
       } else if (!incompatible) {
-        if (this.op === 'avg') {
-          tally.divide(count);
+        if (running.collision) {
+          this.notes.resetCollision();
         }
-        cells[cell] = tally.pack(gauge ? resetHint.gauge : resetHint.unknown);
-        present[cell] = 1;
+        cells[cell] = running.finish();
       }
+      present[cell] = cells[cell] === undefined ? 0 : 1;
     }
     return cells;
   }

@@ -12,6 +12,8 @@ import type { LabelTable } from '../../model/labels.js';
 import { type ArithmeticOp, type Binary, isComparison } from '../ast.js';
 import type { BinaryPlan } from '../plan.js';
 import type { EvalContext } from './context.js';
+import { isTrim } from './histogram-operators.js';
+import { MixedPairs } from './join-histograms.js';
 import { LabelIndex, LabelScratch, labelValue, printLabels } from './label-sets.js';
 import { droppingNames, sameLabels } from './names.js';
 import { arithmetic, comparison, type Operand } from './operators.js';
@@ -45,8 +47,8 @@ interface Pairs {
 }
 
 export function joinRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): void {
-  const left = ctx.grid(node.left);
-  const right = ctx.grid(node.right);
+  const left = ctx.grid(node.left, 'take');
+  const right = ctx.grid(node.right, 'take');
   const { expr } = node;
   const { steps } = node.grid;
   const swapped = expr.matching.cardinality === 'one-to-many';
@@ -194,7 +196,7 @@ class ResultNamer {
     const names = matching.labels.map((label) => ctx.session.intern(label));
     const oneToOne = matching.cardinality === 'one-to-one';
     // `bool` drops names too, but late if names are dropped late.
-    const metadata = isComparison(op) ? [] : [...ctx.metadataLabels];
+    const metadata = isComparison(op) || isTrim(op) ? [] : [...ctx.metadataLabels];
     const ignored = oneToOne && !matching.on ? names : [];
     const dropped = new Set([...metadata, ...ignored]);
     this.dropped = dropped;
@@ -228,6 +230,8 @@ class JoinResult {
   private readonly holds: Uint8Array;
   private readonly row: Float64Array;
   private readonly bytes: number;
+  /** For pairs that are not of floats alone. */
+  private readonly mixed: MixedPairs | undefined;
 
   constructor(
     private readonly ctx: EvalContext,
@@ -247,6 +251,9 @@ class JoinResult {
     this.flags = new Uint8Array(steps);
     this.holds = new Uint8Array(steps);
     this.row = new Float64Array(steps);
+    const { many, one } = sides;
+    const mixed = many.histograms ?? one.histograms;
+    this.mixed = mixed || isTrim(expr.op) ? new MixedPairs(ctx, expr, steps) : undefined;
   }
 
   private get oneToOne(): boolean {
@@ -272,13 +279,17 @@ class JoinResult {
     const { steps, pairs, sides } = this;
     const many = pairs.many[pair] * steps;
     const one = pairs.one[pair] * steps;
-    this.meet(many, one);
-    this.claim(pair);
-    const manySide: Operand = { values: sides.many.values, base: many, stride: 1 };
-    const oneSide: Operand = { values: sides.one.values, base: one, stride: 1 };
+    const target = pairs.result[pair] * steps;
+    const manySide = { ...sides.many, base: many, stride: 1 } as const;
+    const oneSide = { ...sides.one, base: one, stride: 1 } as const;
     const left = sides.swapped ? oneSide : manySide;
     const right = sides.swapped ? manySide : oneSide;
-    this.compute(left, right, pairs.result[pair] * steps);
+    this.meet(many, one);
+    this.mixed?.operate(left, right, this.flags);
+    this.claim(pair);
+    this.mixed?.separate(this.flags);
+    this.compute(left, right, target);
+    this.mixed?.put(this.values, this.present, target);
   }
 
   /** Sets the flags of the steps at which both have a value. */
@@ -362,8 +373,10 @@ class JoinResult {
   send(sink: RowSink): void {
     const { expr, steps, values, present, ctx } = this;
     const { labels } = this.pairs;
-    const grid: Grid = { labels, steps, values, present, dropName: null };
+    const histograms = this.mixed?.finish();
+    const grid: Grid = { labels, steps, values, present, dropName: null, histograms };
     sendGrid(grid, expr.returnBool ? droppingNames(ctx, sink, steps) : sink);
     ctx.budget.release(this.bytes, labels.count * steps);
+    this.mixed?.release();
   }
 }

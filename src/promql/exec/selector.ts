@@ -178,7 +178,8 @@ export function readSeries(ctx: EvalContext, plan: SelectorPlan, reader: SeriesR
   });
 }
 
-function refuseHistograms({ histograms, from, to }: SeriesSamples): void {
+/** Throws where there is a histogram. */
+export function refuseHistograms({ histograms, from, to }: SeriesSamples): void {
   for (let i = from; i < to; i++) {
     if (histograms?.[i] !== undefined) {
       throw noHistograms();

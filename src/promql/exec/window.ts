@@ -2,12 +2,13 @@
  * @file Functions over windows of samples: one pair of pointers finds the windows of a series, a
  * kernel turns them into a row.
  */
+import type { HistogramCells } from '../../model/histogram.js';
 import type { LabelTable } from '../../model/labels.js';
 import type { SelectorPlan, SubqueryPlan } from '../plan.js';
 import type { Windows } from '../time-grid.js';
 import type { EvalContext, SeriesSamples } from './context.js';
 import { addHistogramWindows, type HistogramFunction } from './histogram-window.js';
-import { RowBuffer, type RowSink, sendRow } from './rows.js';
+import { noSeries, RowBuffer, type RowSink, sendRow } from './rows.js';
 
 /**
  * The windows of one series: window `k` is the samples `[first[k], last[k])` of both columns,
@@ -16,6 +17,11 @@ import { RowBuffer, type RowSink, sendRow } from './rows.js';
 export interface WindowedSeries {
   readonly timestamps: Float64Array;
   readonly values: Float64Array;
+  /** For kernels of all kinds of samples: those that are histograms. */
+  readonly histograms: HistogramCells;
+  /** Whose samples they are. */
+  readonly labels: LabelTable;
+  readonly series: number;
   /** The samples that lie in any window: `[from, to)`. */
   readonly from: number;
   readonly to: number;
@@ -42,6 +48,9 @@ export class WindowFinder {
   to = 0;
   timestamps: Float64Array = new Float64Array(0);
   values: Float64Array = new Float64Array(0);
+  histograms: HistogramCells;
+  labels: LabelTable = noSeries;
+  series = 0;
 
   constructor(readonly windows: Windows) {
     this.first = new Int32Array(windows.steps);
@@ -55,6 +64,7 @@ export class WindowFinder {
     const { first, last } = this;
     this.timestamps = timestamps;
     this.values = samples.values;
+    this.histograms = samples.histograms;
     this.from = from;
     this.to = to;
     let low = from;
@@ -83,10 +93,10 @@ export interface WindowFunction {
   /** For `last_over_time` and `first_over_time`, which act like `offset`. */
   readonly keepsName: boolean;
   /**
-   * What becomes of histograms: `count` where only times matter; `float` leaves them out, and tells
-   * `onMixed` of windows that have both; undefined is an error where one occurs.
+   * What becomes of histograms: `all` where the kernel takes every kind of sample; `float` leaves
+   * them out, and tells `onMixed` of windows that have both; undefined is an error where one is.
    */
-  readonly histograms?: 'count' | 'float';
+  readonly histograms?: 'all' | 'float';
   /** The part of the function that takes histograms; `histograms` is undefined then. */
   readonly ofHistograms?: HistogramFunction;
   /** Called for a series with floats and histograms in one window. */
@@ -147,11 +157,13 @@ export function windowRows(
     histograms: fn.histograms === undefined && fn.ofHistograms === undefined ? undefined : 'take',
     begin: (labels, dropName) => {
       table = labels;
+      finder.labels = labels;
       sink.begin(labels, dropName);
     },
     samples: (series, all) => {
       out.histograms = undefined;
-      const separate = all.histograms !== undefined && fn.histograms !== 'count';
+      finder.series = series;
+      const separate = all.histograms !== undefined && fn.histograms !== 'all';
       const samples = separate ? separateFloats(all) : all;
       const found = finder.find(samples);
       let count = found ? fn.kernel(finder, out, scalars) : 0;

@@ -2,29 +2,28 @@
  * @file The functions over range vectors: which kernel, which name, which annotations.
  */
 import { MetricstorError } from '../../errors.js';
-import type { LabelTable } from '../../model/labels.js';
+import type { Histogram } from '../../model/histogram.js';
+import type { Expr } from '../ast.js';
 import type { EvalContext } from '../exec/context.js';
-import type { HistogramFunction } from '../exec/histogram-window.js';
+import type { HistogramFunction, HistogramWindow } from '../exec/histogram-window.js';
 import { labelValue } from '../exec/label-sets.js';
 import type { WindowFunction, WindowKernel } from '../exec/window.js';
 import { WindowFinder } from '../exec/window.js';
+import { RunningHistogram } from '../histogram/running.js';
 import type { CallPlan, SelectorPlan, SubqueryPlan } from '../plan.js';
 import { absentLabels } from './absent.js';
 import { histogramRate, type RateKind } from './histogram-rate.js';
 import type { Implementation } from './implementation.js';
 import * as overTime from './over-time.js';
 import { isQuantile } from './quantile.js';
+import { annotateRange, nameOf, placeOfArgument } from './range-notes.js';
 import * as rate from './rate.js';
 
-function plain(make: () => WindowKernel): Implementation {
-  return { kind: 'window', make: () => ({ kernel: make(), keepsName: false }) };
-}
-
-/** Of times alone, whatever the samples are. */
+/** Of samples of all kinds. */
 function counting(make: () => WindowKernel): Implementation {
   return {
     kind: 'window',
-    make: () => ({ kernel: make(), keepsName: false, histograms: 'count' }),
+    make: () => ({ kernel: make(), keepsName: false, histograms: 'all' }),
   };
 }
 
@@ -40,12 +39,65 @@ function leavingOut(
   ctx: EvalContext,
   node: CallPlan,
 ): Pick<WindowFunction, 'histograms' | 'onMixed'> {
-  const at = node.args[0].expr;
+  const at = placeOfArgument(node);
   return {
     histograms: 'float',
     onMixed: (labels, series) => {
-      const name = ctx.session.text(labelValue(labels, series, ctx.nameLabel));
-      ctx.annotations.histogramsIgnoredInRange(name, at);
+      ctx.annotations.histogramsIgnoredInRange(nameOf(ctx, labels, series), at);
+    },
+  };
+}
+
+/** `sum_over_time` and `avg_over_time`. */
+function total(make: () => WindowKernel, op: 'sum' | 'avg'): Implementation {
+  return {
+    kind: 'window',
+    make: (ctx, node) => {
+      const at = placeOfArgument(node);
+      const ofHistograms: HistogramFunction = {
+        mixed: 'nothing',
+        onMixed: (labels, series) => annotateRange(ctx, at, 'mixedKinds', { labels, series }),
+        evaluate: (window) => totalOfHistograms(ctx, op, window, at),
+      };
+      return { kernel: make(), keepsName: false, ofHistograms };
+    },
+  };
+}
+
+function totalOfHistograms(
+  ctx: EvalContext,
+  op: 'sum' | 'avg',
+  window: HistogramWindow,
+  at: Expr,
+): Histogram | undefined {
+  const { histograms, low, high } = window;
+  const running = new RunningHistogram(op, histograms[low]);
+  let reconciled = false;
+  for (let i = low + 1; i < high; i++) {
+    const added = running.add(histograms[i]);
+    if (added === undefined) {
+      annotateRange(ctx, at, 'mixedSchemas', window);
+      return undefined;
+    }
+    reconciled ||= added.reconciled;
+  }
+  if (running.collision) {
+    ctx.annotations.resetCollision('aggregation', at);
+  }
+  if (reconciled) {
+    ctx.annotations.boundsReconciled('aggregation', at);
+  }
+  return running.finish();
+}
+
+/** `irate` and `idelta`. */
+function instantDelta(counter: boolean): Implementation {
+  return {
+    kind: 'window',
+    make: (ctx, node) => {
+      const at = placeOfArgument(node);
+      const kernel = rate.instantDelta(counter, (note, of) => annotateRange(ctx, at, note, of));
+      return { kernel, keepsName: false, histograms: 'all' };
     },
   };
 }
@@ -55,34 +107,12 @@ const counterName = /_(?:total|sum|count|bucket)$/;
 
 /** What the three rate functions do with histograms. */
 function ratesOfHistograms(ctx: EvalContext, node: CallPlan, kind: RateKind): HistogramFunction {
-  const at = node.args[0].expr;
-  const { annotations } = ctx;
-  const name = (labels: LabelTable, series: number): string =>
-    ctx.session.text(labelValue(labels, series, ctx.nameLabel));
+  const at = placeOfArgument(node);
   return {
     mixed: 'nothing',
-    onMixed: (labels, series) => annotations.mixedFloatsAndHistograms(name(labels, series), at),
+    onMixed: (labels, series) => annotateRange(ctx, at, 'mixedKinds', { labels, series }),
     evaluate: (window) =>
-      histogramRate(kind, window, (note) => {
-        const metric = name(window.labels, window.series);
-        switch (note) {
-          case 'notACounter':
-            annotations.notACounter(metric, at);
-            break;
-          case 'notAGauge':
-            annotations.notAGauge(metric, at);
-            break;
-          case 'mixedSchemas':
-            annotations.mixedSchemas(metric, at);
-            break;
-          case 'boundsSubtracted':
-            annotations.boundsReconciled('subtraction', at);
-            break;
-          case 'boundsAdded':
-            annotations.boundsReconciled('addition', at);
-            break;
-        }
-      }),
+      histogramRate(kind, window, (note) => annotateRange(ctx, at, note, window)),
   };
 }
 
@@ -129,7 +159,7 @@ function counterFunction(perSecond: boolean): Implementation {
           known.add(id);
           const name = ctx.session.text(id);
           if (!counterName.test(name)) {
-            ctx.annotations.possibleNonCounter(name, node.args[0].expr);
+            ctx.annotations.possibleNonCounter(name, placeOfArgument(node));
           }
         },
       };
@@ -225,16 +255,16 @@ export function rangeArgument(node: CallPlan): SelectorPlan | SubqueryPlan {
 
 export const rangeFunctions = {
   absent_over_time: absentOverTime,
-  avg_over_time: plain(overTime.avgOverTime),
-  changes: plain(() => rate.countMarks('changes')),
+  avg_over_time: total(overTime.avgOverTime, 'avg'),
+  changes: counting(() => rate.countMarks('changes')),
   count_over_time: counting(overTime.countOverTime),
   delta,
   deriv: ofFloats(rate.derivative),
   double_exponential_smoothing: doubleExponentialSmoothing,
   first_over_time: end(overTime.firstOverTime, 'oldest'),
-  idelta: plain(() => rate.instantDelta(false)),
+  idelta: instantDelta(false),
   increase: counterFunction(false),
-  irate: plain(() => rate.instantDelta(true)),
+  irate: instantDelta(true),
   last_over_time: end(overTime.lastOverTime, 'newest'),
   mad_over_time: ofFloats(overTime.madOverTime),
   max_over_time: ofFloats(() => overTime.extremeOverTime('max')),
@@ -243,10 +273,10 @@ export const rangeFunctions = {
   present_over_time: counting(overTime.presentOverTime),
   quantile_over_time: quantileOverTime,
   rate: counterFunction(true),
-  resets: plain(() => rate.countMarks('resets')),
+  resets: counting(() => rate.countMarks('resets')),
   stddev_over_time: ofFloats(() => overTime.varianceOverTime(true)),
   stdvar_over_time: ofFloats(() => overTime.varianceOverTime(false)),
-  sum_over_time: plain(overTime.sumOverTime),
+  sum_over_time: total(overTime.sumOverTime, 'sum'),
   ts_of_first_over_time: counting(overTime.timeOfFirst),
   ts_of_last_over_time: counting(overTime.timeOfLast),
   ts_of_max_over_time: ofFloats(() => overTime.timeOfExtreme('max')),

@@ -7,7 +7,9 @@
  * between; resets are found once per series, so a window without one costs the same whatever its
  * length.
  */
+import type { Histogram } from '../../model/histogram.js';
 import type { WindowedSeries, WindowKernel } from '../exec/window.js';
+import { histogramDifference, isHistogramMark, type PairNote } from './histogram-pairs.js';
 import { KahanSum } from './kahan.js';
 
 /** A window's gaps to its bounds are bridged up to this multiple of the mean interval. */
@@ -105,8 +107,43 @@ export function extrapolatedRate(counter: boolean, perSecond: boolean): WindowKe
   };
 }
 
+/** Tells of the samples of a series. */
+export type TellOfSeries = (note: PairNote, series: WindowedSeries) => void;
+
 /** `irate` (counter, per second) and `idelta`: the last two samples of each window. */
-export function instantDelta(counter: boolean): WindowKernel {
+export function instantDelta(counter: boolean, tell: TellOfSeries): WindowKernel {
+  const floats = instantFloatDelta(counter);
+  return (series, out, scalars) => {
+    const { timestamps, histograms, last } = series;
+    let count = floats(series, out, scalars);
+    if (histograms === undefined) {
+      return count;
+    }
+    const cells = new Array<Histogram | undefined>(out.steps);
+    for (let k = 0; k < out.steps; k++) {
+      const at = last[k] - 1;
+      const any = out.flags[k] !== 0 && (histograms[at] ?? histograms[at - 1]) !== undefined;
+      if (any) {
+        const seconds = (timestamps[at] - timestamps[at - 1]) / 1000;
+        cells[k] = histogramDifference(
+          counter,
+          histograms[at - 1],
+          histograms[at],
+          seconds,
+          (note) => tell(note, series),
+        );
+        if (cells[k] === undefined) {
+          out.flags[k] = 0;
+          count--;
+        }
+      }
+    }
+    out.histograms = cells;
+    return count;
+  };
+}
+
+function instantFloatDelta(counter: boolean): WindowKernel {
   return (series, out) => {
     const { timestamps, values, first, last } = series;
     const { flags } = out;
@@ -135,16 +172,19 @@ export function countMarks(what: 'changes' | 'resets'): WindowKernel {
   // Prefix counts: before[i - from] marks lie at or before sample i.
   let before = new Int32Array(0);
   return (series, out) => {
-    const { values, from, to, first, last } = series;
+    const { values, histograms, from, to, first, last } = series;
     if (before.length < to - from) {
       before = new Int32Array(2 * (to - from));
     }
     before[0] = 0;
     let marks = 0;
     for (let i = from + 1; i < to; i++) {
-      const value = values[i];
-      const previous = values[i - 1];
-      if (what === 'resets' ? value < previous : differs(value, previous)) {
+      const mixed = (histograms?.[i] ?? histograms?.[i - 1]) !== undefined;
+      if (
+        mixed
+          ? isHistogramMark(what, histograms?.[i - 1], histograms?.[i])
+          : isMark(what, values[i - 1], values[i])
+      ) {
         marks++;
       }
       before[i - from] = marks;
@@ -167,7 +207,10 @@ export function countMarks(what: 'changes' | 'resets'): WindowKernel {
 }
 
 /** From NaN to NaN is no change. */
-function differs(value: number, previous: number): boolean {
+function isMark(what: 'changes' | 'resets', previous: number, value: number): boolean {
+  if (what === 'resets') {
+    return value < previous;
+  }
   return value !== previous && (!Number.isNaN(value) || !Number.isNaN(previous));
 }
 

@@ -56,6 +56,9 @@ const table = {
   histogram_count: vector,
   histogram_fraction: fn(['scalar', 'scalar', 'vector']),
   histogram_quantile: fn(['scalar', 'vector']),
+  histogram_quantiles: fn(['vector', 'string', 'scalar', 'scalar'], 'vector', 9),
+  histogram_stddev: vector,
+  histogram_stdvar: vector,
   histogram_sum: vector,
   hour: date,
   idelta: matrix,
@@ -114,13 +117,7 @@ export type FunctionName = keyof typeof table;
 const byName: Readonly<Record<string, Signature>> = table;
 
 /** Functions of Prometheus that metricstor does not have yet, so that the error can say so. */
-export const unsupportedFunctions: ReadonlySet<string> = new Set([
-  'histogram_quantiles',
-  'histogram_stddev',
-  'histogram_stdvar',
-  'info',
-  'start_timestamp',
-]);
+export const unsupportedFunctions: ReadonlySet<string> = new Set(['info', 'start_timestamp']);
 
 /** All functions that there are. */
 export const functionNames: readonly string[] = Object.keys(table);

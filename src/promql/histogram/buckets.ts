@@ -98,7 +98,7 @@ export function allBuckets(histogram: Histogram): BucketColumns {
 }
 
 /** The upper bound of a bucket above zero by its index. */
-function boundsOf(histogram: Histogram): (index: number) => number {
+export function boundsOf(histogram: Histogram): (index: number) => number {
   const schema = histogram[place.schema];
   if (schema !== customSchema) {
     return (index) => exponentialBound(schema, index);

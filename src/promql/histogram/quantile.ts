@@ -134,7 +134,11 @@ function interpolate({ lower, upper }: Bucket, fraction: number, linear: boolean
 }
 
 /** Which share of a bucket lies below `value`, which is inside. */
-function shareBelow({ lower, upper }: Bucket, value: number, linear: boolean): number {
+export function shareBelow(
+  { lower, upper }: Pick<Bucket, 'lower' | 'upper'>,
+  value: number,
+  linear: boolean,
+): number {
   if (linear) {
     return (value - lower) / (upper - lower);
   }

@@ -7,7 +7,13 @@
  * one stays, of two zero thresholds the larger one, of custom bounds those that both have;
  * exponential and custom buckets do not go together.
  */
-import { customSchema, type Histogram, headerLength, place } from '../../model/histogram.js';
+import {
+  customSchema,
+  type Histogram,
+  headerLength,
+  place,
+  resetHint,
+} from '../../model/histogram.js';
 import { customBounds, negativeSide, positiveSide } from './buckets.js';
 import { exponentialBound } from './exponential-bounds.js';
 
@@ -23,6 +29,12 @@ class Compensated {
   comp = 0;
 
   constructor(public value: number) {}
+
+  copy(): Compensated {
+    const copy = new Compensated(this.value);
+    copy.comp = this.comp;
+    return copy;
+  }
 
   /** Adds by Neumaier's variant of Kahan's summation; the compensation of infinity is 0. */
   add(more: number): void {
@@ -43,11 +55,15 @@ class Compensated {
 export interface Added {
   /** Whether custom bounds differed and only the common ones stay. */
   readonly reconciled: boolean;
+  /** Whether one histogram says that it follows a reset, and the other that it does not. */
+  readonly collision: boolean;
 }
 
 /** See the page above. */
 export class HistogramTally {
   schema: number;
+  /** What the result says of counter resets, see `resetHint`. */
+  hint: number;
   zeroThreshold: number;
   bounds: Float64Array;
   private readonly zero: Compensated;
@@ -56,8 +72,24 @@ export class HistogramTally {
   private positive: Buckets;
   private negative: Buckets;
 
-  constructor(histogram: Histogram) {
+  /** Of a histogram, or a copy of another tally. */
+  constructor(from: Histogram | HistogramTally) {
+    if (from instanceof HistogramTally) {
+      this.schema = from.schema;
+      this.hint = from.hint;
+      this.zeroThreshold = from.zeroThreshold;
+      this.bounds = from.bounds;
+      this.zero = from.zero.copy();
+      this.total = from.total.copy();
+      this.observed = from.observed.copy();
+      // Arrays are replaced, never changed.
+      this.positive = from.positive;
+      this.negative = from.negative;
+      return;
+    }
+    const histogram = from;
     this.schema = histogram[place.schema];
+    this.hint = histogram[place.hint];
     this.zeroThreshold = histogram[place.zeroThreshold];
     this.bounds = customBounds(histogram);
     this.zero = new Compensated(histogram[place.zeroCount]);
@@ -92,6 +124,7 @@ export class HistogramTally {
     if ((other.schema === customSchema) !== (this.schema === customSchema)) {
       return undefined;
     }
+    const collision = this.adjustHint(other.hint);
     const custom = this.schema === customSchema;
     if (!custom) {
       this.reconcileZero(other);
@@ -113,16 +146,18 @@ export class HistogramTally {
     }
     this.positive = merged(this.positive, other.positive, sign, compensated);
     this.negative = merged(this.negative, other.negative, sign, compensated);
-    return { reconciled };
+    return { reconciled, collision };
   }
 
-  /** Multiplies every count and the sum. */
+  /** Multiplies every count and the sum; what is turned over is a gauge. */
   scale(factor: number): void {
+    this.hint = factor < 0 ? resetHint.gauge : this.hint;
     this.each((value) => value * factor);
   }
 
   /** Divides every count and the sum; by zero no bucket stays. */
   divide(divisor: number): void {
+    this.hint = divisor < 0 ? resetHint.gauge : this.hint;
     this.each((value) => value / divisor);
     if (divisor === 0) {
       this.positive = { index: [], count: [], comp: [] };
@@ -140,7 +175,7 @@ export class HistogramTally {
   }
 
   /** Packed, without empty buckets. */
-  pack(hint: number): Histogram {
+  pack(hint: number = this.hint): Histogram {
     const positive = populated(this.positive);
     const negative = populated(this.negative);
     const spans = [positive, negative].map((side) => spansOf(side.index));
@@ -159,6 +194,25 @@ export class HistogramTally {
     header[place.bounds] = this.bounds.length;
     const counts = [...positive.count, ...negative.count];
     return Float64Array.from([...header, ...spans.flat(), ...this.bounds, ...counts]);
+  }
+
+  /** Whether a count or the sum has become infinite. */
+  get overflows(): boolean {
+    const numbers = [this.zero, this.total, this.observed].map(({ value }) => value);
+    return [...numbers, ...this.positive.count, ...this.negative.count].some(
+      (value) => Math.abs(value) === Infinity,
+    );
+  }
+
+  /** A gauge wins, then what is unknown; returns whether the two contradict each other. */
+  private adjustHint(other: number): boolean {
+    const { hint } = this;
+    if (other === hint || hint === resetHint.gauge || other === resetHint.gauge) {
+      this.hint = other === resetHint.gauge ? other : hint;
+      return false;
+    }
+    this.hint = resetHint.unknown;
+    return hint !== resetHint.unknown && other !== resetHint.unknown;
   }
 
   /** What the zero bucket counts with a larger threshold, which a populated bucket may widen. */

@@ -2,6 +2,7 @@
  * @file Native histograms and questions about them, whose answers by Prometheus are recorded in
  * `recorded/answers.json` (`test/differential/record-histograms.ts`).
  */
+import { readFileSync } from 'node:fs';
 import type { HistogramSeries, WireHistogram } from '../../support/histogram-wire.js';
 
 /** A scrape a minute, from 1970 on. */
@@ -244,7 +245,24 @@ export interface HistogramCase {
   readonly path: string;
 }
 
+/** A line of `expressions.txt`: `at 690 busy`, or `from 0 to 660 step 30 busy`. */
+function parseLine(line: string): HistogramCase {
+  const [, time, at] = /^at (\S+) (.+)$/.exec(line) ?? [];
+  if (time !== undefined && at !== undefined) {
+    return { query: line, path: `query?query=${encodeURIComponent(at)}&time=${time}` };
+  }
+  const [, start, end, step, over] = /^from (\S+) to (\S+) step (\S+) (.+)$/.exec(line) ?? [];
+  if (over === undefined) {
+    throw new Error(`cannot read the case "${line}"`);
+  }
+  const times = `start=${start}&end=${end}&step=${step}`;
+  return { query: line, path: `query_range?query=${encodeURIComponent(over)}&${times}` };
+}
+
+const lines = readFileSync(new URL('./expressions.txt', import.meta.url), 'utf8').split('\n');
+
 export const histogramCases: readonly HistogramCase[] = [
+  ...lines.filter((line) => line !== '' && !line.startsWith('#')).map(parseLine),
   ...instant.map((query) => ({
     query,
     path: `query?query=${encodeURIComponent(query)}&time=${timeOf(query)}`,

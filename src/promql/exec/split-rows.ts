@@ -1,12 +1,7 @@
 /**
- * @file Native histograms beside a scalar: multiplied and divided, and in every other operator left
- * out with an info.
- *
- * Follows `vectorElemBinop` in Prometheus' `promql/engine.go` (3.14).
+ * @file Rows with native histograms in two parts, so that each is reckoned with by itself.
  */
-import { type Histogram, place, resetHint } from '../../model/histogram.js';
-import type { BinaryOp } from '../ast.js';
-import { HistogramTally } from '../histogram/tally.js';
+import type { Histogram } from '../../model/histogram.js';
 import type { Row } from './rows.js';
 
 /** A row in two: the steps that are floats, and the histograms. */
@@ -43,29 +38,4 @@ export function joinRow(
     present[k] = float || histograms[k] !== undefined ? 1 : 0;
   }
   return { values, base: 0, present, presentBase: 0, histograms };
-}
-
-/** How an operator changes a histogram, or undefined when it has no meaning for one. */
-export function scalarOperation(
-  op: BinaryOp,
-  scalarLeft: boolean,
-): ((histogram: Histogram, scalar: number) => Histogram) | undefined {
-  if (op === '*') {
-    return (histogram, scalar) => changed(histogram, scalar, (tally) => tally.scale(scalar));
-  }
-  if (op === '/' && !scalarLeft) {
-    return (histogram, scalar) => changed(histogram, scalar, (tally) => tally.divide(scalar));
-  }
-  return undefined;
-}
-
-/** A histogram turned over is a gauge. */
-function changed(
-  histogram: Histogram,
-  scalar: number,
-  change: (tally: HistogramTally) => void,
-): Histogram {
-  const tally = new HistogramTally(histogram);
-  change(tally);
-  return tally.pack(scalar < 0 ? resetHint.gauge : histogram[place.hint]);
 }
