@@ -65,7 +65,7 @@ export type AtModifier =
 export interface Shift {
   readonly offset: Duration | undefined;
   readonly at: AtModifier | undefined;
-  /** How samples outside of a range count at its edges; parsed and printed, not evaluated yet. */
+  /** How samples outside of a range count at its edges. */
   readonly edges?: 'anchored' | 'smoothed';
 }
 
@@ -141,7 +141,7 @@ export interface VectorMatching {
   readonly cardinality: 'one-to-one' | 'many-to-one' | 'one-to-many' | 'many-to-many';
   /** Labels taken over from the "one" side. */
   readonly include: readonly string[];
-  /** Values for series missing on a side; parsed and printed, not evaluated yet. */
+  /** Values for series missing on a side. */
   readonly fill?: { readonly left: number | undefined; readonly right: number | undefined };
 }
 

@@ -46,11 +46,21 @@ export interface StringPlan extends PlanNode<StringLiteral> {
   readonly value: string;
 }
 
+/** `anchored` or `smoothed`: the samples around a window count as well. */
+export interface Edges {
+  readonly kind: 'anchored' | 'smoothed';
+  /** The windows that were asked for. */
+  readonly inner: Windows;
+  /** Those windows, longer by the lookback at the start, and at the end if smoothed. */
+  readonly outer: Windows;
+}
+
 /** An instant or range vector selector: what to read and how to look at it. */
 export interface SelectorPlan extends PlanNode<VectorSelector | MatrixSelector> {
   readonly kind: 'selector' | 'matrix';
   readonly matchers: readonly PlacedMatcher[];
   readonly windows: Windows;
+  readonly edges?: Edges;
   readonly mint: number;
   readonly maxt: number;
 }
@@ -205,7 +215,35 @@ class Planner {
     const windows = this.windows(expr.shift, rangeMs, grid);
     const { matchers } = instant ? expr : expr.selector;
     const type = typeOf(expr);
-    return { kind: expr.kind, matchers, windows, ...windowBounds(windows), grid, expr, type };
+    const edges = this.edges(expr, windows);
+    const bounds = windowBounds(edges?.outer ?? windows);
+    return {
+      kind: expr.kind,
+      matchers,
+      windows,
+      ...(edges && { edges }),
+      ...bounds,
+      grid,
+      expr,
+      type,
+    };
+  }
+
+  /** A smoothed instant is between the samples that the lookback reaches on both sides. */
+  private edges(expr: VectorSelector | MatrixSelector, inner: Windows): Edges | undefined {
+    const kind = expr.shift.edges;
+    if (kind === undefined) {
+      return undefined;
+    }
+    const { lookbackMs } = this.options;
+    const before = expr.kind === 'selector' ? 0 : lookbackMs;
+    const after = kind === 'smoothed' ? lookbackMs : 0;
+    const outer = {
+      ...inner,
+      firstEndMs: inner.firstEndMs + after,
+      rangeMs: inner.rangeMs + before + after,
+    };
+    return { kind, inner, outer };
   }
 
   private windows(shift: Shift, rangeMs: number, grid: TimeGrid): Windows {

@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Recording } from '../conformance/recorded/answers.js';
 
 const prometheusArguments = [
   '--storage.tsdb.retention.time=100y',
@@ -128,4 +129,16 @@ export async function startPrometheus(
     throw error;
   }
   return { url, pid: child.pid ?? 0, dataDir, stop };
+}
+
+/** What the answers of a running Prometheus are recorded with. */
+export async function describeRecording(url: string, setup: PrometheusSetup): Promise<Recording> {
+  const response = await fetch(`${url}/api/v1/status/buildinfo`);
+  const { data } = (await response.json()) as { data: Record<string, string> };
+  return {
+    version: data.version,
+    revision: data.revision,
+    goVersion: data.goVersion,
+    ...setup,
+  };
 }

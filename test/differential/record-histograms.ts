@@ -3,14 +3,14 @@
  *
  *     PROMETHEUS_BIN=… node dist-bench/test/differential/record-histograms.js
  *
- * It writes `test/conformance/histograms/recorded/answers.json` in the working directory.
+ * It writes into `test/conformance/histograms/recorded` of the working directory.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RemoteWriteClient } from '../../src/client/remote-write.js';
 import { histogramCases, histogramData, inOrder } from '../conformance/histograms/cases.js';
 import { encodeHistograms } from '../support/histogram-wire.js';
-import { recordingSetup, startPrometheus } from './prometheus.js';
+import { describeRecording, recordingSetup, startPrometheus } from './prometheus.js';
 
 const prometheus = await startPrometheus(
   process.env.PROMETHEUS_BIN ?? 'prometheus',
@@ -30,8 +30,10 @@ try {
       `${JSON.stringify(query)}: ${JSON.stringify(inOrder((await response.json()) as Parameters<typeof inOrder>[0]))}`,
     );
   }
-  const file = join('test', 'conformance', 'histograms', 'recorded', 'answers.json');
-  await writeFile(file, `{\n${lines.join(',\n')}\n}\n`);
+  const folder = join('test', 'conformance', 'histograms', 'recorded');
+  const recording = await describeRecording(prometheus.url, recordingSetup);
+  await writeFile(join(folder, 'recording.json'), `${JSON.stringify(recording, undefined, 2)}\n`);
+  await writeFile(join(folder, 'answers.json'), `{\n${lines.join(',\n')}\n}\n`);
   console.log(`recorded ${lines.length} answers`);
 } finally {
   await prometheus.stop();

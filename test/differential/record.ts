@@ -11,7 +11,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RemoteWriteClient } from '../../src/client/remote-write.js';
-import type { RecordedAnswer, Recording } from '../conformance/recorded/answers.js';
+import type { RecordedAnswer } from '../conformance/recorded/answers.js';
 import {
   arrivalRequests,
   parseDataset,
@@ -24,12 +24,7 @@ import {
 } from '../conformance/recorded/parse/expressions.js';
 import type { ApiEnvelope } from '../support/compare-results.js';
 import { generateDataset } from './generate-data.js';
-import {
-  type PrometheusSetup,
-  parserSetup,
-  recordingSetup,
-  startPrometheus,
-} from './prometheus.js';
+import { describeRecording, parserSetup, recordingSetup, startPrometheus } from './prometheus.js';
 
 const folder = join('test', 'conformance', 'recorded');
 const dataFile = join(folder, 'data.txt');
@@ -45,17 +40,6 @@ async function ask(url: string, one: RecordedCase): Promise<RecordedAnswer> {
   } catch (cause) {
     throw new Error(`"${one.id}" was answered by ${response.status} ${text}`, { cause });
   }
-}
-
-async function describeRecording(url: string, setup: PrometheusSetup): Promise<Recording> {
-  const response = await fetch(`${url}/api/v1/status/buildinfo`);
-  const { data } = (await response.json()) as { data: Record<string, string> };
-  return {
-    version: data.version,
-    revision: data.revision,
-    goVersion: data.goVersion,
-    ...setup,
-  };
 }
 
 async function push(url: string, dataset: readonly RecordedSeries[]): Promise<void> {

@@ -8,6 +8,7 @@ import { MetricstorError } from '../../errors.js';
 import type { Histogram } from '../../model/histogram.js';
 import type { QuerySession } from '../../storage/querier.js';
 import type { AnnotationLog, Recording } from '../annotations.js';
+import { checkEdges } from '../functions/edges.js';
 import { rangeArgument } from '../functions/range.js';
 import { implementationOf } from '../functions/table.js';
 import {
@@ -36,6 +37,7 @@ import {
   sendRow,
 } from './rows.js';
 import { readSeries, selectorRows } from './selector.js';
+import { smoothedRows } from './smoothed.js';
 import { joinRow, splitRow } from './split-rows.js';
 import { subquerySeries } from './subquery.js';
 import { windowRows } from './window.js';
@@ -179,7 +181,11 @@ export class Evaluator implements EvalContext {
     }
     switch (node.kind) {
       case 'selector':
-        selectorRows(this, node, sink, 'value');
+        if (node.edges === undefined) {
+          selectorRows(this, node, sink, 'value');
+        } else {
+          smoothedRows(this, node, node.edges, sink);
+        }
         return;
       case 'call':
         this.call(node, sink);
@@ -209,6 +215,7 @@ export class Evaluator implements EvalContext {
   private call(node: CallPlan, sink: RowSink): void {
     const implementation = implementationOf(node.name);
     const { steps } = node.grid;
+    checkEdges(node);
     switch (implementation.kind) {
       case 'window': {
         const fn = implementation.make(this, node);

@@ -1,6 +1,6 @@
 /**
- * @file The part of `sum` and `avg` that takes native histograms: one running sum for each cell of a
- * group and step.
+ * @file The part of `sum` and `avg` that takes native histograms: one running sum for each cell of
+ * a group and step.
  *
  * Follows `aggregation` in Prometheus' `promql/engine.go` (3.14).
  */

@@ -12,18 +12,14 @@ import type { LabelTable } from '../../model/labels.js';
 import { type ArithmeticOp, type Binary, isComparison } from '../ast.js';
 import type { BinaryPlan } from '../plan.js';
 import type { EvalContext } from './context.js';
+import { fillMissing } from './fill.js';
 import { isTrim } from './histogram-operators.js';
 import { MixedPairs } from './join-histograms.js';
 import { LabelIndex, LabelScratch, labelValue, printLabels } from './label-sets.js';
 import { droppingNames, sameLabels } from './names.js';
 import { arithmetic, comparison, type Operand } from './operators.js';
 import { type Grid, type RowSink, sendGrid } from './rows.js';
-import {
-  matchSignatures,
-  type SeriesByGroup,
-  type Signatures,
-  seriesByGroup,
-} from './signatures.js';
+import { matchSignatures, type Signatures, seriesByGroup } from './signatures.js';
 
 /** Two sides, with "many" (or the left of one-to-one) first. */
 interface Sides {
@@ -52,20 +48,31 @@ export function joinRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): voi
   const { expr } = node;
   const { steps } = node.grid;
   const swapped = expr.matching.cardinality === 'one-to-many';
-  const sides = swapped ? { many: right, one: left, swapped } : { many: left, one: right, swapped };
-  const match = matchSignatures(ctx, sides.many.labels, sides.one.labels, expr.matching);
-  const groups = {
-    many: seriesByGroup(match.left, match.count),
-    one: seriesByGroup(match.right, match.count),
-  };
-  checkOneSide(ctx, expr, sides, match, groups.one);
-  const pairs = pairUp(ctx, expr, sides, match, groups);
+  let sides: Sides = swapped
+    ? { many: right, one: left, swapped }
+    : { many: left, one: right, swapped };
+  let match = matchSignatures(ctx, sides.many.labels, sides.one.labels, expr.matching);
+  checkOneSide(ctx, expr, sides, match);
+  const { fill } = expr.matching;
+  let filled = 0;
+  if (fill !== undefined) {
+    const { bytes, ...all } = fillMissing(
+      ctx,
+      { ...sides, match },
+      { many: fill.left, one: fill.right },
+    );
+    sides = { many: all.many, one: all.one, swapped };
+    match = all.match;
+    filled = bytes;
+  }
+  const pairs = pairUp(ctx, expr, sides, match);
   const out = new JoinResult(ctx, expr, sides, pairs, steps);
   for (let pair = 0; pair < pairs.count; pair++) {
     out.add(pair);
     ctx.budget.spend(2 * steps);
   }
   out.send(sink);
+  ctx.budget.release(filled, 0);
   ctx.release(left);
   ctx.release(right);
 }
@@ -75,14 +82,10 @@ function has(grid: Grid, cell: number): boolean {
 }
 
 /** At each step, at most one series of a group may have a value on the "one" side. */
-function checkOneSide(
-  ctx: EvalContext,
-  expr: Binary,
-  sides: Sides,
-  match: Signatures,
-  one: SeriesByGroup,
-): void {
+function checkOneSide(ctx: EvalContext, expr: Binary, sides: Sides, match: Signatures): void {
   const { steps } = sides.one;
+  const one = seriesByGroup(match.right, match.count);
+  const always = expr.matching.fill !== undefined;
   let firstStep = steps;
   let clash: { readonly a: number; readonly b: number; readonly group: number } | undefined;
   for (let group = 0; group < match.count; group++) {
@@ -100,7 +103,7 @@ function checkOneSide(
         }
         if (owner[k] < 0) {
           owner[k] = series;
-        } else if (anyAt(sides.many, k)) {
+        } else if (always || anyAt(sides.many, k)) {
           // Prometheus goes step by step: the first step decides which error is seen.
           clash = { a: series, b: owner[k], group };
           firstStep = k;
@@ -144,17 +147,12 @@ function duplicateSeries(
 }
 
 /** Every series of the many side with each of its group's series on the one side. */
-function pairUp(
-  ctx: EvalContext,
-  expr: Binary,
-  sides: Sides,
-  match: Signatures,
-  groups: { readonly many: SeriesByGroup; readonly one: SeriesByGroup },
-): Pairs {
+function pairUp(ctx: EvalContext, expr: Binary, sides: Sides, match: Signatures): Pairs {
+  const one = seriesByGroup(match.right, match.count);
   let count = 0;
   for (let i = 0; i < match.left.length; i++) {
     const group = match.left[i];
-    count += groups.one.offsets[group + 1] - groups.one.offsets[group];
+    count += one.offsets[group + 1] - one.offsets[group];
   }
   ctx.budget.hold(count * 16, 0);
   const pairs = {
@@ -167,9 +165,9 @@ function pairUp(
   let pair = 0;
   for (let i = 0; i < match.left.length; i++) {
     const group = match.left[i];
-    for (let j = groups.one.offsets[group]; j < groups.one.offsets[group + 1]; j++) {
+    for (let j = one.offsets[group]; j < one.offsets[group + 1]; j++) {
       pairs.many[pair] = i;
-      pairs.one[pair] = groups.one.series[j];
+      pairs.one[pair] = one.series[j];
       pairs.result[pair] = namer.result(i, pairs.one[pair]);
       pairs.group[pair] = group;
       pair++;

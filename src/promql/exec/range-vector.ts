@@ -6,9 +6,10 @@ import { MetricstorError } from '../../errors.js';
 import type { Histogram, HistogramCells } from '../../model/histogram.js';
 import type { LabelTable } from '../../model/labels.js';
 import type { MatrixResult } from '../../model/result.js';
-import type { Plan } from '../plan.js';
+import { edgedSamples } from '../functions/edges.js';
+import type { Edges, Plan } from '../plan.js';
 import { windowBounds } from '../time-grid.js';
-import type { EvalContext } from './context.js';
+import type { EvalContext, SeriesSamples } from './context.js';
 import { selectSeries } from './label-sets.js';
 import { distinctWithoutNames } from './names.js';
 import { histogramBytes, noSeries, pick } from './rows.js';
@@ -25,7 +26,8 @@ export function rangeVectorResult(ctx: EvalContext, node: Plan): MatrixResult {
   if (node.kind !== 'matrix' && node.kind !== 'subquery') {
     throw new MetricstorError('internal', `${node.kind} does not give a range vector`);
   }
-  const { mint, maxt } = windowBounds(node.windows);
+  const edges = node.kind === 'matrix' ? node.edges : undefined;
+  const { mint, maxt } = windowBounds(edges?.outer ?? node.windows);
   let table: LabelTable = noSeries;
   let flags: Uint8Array | null = null;
   let total = 0;
@@ -38,18 +40,14 @@ export function rangeVectorResult(ctx: EvalContext, node: Plan): MatrixResult {
       table = labels;
       flags = dropName;
     },
-    samples: (index, { timestamps, values, histograms, from, to }) => {
-      const inside = within(timestamps, from, to, mint, maxt);
-      const length = inside.to - inside.from;
+    samples: (index, samples) => {
+      const inside = within(samples, mint, maxt);
+      const part = edges === undefined ? copyOf(inside) : withEdges(inside, edges);
+      const { length } = part.values;
       if (length > 0) {
-        ctx.budget.hold(length * 16, length);
+        ctx.budget.hold(length * 16 + histogramBytes(part.histograms), length);
         series.push(index);
-        parts.push({
-          timestamps: timestamps.slice(inside.from, inside.to),
-          values: values.slice(inside.from, inside.to),
-          histograms: histograms?.slice(inside.from, inside.to).map((h) => h?.slice()),
-        });
-        ctx.budget.hold(histogramBytes(parts[parts.length - 1].histograms), 0);
+        parts.push(part);
         total += length;
       }
     },
@@ -74,13 +72,9 @@ export function rangeVectorResult(ctx: EvalContext, node: Plan): MatrixResult {
   return { type: 'matrix', labels, offsets, timestamps, values, histograms: cells };
 }
 
-function within(
-  timestamps: Float64Array,
-  from: number,
-  to: number,
-  mint: number,
-  maxt: number,
-): { from: number; to: number } {
+/** The samples between two times, both counted. */
+function within(samples: SeriesSamples, mint: number, maxt: number): SeriesSamples {
+  const { timestamps, from, to } = samples;
   let first = from;
   let last = to;
   while (first < last && timestamps[first] < mint) {
@@ -89,5 +83,26 @@ function within(
   while (last > first && timestamps[last - 1] > maxt) {
     last--;
   }
-  return { from: first, to: last };
+  return { ...samples, from: first, to: last };
+}
+
+function copyOf({ timestamps, values, histograms, from, to }: SeriesSamples): Part {
+  return {
+    timestamps: timestamps.slice(from, to),
+    values: values.slice(from, to),
+    histograms: histograms?.slice(from, to).map((histogram) => histogram?.slice()),
+  };
+}
+
+function withEdges(samples: SeriesSamples, { kind, inner }: Edges): Part {
+  const { timestamps: times, values, histograms, from: low, to: high } = samples;
+  if (histograms?.slice(low, high).some((histogram) => histogram !== undefined)) {
+    const text = `${kind} modifier is not supported with histograms`;
+    throw new MetricstorError('execution', text);
+  }
+  const endMs = inner.firstEndMs;
+  const startMs = endMs - inner.rangeMs;
+  const smoothed = kind === 'smoothed';
+  const part = edgedSamples({ times, values, low, high, startMs, endMs, smoothed });
+  return { ...part, histograms: undefined };
 }

@@ -150,7 +150,8 @@ export function windowRows(
   fn: WindowFunction,
   sink: RowSink,
 ): void {
-  const finder = new WindowFinder(input.windows);
+  const edged = input.kind === 'subquery' ? undefined : input.edges?.outer;
+  const finder = new WindowFinder(edged ?? input.windows);
   const out = new RowBuffer(input.windows.steps);
   let table: LabelTable | undefined;
   ctx.series(input, {

@@ -12,7 +12,9 @@ import { WindowFinder } from '../exec/window.js';
 import { RunningHistogram } from '../histogram/running.js';
 import type { CallPlan, SelectorPlan, SubqueryPlan } from '../plan.js';
 import { absentLabels } from './absent.js';
-import { histogramRate, type RateKind } from './histogram-rate.js';
+import { edgedHistogramRate } from './edged-histogram-rate.js';
+import { edgedRate, edgesOf } from './edges.js';
+import { histogramRate, type RateKind, type RateNote } from './histogram-rate.js';
 import type { Implementation } from './implementation.js';
 import * as overTime from './over-time.js';
 import { isQuantile } from './quantile.js';
@@ -108,18 +110,42 @@ const counterName = /_(?:total|sum|count|bucket)$/;
 /** What the three rate functions do with histograms. */
 function ratesOfHistograms(ctx: EvalContext, node: CallPlan, kind: RateKind): HistogramFunction {
   const at = placeOfArgument(node);
+  const edges = edgesOf(node);
   return {
     mixed: 'nothing',
     onMixed: (labels, series) => annotateRange(ctx, at, 'mixedKinds', { labels, series }),
-    evaluate: (window) =>
-      histogramRate(kind, window, (note) => annotateRange(ctx, at, note, window)),
+    evaluate: (window) => {
+      const tell = (note: RateNote): void => annotateRange(ctx, at, note, window);
+      return edges === undefined
+        ? histogramRate(kind, window, tell)
+        : edgedHistogramRate(kind, edges, window, tell);
+    },
+  };
+}
+
+function rateKernel(node: CallPlan, { counter, perSecond }: RateKind): WindowKernel {
+  const edges = edgesOf(node);
+  return edges === undefined
+    ? rate.extrapolatedRate(counter, perSecond)
+    : edgedRate(counter, perSecond, edges);
+}
+
+/** `changes` and `resets`. */
+function marks(what: 'changes' | 'resets'): Implementation {
+  return {
+    kind: 'window',
+    make: (_ctx, node) => ({
+      kernel: rate.countMarks(what, edgesOf(node)),
+      keepsName: false,
+      histograms: 'all',
+    }),
   };
 }
 
 const delta: Implementation = {
   kind: 'window',
   make: (ctx, node) => ({
-    kernel: rate.extrapolatedRate(false, false),
+    kernel: rateKernel(node, { counter: false, perSecond: false }),
     keepsName: false,
     ofHistograms: ratesOfHistograms(ctx, node, { counter: false, perSecond: false }),
   }),
@@ -148,7 +174,7 @@ function counterFunction(perSecond: boolean): Implementation {
     make: (ctx, node) => {
       const known = new Set<number>([0]);
       return {
-        kernel: rate.extrapolatedRate(true, perSecond),
+        kernel: rateKernel(node, { counter: true, perSecond }),
         keepsName: false,
         ofHistograms: ratesOfHistograms(ctx, node, { counter: true, perSecond }),
         onSeries: (labels, series) => {
@@ -256,7 +282,7 @@ export function rangeArgument(node: CallPlan): SelectorPlan | SubqueryPlan {
 export const rangeFunctions = {
   absent_over_time: absentOverTime,
   avg_over_time: total(overTime.avgOverTime, 'avg'),
-  changes: counting(() => rate.countMarks('changes')),
+  changes: marks('changes'),
   count_over_time: counting(overTime.countOverTime),
   delta,
   deriv: ofFloats(rate.derivative),
@@ -273,7 +299,7 @@ export const rangeFunctions = {
   present_over_time: counting(overTime.presentOverTime),
   quantile_over_time: quantileOverTime,
   rate: counterFunction(true),
-  resets: counting(() => rate.countMarks('resets')),
+  resets: marks('resets'),
   stddev_over_time: ofFloats(() => overTime.varianceOverTime(true)),
   stdvar_over_time: ofFloats(() => overTime.varianceOverTime(false)),
   sum_over_time: total(overTime.sumOverTime, 'sum'),

@@ -9,6 +9,8 @@
  */
 import type { Histogram } from '../../model/histogram.js';
 import type { WindowedSeries, WindowKernel } from '../exec/window.js';
+import type { Edges } from '../plan.js';
+import { edgedWindow } from './edges.js';
 import { histogramDifference, isHistogramMark, type PairNote } from './histogram-pairs.js';
 import { KahanSum } from './kahan.js';
 
@@ -168,7 +170,7 @@ function instantFloatDelta(counter: boolean): WindowKernel {
 }
 
 /** `changes` and `resets`: how many samples of a window differ from the one before. */
-export function countMarks(what: 'changes' | 'resets'): WindowKernel {
+export function countMarks(what: 'changes' | 'resets', edges?: Edges): WindowKernel {
   // Prefix counts: before[i - from] marks lie at or before sample i.
   let before = new Int32Array(0);
   return (series, out) => {
@@ -192,7 +194,7 @@ export function countMarks(what: 'changes' | 'resets'): WindowKernel {
     const { flags } = out;
     let count = 0;
     for (let k = 0; k < out.steps; k++) {
-      const low = first[k];
+      const low = edges === undefined ? first[k] : anchorOf(series, edges, k);
       const high = last[k] - 1;
       if (high < low) {
         flags[k] = 0;
@@ -204,6 +206,22 @@ export function countMarks(what: 'changes' | 'resets'): WindowKernel {
     }
     return count;
   };
+}
+
+/**
+ * The newest sample before an anchored range, or the first in it; behind the window when the range
+ * has none.
+ */
+function anchorOf(series: WindowedSeries, edges: Edges, k: number): number {
+  const { times, low, high, startMs } = edgedWindow(series, edges, k);
+  if (low === high || times[high - 1] <= startMs) {
+    return high;
+  }
+  let at = low;
+  while (times[at + 1] <= startMs) {
+    at++;
+  }
+  return at;
 }
 
 /** From NaN to NaN is no change. */

@@ -16,40 +16,20 @@ import {
 } from '../../model/histogram.js';
 import { customBounds, negativeSide, positiveSide } from './buckets.js';
 import { exponentialBound } from './exponential-bounds.js';
-
-/** Buckets by ascending index; `comp` is what rounding took from `count` so far. */
-interface Buckets {
-  index: number[];
-  count: number[];
-  comp: number[];
-}
-
-/** A number and what rounding took from it. */
-class Compensated {
-  comp = 0;
-
-  constructor(public value: number) {}
-
-  copy(): Compensated {
-    const copy = new Compensated(this.value);
-    copy.comp = this.comp;
-    return copy;
-  }
-
-  /** Adds by Neumaier's variant of Kahan's summation; the compensation of infinity is 0. */
-  add(more: number): void {
-    const { value } = this;
-    const total = value + more;
-    if (total - total !== 0) {
-      this.comp = 0;
-    } else if (Math.abs(value) >= Math.abs(more)) {
-      this.comp += value - total + more;
-    } else {
-      this.comp += more - total + value;
-    }
-    this.value = total;
-  }
-}
+import {
+  acrossBounds,
+  addTo,
+  type Buckets,
+  Compensated,
+  coarser,
+  filtered,
+  merged,
+  populated,
+  sameBounds,
+  spansOf,
+  sumOf,
+  uncompensated,
+} from './tally-buckets.js';
 
 /** What an addition did besides. */
 export interface Added {
@@ -69,7 +49,7 @@ export class HistogramTally {
   private readonly zero: Compensated;
   private readonly total: Compensated;
   private readonly observed: Compensated;
-  private positive: Buckets;
+  positive: Buckets;
   private negative: Buckets;
 
   /** Of a histogram, or a copy of another tally. */
@@ -135,10 +115,11 @@ export class HistogramTally {
     const reconciled = custom && !sameBounds(this.bounds, other.bounds);
     if (reconciled) {
       const common = this.bounds.filter((bound) => other.bounds.includes(bound));
-      this.positive = ontoBounds(this.positive, this.bounds, common);
-      other.positive = ontoBounds(other.positive, other.bounds, common);
+      this.positive = acrossBounds([this, other], common, sign, compensated);
       this.bounds = common;
-    } else if (!custom) {
+      return { reconciled, collision };
+    }
+    if (!custom) {
       const schema = Math.min(this.schema, other.schema);
       this.reduceTo(schema, compensated);
       other.reduceTo(schema, compensated);
@@ -277,119 +258,4 @@ export class HistogramTally {
       side.comp = side.comp.map(change);
     }
   }
-}
-
-function uncompensated({ index, count }: { index: number[]; count: number[] }): Buckets {
-  return { index, count, comp: new Array<number>(count.length).fill(0) };
-}
-
-/** The compensation of what is not finite does not matter. */
-function sumOf(value: number, comp: number): number {
-  return Number.isFinite(value) ? value + comp : value;
-}
-
-function addTo(number: Compensated, more: number, compensated: boolean): void {
-  if (compensated) {
-    number.add(more);
-  } else {
-    number.value += more;
-  }
-}
-
-function sameBounds(a: Float64Array, b: Float64Array): boolean {
-  return a.length === b.length && a.every((bound, i) => bound === b[i]);
-}
-
-function filtered(side: Buckets, keep: (index: number, i: number) => boolean): Buckets {
-  const wanted = side.index.map(keep);
-  const choose = (_: number, i: number): boolean => wanted[i];
-  return {
-    index: side.index.filter(choose),
-    count: side.count.filter(choose),
-    comp: side.comp.filter(choose),
-  };
-}
-
-/** Buckets with an observation, compensation added. */
-function populated({ index, count, comp }: Buckets): Buckets {
-  const total = { index, count: count.map((value, i) => sumOf(value, comp[i])), comp };
-  return filtered(total, (_, i) => total.count[i] !== 0);
-}
-
-/** Gathers buckets under new indexes, which ascend as the old ones do. */
-function gathered(
-  side: Buckets,
-  indexOf: (index: number) => number,
-  compensated: boolean,
-): Buckets {
-  const out: Buckets = { index: [], count: [], comp: [] };
-  side.index.forEach((old, i) => {
-    const index = indexOf(old);
-    const last = out.index.length - 1;
-    if (last >= 0 && out.index[last] === index) {
-      const number = new Compensated(out.count[last]);
-      number.comp = out.comp[last];
-      addTo(number, side.count[i], compensated);
-      addTo(number, side.comp[i], compensated);
-      out.count[last] = number.value;
-      out.comp[last] = number.comp;
-    } else {
-      out.index.push(index);
-      out.count.push(side.count[i]);
-      out.comp.push(side.comp[i]);
-    }
-  });
-  return out;
-}
-
-/** Every `2^steps` buckets become one. */
-function coarser(side: Buckets, steps: number, compensated: boolean): Buckets {
-  return gathered(side, (index) => ((index - 1) >> steps) + 1, compensated);
-}
-
-/** A bucket goes to the first of the common bounds that is not below its own. */
-function ontoBounds(side: Buckets, bounds: Float64Array, common: Float64Array): Buckets {
-  const target = (index: number): number => {
-    const bound = index < bounds.length ? bounds[index] : Infinity;
-    const at = common.findIndex((one) => one >= bound);
-    return at < 0 ? common.length : at;
-  };
-  return gathered(side, target, false);
-}
-
-function merged(a: Buckets, b: Buckets, sign: 1 | -1, compensated: boolean): Buckets {
-  const out: Buckets = { index: [], count: [], comp: [] };
-  let i = 0;
-  let j = 0;
-  while (i < a.index.length || j < b.index.length) {
-    const left = i < a.index.length ? a.index[i] : Infinity;
-    const right = j < b.index.length ? b.index[j] : Infinity;
-    const number = new Compensated(left <= right ? a.count[i] : sign * b.count[j]);
-    number.comp = left <= right ? a.comp[i] : sign * b.comp[j];
-    if (left === right) {
-      addTo(number, sign * b.count[j], compensated);
-      addTo(number, sign * b.comp[j], compensated);
-    }
-    out.index.push(Math.min(left, right));
-    out.count.push(number.value);
-    out.comp.push(number.comp);
-    i += left <= right ? 1 : 0;
-    j += right <= left ? 1 : 0;
-  }
-  return out;
-}
-
-/** Offsets and lengths of the stretches of neighbouring indexes. */
-function spansOf(indexes: readonly number[]): number[] {
-  const spans: number[] = [];
-  let next = 0;
-  indexes.forEach((index, i) => {
-    if (i > 0 && index === next) {
-      spans[spans.length - 1]++;
-    } else {
-      spans.push(index - next, 1);
-    }
-    next = index + 1;
-  });
-  return spans;
 }
