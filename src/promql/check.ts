@@ -175,7 +175,14 @@ class Checker {
     const { args, name } = expr;
     const signature = signatureOf(name);
     this.argumentCount(expr);
+    const isInfo = name === 'info';
+    if (isInfo && args[1] !== undefined) {
+      this.infoLabels(expr, args[1]);
+    }
     args.forEach((arg, index) => {
+      if (isInfo && index === 1) {
+        return;
+      }
       const last = signature.args.length - 1;
       const wanted = signature.args[Math.min(index, last)];
       const got = this.check(arg);
@@ -185,6 +192,21 @@ class Checker {
         this.fail(arg, `expected type ${types}`);
       }
     });
+  }
+
+  /** The second argument of `info` is no vector, but matchers of labels. */
+  private infoLabels(expr: Call, arg: Expr): void {
+    const type = typeOf(arg);
+    if (type !== 'vector') {
+      const text = 'expected type instant vector in call to function "info"';
+      this.fail(expr, `${text}, got ${documentedType(type)}`);
+    }
+    if (arg.kind !== 'selector') {
+      this.fail(arg, 'expected label selectors only');
+    }
+    if (arg.name !== '') {
+      this.fail(arg, 'expected label selectors only, got vector selector instead');
+    }
   }
 
   private argumentCount(expr: Call): void {

@@ -18,9 +18,11 @@ import {
   type Expr,
   type MatrixSelector,
   type PlacedMatcher,
+  partsOf,
   type Shift,
   type StringLiteral,
   type Subquery,
+  selectorsOf,
   type Unary,
   unwrapParens,
   type ValueType,
@@ -75,6 +77,16 @@ export interface CallPlan extends PlanNode<Call> {
   readonly kind: 'call';
   readonly name: string;
   readonly args: readonly Plan[];
+  /** Of `info` alone. */
+  readonly info?: InfoPlan;
+}
+
+/** The info series of a call of `info`, whose second argument is no vector to evaluate. */
+export interface InfoPlan {
+  /** When to look at them; its matchers are to be replaced. */
+  readonly selector: SelectorPlan;
+  /** Those of the second argument. */
+  readonly matchers: readonly PlacedMatcher[];
 }
 
 export interface AggregatePlan extends PlanNode<Aggregate> {
@@ -292,8 +304,53 @@ class Planner {
     if (constant !== undefined) {
       return { kind: 'number', value: constant, grid, expr, type };
     }
+    if (expr.name === 'info') {
+      return this.info(expr, grid);
+    }
     const args = expr.args.map((arg) => this.node(arg, grid));
     return { kind: 'call', name: expr.name, args, grid, expr, type };
+  }
+
+  /** Info series are looked at when the first selector of the first argument looks. */
+  private info(expr: Call, grid: TimeGrid): CallPlan {
+    const [base, labels] = expr.args;
+    const selector: SelectorPlan = {
+      kind: 'selector',
+      matchers: [],
+      ...this.infoWindows(base, grid),
+      grid,
+      expr: selectorsOf(base)[0] ?? emptySelector,
+      type: 'vector',
+    };
+    const matchers = labels?.kind === 'selector' ? labels.matchers : [];
+    const args = [this.node(base, grid)];
+    return {
+      kind: 'call',
+      name: 'info',
+      args,
+      grid,
+      expr,
+      type: 'vector',
+      info: { selector, matchers },
+    };
+  }
+
+  private infoWindows(base: Expr, grid: TimeGrid): Pick<SelectorPlan, 'windows' | 'mint' | 'maxt'> {
+    let offsetMs = 0;
+    let fixed: number | undefined;
+    for (const { shift } of shiftsToSelector(base)) {
+      if (fixed === undefined) {
+        offsetMs += shift.offset === undefined ? 0 : this.duration(shift.offset, true);
+        fixed = this.fixedTime(shift);
+      }
+    }
+    const windows: Windows = {
+      firstEndMs: (fixed ?? grid.startMs) - offsetMs,
+      strideMs: fixed === undefined ? grid.stepMs : 0,
+      rangeMs: this.options.lookbackMs,
+      steps: grid.steps,
+    };
+    return { windows, ...windowBounds(windows) };
   }
 
   /** The functions that only depend on the query's own times. */
@@ -402,6 +459,29 @@ class Planner {
         return Math.max(left, right);
     }
   }
+}
+
+/** For an argument of `info` without a selector. */
+const emptySelector: VectorSelector = {
+  kind: 'selector',
+  name: '',
+  matchers: [],
+  shift: { offset: undefined, at: undefined },
+  span: { start: 0, end: 0 },
+};
+
+/** The first selector of an expression and the subqueries around it, from the inside out. */
+function shiftsToSelector(expr: Expr): (VectorSelector | MatrixSelector | Subquery)[] {
+  if (expr.kind === 'selector' || expr.kind === 'matrix') {
+    return [expr];
+  }
+  for (const part of partsOf(expr)) {
+    const found = shiftsToSelector(part);
+    if (found.length > 0) {
+      return expr.kind === 'subquery' ? [...found, expr] : found;
+    }
+  }
+  return [];
 }
 
 function failDuration(duration: Duration, text: string): never {

@@ -84,7 +84,6 @@ describe('errors', () => {
     ['x offset 1m offset 1m', '1:1: parse error: offset may not be set multiple times'],
     ['1 == 1', '1:3: parse error: comparisons between scalars must use BOOL modifier'],
     ['f(x)', '1:1: parse error: unknown function with name "f"'],
-    ['info(x)', '1:1: parse error: function "info" is not supported yet'],
     [
       '{a=~"(b|c?)"}',
       '1:1: parse error: vector selector must contain at least one non-empty matcher',

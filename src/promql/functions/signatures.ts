@@ -63,6 +63,7 @@ const table = {
   hour: date,
   idelta: matrix,
   increase: matrix,
+  info: fn(['vector', 'vector'], 'vector', 1),
   irate: matrix,
   label_join: fn(['vector', 'string', 'string', 'string'], 'vector', -1),
   label_replace: fn(['vector', 'string', 'string', 'string', 'string']),
@@ -96,6 +97,7 @@ const table = {
   sort_desc: vector,
   sqrt: vector,
   start: constant,
+  start_timestamp: vector,
   stddev_over_time: matrix,
   stdvar_over_time: matrix,
   step: constant,
@@ -115,9 +117,6 @@ const table = {
 export type FunctionName = keyof typeof table;
 
 const byName: Readonly<Record<string, Signature>> = table;
-
-/** Functions of Prometheus that metricstor does not have yet, so that the error can say so. */
-export const unsupportedFunctions: ReadonlySet<string> = new Set(['info', 'start_timestamp']);
 
 /** All functions that there are. */
 export const functionNames: readonly string[] = Object.keys(table);

@@ -5,6 +5,7 @@
 import { absentFunctions } from './absent.js';
 import { histogramFunctions } from './histogram.js';
 import type { Implementation } from './implementation.js';
+import { infoFunctions } from './info.js';
 import { labelFunctions } from './label.js';
 import { mathFunctions } from './math.js';
 import { rangeFunctions } from './range.js';
@@ -16,6 +17,7 @@ import { vectorFunctions } from './vector.js';
 const implementations: Readonly<Record<FunctionName, Implementation>> = {
   ...absentFunctions,
   ...histogramFunctions,
+  ...infoFunctions,
   ...labelFunctions,
   ...mathFunctions,
   ...rangeFunctions,

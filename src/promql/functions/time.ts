@@ -4,6 +4,7 @@
 
 import { emptyLabels } from '../exec/label-sets.js';
 import { droppingNames } from '../exec/names.js';
+import { emptyGrid, sendGrid } from '../exec/rows.js';
 import { selectorRows } from '../exec/selector.js';
 import { type CivilTime, civilTime, daysInMonth } from './civil.js';
 import type { Implementation, RowMap } from './implementation.js';
@@ -79,6 +80,15 @@ const timestamp: Implementation = {
   },
 };
 
+/** No series: as in Prometheus where start timestamps are not in use, which is the default. */
+const startTimestamp: Implementation = {
+  kind: 'rows',
+  rows: (ctx, node, sink) => {
+    ctx.release(ctx.grid(node.args[0], 'take'));
+    sendGrid(emptyGrid(node.grid.steps), sink);
+  },
+};
+
 export const timeFunctions = {
   day_of_month: dateFunction((time) => time.day),
   day_of_week: dateFunction((time) => time.weekday),
@@ -87,6 +97,7 @@ export const timeFunctions = {
   hour: dateFunction((time) => time.hour),
   minute: dateFunction((time) => time.minute),
   month: dateFunction((time) => time.month),
+  start_timestamp: startTimestamp,
   time,
   timestamp,
   year: dateFunction((time) => time.year),

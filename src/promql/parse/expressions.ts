@@ -16,7 +16,7 @@ import type {
   Span,
   VectorMatching,
 } from '../ast.js';
-import { isFunction, unsupportedFunctions } from '../functions/signatures.js';
+import { isFunction } from '../functions/signatures.js';
 import { goQuote } from '../position.js';
 import { Binding, precedences, type Sign } from './binding.js';
 import { literalValue } from './durations.js';
@@ -130,9 +130,6 @@ function buildCall(source: Source, node: SyntaxNode): Call {
   }
   const called = source.word(name.from);
   const args = buildList(source, body);
-  if (unsupportedFunctions.has(called)) {
-    source.fail(spanOf(node), `function ${goQuote(called)} is not supported yet`, node);
-  }
   if (!isFunction(called)) {
     source.fail(spanOf(node), `unknown function with name ${goQuote(called)}`, node);
   }

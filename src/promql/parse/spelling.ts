@@ -13,7 +13,7 @@
  *
  * lezer takes 1.8 s for 50,000 nested parentheses, so depth is bounded here, before it starts.
  */
-import { isFunction, unsupportedFunctions } from '../functions/signatures.js';
+import { isFunction } from '../functions/signatures.js';
 import { parseError } from '../position.js';
 import { durationWords, opensOperand, type Token } from './tokens.js';
 
@@ -68,7 +68,7 @@ function spellToken(tokens: readonly Token[], index: number, inDuration: boolean
       // No word of PromQL has a `z`.
       return text.replaceAll(':', 'z');
     case 'identifier': {
-      const known = !called || isFunction(text) || unsupportedFunctions.has(text);
+      const known = !called || isFunction(text);
       return known || text.length < someFunction.length ? text : someFunction.padEnd(text.length);
     }
     case 'keyword':

@@ -62,6 +62,50 @@ function custom(n: number): WireHistogram {
 
 const scrapes = Array.from({ length: 12 }, (_, n) => n);
 
+/** A float at some of the scrapes. */
+function at(chosen: readonly number[], value: number): readonly (readonly [number, number])[] {
+  return chosen.map((n) => [n * minute, value] as const);
+}
+
+const first = [0, 1, 2, 3, 4, 5];
+const second = [6, 7, 8, 9, 10, 11];
+
+/** Series that info metrics describe, and those. */
+const described: readonly HistogramSeries[] = [
+  ...['a', 'b', 'c'].map((instance) => ({
+    labels: { __name__: 'served_total', job: 'web', instance, path: '/' },
+    floats: scrapes.map((n) => [n * minute, 10 * n] as const),
+  })),
+  {
+    labels: { __name__: 'timed', job: 'web', instance: 'a' },
+    histograms: scrapes.map(counter),
+  },
+  {
+    labels: { __name__: 'target_info', job: 'web', instance: 'a', version: '1', region: 'eu' },
+    floats: at(first, 1),
+  },
+  {
+    labels: { __name__: 'target_info', job: 'web', instance: 'a', version: '2', region: 'eu' },
+    floats: at(second, 1),
+  },
+  {
+    labels: { __name__: 'target_info', job: 'web', instance: 'b', version: '1', path: 'other' },
+    floats: at(scrapes, 1),
+  },
+  {
+    labels: { __name__: 'build_info', job: 'web', instance: 'a', commit: 'c0ffee' },
+    floats: at(scrapes, 1),
+  },
+  {
+    labels: { __name__: 'other_info', job: 'web', instance: 'b', version: '9' },
+    floats: at(scrapes, 1),
+  },
+  ...['x', 'y'].map((twin) => ({
+    labels: { __name__: 'twin_info', job: 'web', instance: 'c', twin },
+    floats: at(scrapes, 1),
+  })),
+];
+
 /** What is pushed, in one request. */
 export const histogramData: readonly HistogramSeries[] = [
   { labels: { __name__: 'busy', host: 'a' }, histograms: scrapes.map(counter) },
@@ -130,6 +174,7 @@ export const histogramData: readonly HistogramSeries[] = [
     histograms: scrapes.map((n) => ({ ...gauge(n), sum: -1e16, positive: [0.3, 3], schema: 1 })),
   },
   { labels: { __name__: 'float' }, floats: scrapes.map((n) => [n * minute, n] as const) },
+  ...described,
 ];
 
 const names = ['busy', 'level', 'custom', 'ended', 'mixed', 'nan_observed', 'nothing'];
