@@ -100,12 +100,13 @@ export function engineOptions(config: Config): NativeEngineOptions {
 }
 
 /** The PromQL engine's options of a configuration. */
-function promqlOptions({ query }: Config): EngineOptions {
+function promqlOptions({ query, promql }: Config): EngineOptions {
   const { maxSamples, maxBytes, maxPoints } = query;
   return {
     lookbackMs: query.lookbackDelta,
     subqueryStepMs: query.subqueryStep,
     limits: { maxSamples, maxBytes, maxPoints },
+    features: promql.features,
   };
 }
 

@@ -45,7 +45,9 @@ function facts(leaf: Leaf): string[] {
   const shown = leaf.written === '' ? 'empty' : `\`${leaf.written}\``;
   const list = [`Default ${shown}`];
   if (leaf.choices !== undefined) {
-    list.push(`one of ${leaf.choices.map((name) => `\`${name}\``).join(', ')}`);
+    list.push(
+      `${leaf.kind === 'list' ? 'some' : 'one'} of ${leaf.choices.map((name) => `\`${name}\``).join(', ')}`,
+    );
   }
   const bounds = boundsOf(leaf);
   if (bounds !== '') {

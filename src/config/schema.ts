@@ -5,7 +5,9 @@
  * of the loaded configuration is derived from it. A leaf carries the kind of text it is written as
  * (`values.ts` reads it), so that a YAML scalar and an environment variable are read alike.
  */
+
 import Type, { type Static, type TSchema } from 'typebox';
+import { defaultFeatures, promqlFeatures } from '../model/promql-features.js';
 
 /** How a leaf is written. A duration is kept in milliseconds, a size in bytes. */
 export type ValueKind =
@@ -54,6 +56,9 @@ const duration = (doc: Doc) => Type.Unsafe<number>({ type: 'integer', kind: 'dur
 /** Bytes. */
 const bytes = (doc: Doc) => Type.Unsafe<number>({ type: 'integer', kind: 'bytes', ...doc });
 const list = (doc: Doc) => Type.Unsafe<readonly string[]>({ type: 'array', kind: 'list', ...doc });
+/** Some of the choices; `all` is every one of them. */
+const choices = <T extends string>(of: readonly T[], doc: Omit<Doc, 'choices'>) =>
+  Type.Unsafe<readonly T[]>({ type: 'array', kind: 'list', choices: of, ...doc });
 const choice = <T extends string>(choices: readonly T[], doc: Omit<Doc, 'choices'>) =>
   Type.Unsafe<T>({ type: 'string', kind: 'choice', enum: choices, choices, ...doc });
 
@@ -230,6 +235,16 @@ export const configSchema = Type.Object({
       written: '1m',
       minimum: 1,
       description: 'The step of a subquery that does not name one.',
+    }),
+  }),
+  promql: Type.Object({
+    features: choices(promqlFeatures, {
+      written: `[${defaultFeatures.join(', ')}]`,
+      description:
+        'Parts of PromQL by the names of their feature flags in Prometheus. What only adds to the ' +
+        'language is on by default; `promql-delayed-name-removal` changes which queries fail and ' +
+        'what `label_replace` sees. The list replaces the default one; `all` turns on every one. ' +
+        'A flag that metricstor does not have, such as `type-and-unit-labels`, is an error.',
     }),
   }),
   storage: Type.Object({

@@ -61,7 +61,7 @@ export function parseAddress(text: string): { host: string; port: number } | und
 /** Reads the raw scalar (or list) of a leaf. `raw` is what YAML gave, or environment text. */
 export function readValue(leaf: Leaf, raw: unknown): ReadValue {
   if (leaf.kind === 'list') {
-    return readList(raw);
+    return readList(leaf, raw);
   }
   if (raw === null || (typeof raw === 'object' && raw !== null)) {
     return { ok: false, want: wantOf(leaf) };
@@ -70,13 +70,21 @@ export function readValue(leaf: Leaf, raw: unknown): ReadValue {
   return value === undefined ? { ok: false, want: wantOf(leaf) } : { ok: true, value };
 }
 
-function readList(raw: unknown): ReadValue {
+function readList(leaf: Leaf, raw: unknown): ReadValue {
   // In the environment a list is separated by commas.
   const items = typeof raw === 'string' ? raw.split(',').map((item) => item.trim()) : raw;
   if (!Array.isArray(items) || items.some((item) => typeof item !== 'string')) {
     return { ok: false, want: 'a list of texts' };
   }
-  return { ok: true, value: Object.freeze(items.filter((item) => item !== '')) };
+  const given = items.filter((item) => item !== '');
+  const { choices } = leaf;
+  if (choices === undefined) {
+    return { ok: true, value: Object.freeze(given) };
+  }
+  if (given.some((item) => item !== 'all' && !choices.includes(item))) {
+    return { ok: false, want: wantOf(leaf) };
+  }
+  return { ok: true, value: Object.freeze(given.includes('all') ? [...choices] : given) };
 }
 
 function readScalar(leaf: Leaf, text: string, raw: unknown): ConfigValue | undefined {
@@ -144,6 +152,9 @@ const nouns: Readonly<Record<Leaf['kind'], string>> = {
 
 /** What a leaf accepts, in words: `a duration such as 90s or 2h, at least 1ms`. */
 export function wantOf(leaf: Leaf): string {
+  if (leaf.kind === 'list' && leaf.choices !== undefined) {
+    return `some of ${leaf.choices.join(', ')}, or all`;
+  }
   if (leaf.kind === 'choice') {
     return `one of ${(leaf.choices ?? []).join(', ')}`;
   }

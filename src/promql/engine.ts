@@ -6,6 +6,7 @@
  */
 
 import { MetricstorError } from '../errors.js';
+import { defaultFeatures, type PromqlFeature } from '../model/promql-features.js';
 import type { Annotations, QueryResult, VectorResult } from '../model/result.js';
 import type { LabelMatcher, QuerySession } from '../storage/querier.js';
 import { AnnotationLog } from './annotations.js';
@@ -19,6 +20,7 @@ import { removeNames } from './exec/names.js';
 import { rangeVectorResult } from './exec/range-vector.js';
 import type { Grid } from './exec/rows.js';
 import { newBatch } from './exec/selector.js';
+import { checkFeatures } from './features.js';
 import { gridToMatrix } from './matrix.js';
 import { parseQuery } from './parse.js';
 import { plan } from './plan.js';
@@ -32,11 +34,8 @@ export interface EngineOptions {
   /** The step of subqueries that name none. */
   readonly subqueryStepMs: number;
   readonly limits: QueryLimits;
-  /**
-   * Drops metric names at the end of a query instead of in each operator (Prometheus'
-   * `promql-delayed-name-removal`, off by default there too).
-   */
-  readonly delayedNames?: boolean;
+  /** Which optional parts of the language are on; `defaultFeatures` unless given. */
+  readonly features?: readonly PromqlFeature[];
 }
 
 export interface InstantQuery {
@@ -84,7 +83,11 @@ export class PromqlEngine {
   private readonly buffers: Buffers = { batch: newBatch() };
   private readonly parsed = new Map<string, Expr>();
 
-  constructor(private readonly options: EngineOptions) {}
+  private readonly features: ReadonlySet<PromqlFeature>;
+
+  constructor(private readonly options: EngineOptions) {
+    this.features = new Set(options.features ?? defaultFeatures);
+  }
 
   /** Evaluates at one time: scalar, string, vector, or the matrix of a range vector. */
   instant(session: QuerySession, query: InstantQuery): QueryOutcome {
@@ -161,7 +164,7 @@ export class PromqlEngine {
       budget,
       annotations,
       buffers: this.buffers,
-      delayedNames: this.options.delayedNames ?? false,
+      delayedNames: this.features.has('promql-delayed-name-removal'),
     });
     const result = answer(evaluator, queryPlan.root);
     budget.answer(pointsOf(result));
@@ -179,6 +182,7 @@ export class PromqlEngine {
       return known;
     }
     const expr = parseQuery(query);
+    checkFeatures(expr, query, this.features);
     if (query.length <= longestKept) {
       if (this.parsed.size >= parsedQueries) {
         const [oldest] = this.parsed.keys();

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { ConfigError, loadConfig } from '../../src/config/load.js';
 import { configReference, effectiveValues } from '../../src/config/reference.js';
 import { configLeaves, environmentName } from '../../src/config/schema.js';
+import { defaultFeatures, promqlFeatures } from '../../src/model/promql-features.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'metricstor-config-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -63,6 +64,25 @@ describe('sources', () => {
       'a',
       'spiffe://b/c',
     ]);
+  });
+
+  it('reads the features of PromQL, of which some are on by default', () => {
+    const features = (text: string): readonly string[] =>
+      loadConfig({ environment: { METRICSTOR_PROMQL_FEATURES: text } }).config.promql.features;
+    expect(loadConfig({ environment: {} }).config.promql.features).toEqual(defaultFeatures);
+    expect(features('promql-duration-expr, promql-delayed-name-removal')).toEqual([
+      'promql-duration-expr',
+      'promql-delayed-name-removal',
+    ]);
+    expect(features('all')).toEqual(promqlFeatures);
+    expect(features('')).toEqual([]);
+  });
+
+  it.each(['type-and-unit-labels', 'promql-typo'])('refuses the feature %s', (feature) => {
+    const environment = { METRICSTOR_PROMQL_FEATURES: `all,${feature}` };
+    const [problem] = problems({ environment });
+    expect(problem).toContain('promql.features: want some of promql-experimental-functions, ');
+    expect(problem).toContain(feature);
   });
 
   it('takes an empty file and sections without keys as defaults', () => {
@@ -140,7 +160,7 @@ describe('reference', () => {
     for (const leaf of configLeaves()) {
       expect([leaf.path, values.get(leaf.path)]).toEqual([
         leaf.path,
-        leaf.kind === 'list' ? '' : leaf.written,
+        leaf.kind === 'list' ? leaf.written.slice(1, -1).replaceAll(', ', ',') : leaf.written,
       ]);
     }
   });

@@ -6,6 +6,7 @@
  */
 import { MetricstorError } from '../../src/errors.js';
 import { parseDuration } from '../../src/model/duration.js';
+import { defaultFeatures, promqlFeatures } from '../../src/model/promql-features.js';
 import type { QueryResult } from '../../src/model/result.js';
 import { PromqlEngine } from '../../src/promql/engine.js';
 import { parseSelector } from '../../src/promql/parse.js';
@@ -147,7 +148,7 @@ class ScriptRunner {
       lookbackMs: 300_000,
       subqueryStepMs: 60_000,
       limits: { maxSamples: 10_000_000, maxBytes: 2 ** 30, maxPoints: 10_000_000 },
-      delayedNames: options.delayedNames ?? false,
+      features: options.delayedNames ? promqlFeatures : defaultFeatures,
     });
   }
 

@@ -118,6 +118,31 @@ export type FunctionName = keyof typeof table;
 
 const byName: Readonly<Record<string, Signature>> = table;
 
+/** Functions that Prometheus wants a feature flag for. */
+const experimental: ReadonlySet<string> = new Set<FunctionName>([
+  'double_exponential_smoothing',
+  'end',
+  'histogram_quantiles',
+  'info',
+  'mad_over_time',
+  'max_of',
+  'min_of',
+  'range',
+  'sort_by_label',
+  'sort_by_label_desc',
+  'start',
+  'start_timestamp',
+  'step',
+  'ts_of_first_over_time',
+  'ts_of_last_over_time',
+  'ts_of_max_over_time',
+  'ts_of_min_over_time',
+]);
+
+export function isExperimental(name: string): boolean {
+  return experimental.has(name);
+}
+
 /** All functions that there are. */
 export const functionNames: readonly string[] = Object.keys(table);
 

@@ -1,0 +1,46 @@
+import { describe, expect, test } from 'vitest';
+import { MetricstorError } from '../../src/errors.js';
+import { type PromqlFeature, promqlFeatures } from '../../src/model/promql-features.js';
+import { PromqlEngine } from '../../src/promql/engine.js';
+import { MemoryQuerier } from '../support/memory-querier.js';
+
+const querier = new MemoryQuerier();
+querier.addColumns({ __name__: 'x' }, Float64Array.of(1000), Float64Array.of(1));
+
+function problem(query: string, features: readonly PromqlFeature[]): string {
+  const engine = new PromqlEngine({
+    lookbackMs: 300_000,
+    subqueryStepMs: 60_000,
+    limits: { maxSamples: 1e6, maxBytes: 1e9, maxPoints: 1e6 },
+    features,
+  });
+  try {
+    engine.instant(querier.openSession(), { query, timeMs: 2000, deadlineMs: Date.now() + 60_000 });
+  } catch (error) {
+    if (error instanceof MetricstorError && error.code === 'bad_data') {
+      return error.message;
+    }
+    throw error;
+  }
+  return '';
+}
+
+describe('a part of the language that is off is refused, and only that', () => {
+  test.each([
+    ['promql-experimental-functions', 'sum(info(x))', '1:5: parse error: function "info" is not'],
+    ['promql-experimental-functions', 'limitk(1, x)', '1:1: parse error: limitk() is experimental'],
+    ['promql-duration-expr', 'x[1m * 2]', '1:1: parse error: experimental duration expression'],
+    ['promql-duration-expr', 'x offset step()', '1:1: parse error: experimental duration'],
+    ['promql-binop-fill-modifiers', 'x + fill(1) x', '1:1: parse error: binop fill modifiers are'],
+    ['promql-extended-range-selectors', 'x smoothed', '1:1: parse error: smoothed modifier is'],
+    ['promql-extended-range-selectors', 'rate(x[1m] anchored)', '1:6: parse error: anchored'],
+  ] as const)('%s: %s', (feature, query, text) => {
+    const others = promqlFeatures.filter((one) => one !== feature);
+    expect(problem(query, others)).toContain(text);
+    expect(problem(query, [feature])).toBe('');
+  });
+
+  test('what has no flag is always there', () => {
+    expect(problem('rate(x[5m] offset -1m) + -x', [])).toBe('');
+  });
+});
