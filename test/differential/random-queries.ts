@@ -83,6 +83,7 @@ const vectorFunctions = [
 const aggregations = ['sum', 'avg', 'min', 'max', 'count', 'group', 'stddev', 'stdvar'];
 const arithmetic = ['+', '-', '*', '/', '%', '^', 'atan2'];
 const comparisons = ['==', '!=', '>', '<', '>=', '<='];
+const marks = ['changes', 'resets'];
 const ranges = ['30s', '1m', '2m', '5m', '7m13s', '10m', '1h', '3h'];
 const offsets = [
   '',
@@ -137,7 +138,7 @@ export class QueryWriter {
 
   private vector(depth: number): string {
     if (depth === 0 || this.chance(0.15)) {
-      return this.selector() + this.pick(offsets);
+      return this.selector() + (this.chance(0.1) ? ' smoothed' : '') + this.pick(offsets);
     }
     const kinds = [
       () => this.rangeCall(depth),
@@ -158,6 +159,12 @@ export class QueryWriter {
     }
     if (this.chance(0.08)) {
       return `predict_linear(${this.range(depth)}, ${this.pick(['60', '-600', '3600'])})`;
+    }
+    if (this.chance(0.15)) {
+      const edges = this.pick(['anchored', 'smoothed']);
+      const functions = ['rate', 'increase', 'delta', ...(edges === 'anchored' ? marks : [])];
+      const range = `${this.selector()}[${this.pick(ranges)}] ${edges}${this.pick(offsets)}`;
+      return `${this.pick(functions)}(${range})`;
     }
     return `${this.pick(rangeFunctions)}(${this.range(depth)})`;
   }
@@ -182,13 +189,22 @@ export class QueryWriter {
     return `${this.pick(aggregations)}${how} (${inner})`;
   }
 
-  private matching(many: boolean): string {
-    if (this.chance(0.3)) {
+  private fill(): string {
+    if (this.chance(0.7)) {
       return '';
+    }
+    const value = this.pick(['0', '1', '-2.5', 'NaN', 'Inf']);
+    return `${this.pick(['fill', 'fill_left', 'fill_right', 'fill_left(3) fill_right'])}(${value}) `;
+  }
+
+  private matching(many: boolean): string {
+    const fill = many ? this.fill() : '';
+    if (this.chance(0.3)) {
+      return fill;
     }
     const how = this.chance(0.7) ? 'on' : 'ignoring';
     const group = many && this.chance(0.4) ? ` ${this.pick(['group_left', 'group_right'])} ()` : '';
-    return `${how} (${this.labels()})${group} `;
+    return `${how} (${this.labels()})${group} ${fill}`;
   }
 
   private binary(depth: number): string {

@@ -221,7 +221,7 @@ export class Evaluator implements EvalContext {
         const fn = implementation.make(this, node);
         const others = node.args.filter((arg) => arg.type === 'scalar');
         const scalars = others.map((arg) => this.scalars(arg));
-        const target = fn.keepsName ? sink : droppingNames(this, sink, steps);
+        const target = fn.keepsName ? sink : droppingNames(this, sink, steps, 'distinct');
         windowRows(this, rangeArgument(node), scalars, fn, target);
         return;
       }

@@ -4,7 +4,8 @@
  *
  * Follows the fill values of `VectorBinop` in Prometheus' `promql/engine.go` (3.14): where a
  * matching group has series on one side of a step alone, the other side counts as a series with the
- * group's labels and the given value.
+ * group's labels and the given value. The "one" side of a group is alone also where none of the
+ * pairs has a result, as floats and histograms may not, which is known when all are done.
  */
 import type { EvalContext } from './context.js';
 import { concatLabels, selectSeries } from './label-sets.js';
@@ -25,7 +26,10 @@ export interface FillValues {
   readonly one: number | undefined;
 }
 
-/** Both sides with their stand-ins behind the other series. The budget holds the bytes returned. */
+/**
+ * Both sides with their stand-ins behind the other series: those of the many side have a value
+ * wherever the one side has. The budget holds the bytes returned.
+ */
 export function fillMissing(
   ctx: EvalContext,
   { many, one, match }: Matched,
@@ -33,8 +37,9 @@ export function fillMissing(
 ): Matched & { readonly bytes: number } {
   const manyHas = groupFlags(many, match.left, match.count);
   const oneHas = groupFlags(one, match.right, match.count);
-  const filledMany = standIns(manyHas, oneHas, many.steps, values.many);
-  const filledOne = standIns(oneHas, manyHas, one.steps, values.one);
+  const filledMany = standIns(oneHas, many.steps, values.many);
+  const missing = manyHas.map((has, cell) => has & ~oneHas[cell]);
+  const filledOne = standIns(missing, one.steps, values.one);
   const grids = {
     many: extended(many, filledMany, match),
     one: extended(one, filledOne, match),
@@ -64,15 +69,11 @@ interface StandIns {
   readonly flags: Uint8Array[];
 }
 
-function standIns(
-  own: Uint8Array,
-  other: Uint8Array,
-  steps: number,
-  value: number | undefined,
-): StandIns {
+/** Stand-ins at the flagged steps. */
+function standIns(wanted: Uint8Array, steps: number, value: number | undefined): StandIns {
   const found: StandIns = { value: value ?? NaN, groups: [], flags: [] };
-  for (let from = 0; value !== undefined && from < own.length; from += steps) {
-    const flags = own.slice(from, from + steps).map((has, k) => other[from + k] & ~has);
+  for (let from = 0; value !== undefined && from < wanted.length; from += steps) {
+    const flags = wanted.slice(from, from + steps);
     if (flags.includes(1)) {
       found.groups.push(from / steps);
       found.flags.push(flags);

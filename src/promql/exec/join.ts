@@ -27,6 +27,8 @@ interface Sides {
   readonly one: Grid;
   /** Whether `many` is the operator's right side. */
   readonly swapped: boolean;
+  /** Series of `many` before the stand-ins of `fill`. */
+  readonly realMany: number;
 }
 
 /** Which series meet, and the label set that each meeting answers with. */
@@ -49,8 +51,8 @@ export function joinRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): voi
   const { steps } = node.grid;
   const swapped = expr.matching.cardinality === 'one-to-many';
   let sides: Sides = swapped
-    ? { many: right, one: left, swapped }
-    : { many: left, one: right, swapped };
+    ? { many: right, one: left, swapped, realMany: right.labels.count }
+    : { many: left, one: right, swapped, realMany: left.labels.count };
   let match = matchSignatures(ctx, sides.many.labels, sides.one.labels, expr.matching);
   checkOneSide(ctx, expr, sides, match);
   const { fill } = expr.matching;
@@ -61,7 +63,7 @@ export function joinRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): voi
       { ...sides, match },
       { many: fill.left, one: fill.right },
     );
-    sides = { many: all.many, one: all.one, swapped };
+    sides = { ...sides, many: all.many, one: all.one };
     match = all.match;
     filled = bytes;
   }
@@ -227,6 +229,8 @@ class JoinResult {
   private readonly flags: Uint8Array;
   private readonly holds: Uint8Array;
   private readonly row: Float64Array;
+  /** Where a group has a match; null where nothing asks for it. */
+  private readonly matched: Uint8Array | null;
   private readonly bytes: number;
   /** For pairs that are not of floats alone. */
   private readonly mixed: MixedPairs | undefined;
@@ -241,10 +245,12 @@ class JoinResult {
     const cells = pairs.labels.count * steps;
     this.unique = pairs.labels.count === pairs.count;
     const claims = this.claimSize();
-    this.bytes = cells * 9 + claims * 4;
+    const matches = expr.matching.fill?.left === undefined ? 0 : pairs.groups * steps;
+    this.bytes = cells * 9 + claims * 4 + matches;
     ctx.budget.hold(this.bytes, cells);
     this.values = new Float64Array(cells);
     this.present = new Uint8Array(cells);
+    this.matched = matches === 0 ? null : new Uint8Array(matches);
     this.claims = claims === 0 ? null : new Uint32Array(claims);
     this.flags = new Uint8Array(steps);
     this.holds = new Uint8Array(steps);
@@ -283,11 +289,32 @@ class JoinResult {
     const left = sides.swapped ? oneSide : manySide;
     const right = sides.swapped ? manySide : oneSide;
     this.meet(many, one);
+    this.leaveMatched(pair);
     this.mixed?.operate(left, right, this.flags);
+    this.noteMatched(pair);
     this.claim(pair);
     this.mixed?.separate(this.flags);
     this.compute(left, right, target);
     this.mixed?.put(this.values, this.present, target);
+  }
+
+  /** A stand-in of the many side does not count where its group has a match. */
+  private leaveMatched(pair: number): void {
+    const { matched, flags, pairs, sides, steps } = this;
+    if (matched !== null && pairs.many[pair] >= sides.realMany) {
+      const base = pairs.group[pair] * steps;
+      for (let k = 0; k < steps; k++) {
+        flags[k] &= ~matched[base + k];
+      }
+    }
+  }
+
+  private noteMatched(pair: number): void {
+    const { matched, flags, pairs, steps } = this;
+    const base = pairs.group[pair] * steps;
+    for (let k = 0; matched !== null && k < steps; k++) {
+      matched[base + k] |= flags[k];
+    }
   }
 
   /** Sets the flags of the steps at which both have a value. */

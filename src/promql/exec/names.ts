@@ -16,6 +16,7 @@ import {
   type Row,
   type RowSink,
   sendGrid,
+  sendRow,
 } from './rows.js';
 
 /** The error of two series with the same labels at one step. */
@@ -63,8 +64,16 @@ export function distinctWithoutNames(
   return renamed.labels;
 }
 
-/** A sink that drops the names of all series before `sink` sees them. */
-export function droppingNames(ctx: EvalContext, sink: RowSink, steps: number): RowSink {
+/**
+ * A sink that drops the names of all series before `sink` sees them. Series that become equal are
+ * merged, unless two have a value at one step; or never, for `distinct`.
+ */
+export function droppingNames(
+  ctx: EvalContext,
+  sink: RowSink,
+  steps: number,
+  equal: 'merged' | 'distinct' = 'merged',
+): RowSink {
   if (ctx.delayedNames) {
     return {
       ...policyOf(sink),
@@ -75,24 +84,34 @@ export function droppingNames(ctx: EvalContext, sink: RowSink, steps: number): R
   }
   let collector: GridCollector | undefined;
   return {
-    ...policyOf(sink),
+    // Also where `sink` skips histograms: series are equal whatever they hold.
+    histograms: 'take',
     begin: (labels, dropName) => {
       const renamed = withoutNames(ctx, labels, null);
       if (renamed.target === null) {
         sink.begin(renamed.labels, null);
       } else {
         // Collects under the old labels: which series coincide is known at the end only.
-        collector = new GridCollector(steps, ctx.budget, sink.histograms);
+        collector = new GridCollector(steps, ctx.budget, 'take');
         collector.begin(labels, dropName);
       }
     },
-    row: (series, row) => (collector ?? sink).row(series, row),
+    row: (series, row) => {
+      if (collector === undefined) {
+        sendRow(sink, series, row, steps);
+      } else {
+        collector.row(series, row);
+      }
+    },
     end: () => {
       if (collector === undefined) {
         sink.end();
         return;
       }
       const grid = collector.finish();
+      if (equal === 'distinct' && withoutNames(ctx, grid.labels, null).target !== null) {
+        throw sameLabels();
+      }
       sendGrid(removeNames(ctx, { ...grid, dropName: null }, 'all'), sink);
       ctx.release(grid);
     },

@@ -3,7 +3,7 @@
  */
 import type { EvalContext } from '../exec/context.js';
 import { emptyLabels, labelValue } from '../exec/label-sets.js';
-import { type Grid, type RowSink, reorder, sendGrid } from '../exec/rows.js';
+import { type Grid, type RowSink, reorder, sendGrid, sendRow } from '../exec/rows.js';
 import type { CallPlan } from '../plan.js';
 import { isInstant } from '../time-grid.js';
 import type { Implementation } from './implementation.js';
@@ -53,7 +53,13 @@ function sorting(
     rows: (ctx: EvalContext, node: CallPlan, sink: RowSink) => {
       if (!isInstant(node.grid)) {
         ctx.annotations.sortInRangeQuery(node.expr);
-        ctx.rows(node.args[0], sink);
+        const { steps } = node.grid;
+        ctx.rows(node.args[0], {
+          histograms,
+          begin: (labels, dropName) => sink.begin(labels, dropName),
+          row: (series, row) => sendRow(sink, series, row, steps),
+          end: () => sink.end(),
+        });
         return;
       }
       const grid = ctx.grid(node.args[0], histograms);
