@@ -19,13 +19,14 @@ import type { NativeEngineOptions } from './native/engine.js';
 import { type CancelTokens, QueryPool } from './query/pool.js';
 import type { ThreadData } from './query/thread.js';
 import type { Appender } from './storage/appender.js';
+import type { Exporter, Snapshots } from './storage/transfer.js';
 import type { Logger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { Readiness } from './telemetry/readiness.js';
 import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 
 /** What the server needs of an engine: `NativeEngine` is one. */
-export interface Engine extends Appender, CancelTokens {
+export interface Engine extends Appender, CancelTokens, Exporter, Snapshots {
   /** A query thread attaches with it. */
   readonly handle: number;
   stats(): Readonly<Record<string, number>>;
@@ -197,6 +198,8 @@ export class Server {
       ...shared,
       config: this.#config,
       appender: engine,
+      exporter: engine,
+      snapshots: engine,
       tls: this.#tls,
       startedMs: Date.now(),
     });

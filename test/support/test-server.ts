@@ -68,6 +68,8 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     openCancelToken: () => 0,
     cancel: () => undefined,
     closeCancelToken: () => undefined,
+    async *exportJson() {},
+    snapshot: async () => '',
     stats: () => ({}),
     close: async () => undefined,
   };

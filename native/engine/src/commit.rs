@@ -16,7 +16,7 @@ use crate::refs::TenantId;
 use crate::sync::Arc;
 use crate::wal::{Entry, Refused, Wal};
 use crate::wire::compression::{BodyEncoding, decompress};
-use crate::wire::remote_write;
+use crate::wire::{WireBatch, json_lines, remote_write};
 
 /// How often a write is prepared anew because the head's generation ended meanwhile. Generations
 /// last minutes at least, so the second time all but always succeeds.
@@ -27,6 +27,11 @@ const ATTEMPTS: usize = 8;
 pub enum WireFormat {
     /// Prometheus remote_write 1.0.
     RemoteWrite1,
+    /// JSON lines.
+    JsonLines {
+        /// The number of the first line, for refusals.
+        first_line: u64,
+    },
 }
 
 /// A write as it came in.
@@ -67,16 +72,21 @@ impl Commit {
         };
         let parsed = match request.format {
             WireFormat::RemoteWrite1 => remote_write::parse_v1(&decoded),
+            WireFormat::JsonLines { first_line } => json_lines::parse(&decoded, first_line),
         };
-        let batch = match parsed {
-            Ok(batch) => batch,
-            Err(error) => return answer(Err(error)),
-        };
+        match parsed {
+            Ok(batch) => self.write_batch(&batch, request.tenant, answer),
+            Err(error) => answer(Err(error)),
+        }
+    }
+
+    /// Prepares and submits a decoded write.
+    pub fn write_batch(&self, batch: &WireBatch<'_>, tenant: TenantId, answer: Answer) {
         let mut answer = answer;
         for _ in 0..ATTEMPTS {
             let generation = self.wal.generation();
             let now_ms = self.clock.now_ms();
-            let prepared = match self.head.prepare(&batch, request.tenant, generation, now_ms) {
+            let prepared = match self.head.prepare(batch, tenant, generation, now_ms) {
                 Ok(prepared) => prepared,
                 Err(error) => return answer(Err(error)),
             };

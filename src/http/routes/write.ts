@@ -102,7 +102,10 @@ function encodingOf(request: FastifyRequest): BodyEncoding {
 }
 
 /** What was refused, a line a reason with examples, at most {@link maxRefusalText} bytes. */
-function refusalText({ samples, rejections }: WriteOutcome): string {
+export function refusalText({
+  samples,
+  rejections,
+}: Pick<WriteOutcome, 'samples' | 'rejections'>): string {
   const refused = rejections.reduce((sum, { count }) => sum + count, 0);
   const lines = [`${refused} refused, ${samples} samples stored`];
   for (const { code, count, examples } of rejections) {

@@ -15,7 +15,7 @@ use crate::sample::{TIMESTAMP_LIMIT, TimeRange, TimestampMs, is_stale};
 use crate::sync::Ordering;
 use crate::wal::record::BatchEncoder;
 use crate::wire::labels::canonicalize;
-use crate::wire::{Unsupported, WireBatch, WireSeries};
+use crate::wire::{RefusedLines, Unsupported, WireBatch, WireSeries};
 
 /// Sentences that are kept of one reason of refusal; the rest is only counted.
 const EXAMPLES_MAX: usize = 5;
@@ -28,7 +28,7 @@ const SPARE_ALIASES: usize = 4096;
 pub struct Rejection {
     /// Why.
     pub code: ErrorCode,
-    /// How many samples, or for a series without samples how many series.
+    /// How many samples, or for a series without samples how many series, or how many lines.
     pub count: u64,
     /// A few sentences.
     pub examples: Vec<String>,
@@ -48,6 +48,13 @@ pub struct WriteOutcome {
 }
 
 impl WriteOutcome {
+    fn refuse_lines(&mut self, lines: &RefusedLines) {
+        if lines.count > 0 {
+            let (count, examples) = (lines.count, lines.examples.clone());
+            self.rejections.push(Rejection { code: ErrorCode::BadData, count, examples });
+        }
+    }
+
     fn reject(&mut self, error: &Error, count: u64) {
         let code = error.code();
         let at = self.rejections.iter().position(|r| r.code == code).unwrap_or_else(|| {
@@ -161,6 +168,7 @@ impl Head {
         now_ms: TimestampMs,
     ) -> Result<Prepared> {
         let mut outcome = WriteOutcome { unsupported: batch.unsupported, ..Default::default() };
+        outcome.refuse_lines(&batch.refused_lines);
         let resolved = self.resolve(batch, tenant, generation, &mut outcome);
         let bounds = Bounds {
             allowed: TimeRange::new(

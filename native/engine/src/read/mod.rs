@@ -2,6 +2,7 @@
 
 pub mod cancel;
 pub mod json;
+pub mod json_lines;
 pub mod selection;
 pub mod session;
 pub mod view;

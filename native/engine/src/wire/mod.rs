@@ -2,6 +2,7 @@
 //! [`WireBatch`], and everything after that exists once.
 
 pub mod compression;
+pub mod json_lines;
 pub mod labels;
 pub mod protobuf;
 pub mod remote_write;
@@ -17,6 +18,17 @@ pub struct WireBatch<'a> {
     pub samples: Vec<Sample>,
     /// What the request carried that is not stored.
     pub unsupported: Unsupported,
+    /// Lines that could not be read, where a request is made of lines.
+    pub refused_lines: RefusedLines,
+}
+
+/// Lines of a request that could not be read.
+#[derive(Debug, Default, Clone)]
+pub struct RefusedLines {
+    /// How many.
+    pub count: u64,
+    /// A few sentences, with the number of the line.
+    pub examples: Vec<String>,
 }
 
 /// One time series of a request.

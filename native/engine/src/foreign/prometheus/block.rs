@@ -1,0 +1,181 @@
+//! A block of Prometheus, to read: its description, and its samples series by series.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::chunks::ChunkDir;
+use super::float_chunk::{self, FLOAT_HISTOGRAM, FLOAT_HISTOGRAM_ST, HISTOGRAM, HISTOGRAM_ST};
+use super::index::{Index, Series};
+use super::tombstones::{Tombstones, delete};
+use super::{LeftOut, Sink};
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::sample::TimestampMs;
+
+/// The description in a block's directory.
+pub const META_FILE: &str = "meta.json";
+/// The index.
+pub const INDEX_FILE: &str = "index";
+/// The directory of chunk segments.
+pub const CHUNKS_DIR: &str = "chunks";
+/// Deleted ranges.
+pub const TOMBSTONES_FILE: &str = "tombstones";
+/// The version of `meta.json`.
+pub const META_VERSION: u32 = 1;
+
+/// A compaction hint: the block was made of samples that came out of order.
+const OUT_OF_ORDER_HINT: &str = "from-out-of-order";
+
+/// What `meta.json` says; members that are not named here are not looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Meta {
+    /// The block's name.
+    pub ulid: String,
+    /// No sample is before.
+    pub min_time: TimestampMs,
+    /// Every sample is before.
+    pub max_time: TimestampMs,
+    /// Counts.
+    #[serde(default)]
+    pub stats: Stats,
+    /// How it was made.
+    #[serde(default)]
+    pub compaction: Compaction,
+    /// [`META_VERSION`].
+    pub version: u32,
+}
+
+/// Counts of a block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Stats {
+    /// Samples.
+    pub num_samples: u64,
+    /// Those that are floats; not in blocks of older versions.
+    pub num_float_samples: u64,
+    /// Series.
+    pub num_series: u64,
+    /// Chunks.
+    pub num_chunks: u64,
+}
+
+/// How a block was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Compaction {
+    /// 1 for a new block.
+    pub level: u32,
+    /// The blocks it was made of; itself for a new one.
+    pub sources: Vec<String>,
+    /// Remarks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+}
+
+/// An open block.
+pub struct Block {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// What it says of itself.
+    pub meta: Meta,
+    index: Index,
+    chunks: ChunkDir,
+    tombstones: Tombstones,
+}
+
+/// Counts of what a visit saw.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Visited {
+    /// Series.
+    pub series: u64,
+    /// Samples handed on.
+    pub samples: u64,
+    /// What was not.
+    pub left_out: LeftOut,
+}
+
+impl Block {
+    /// Opens the block in `dir`.
+    ///
+    /// # Errors
+    /// `corruption`; those of the disk.
+    pub fn open(disk: &dyn Disk, dir: &Path) -> Result<Self> {
+        let path = dir.join(META_FILE);
+        let meta: Meta = serde_json::from_slice(&disk.read(&path)?)
+            .map_err(|cause| Error::corruption(&path, 0, format!("meta.json: {cause}")))?;
+        if meta.version != META_VERSION {
+            let text = format!("block version {}, want {META_VERSION}", meta.version);
+            return Err(Error::corruption(&path, 0, text));
+        }
+        Ok(Self {
+            index: Index::open(disk, &dir.join(INDEX_FILE))?,
+            chunks: ChunkDir::open(disk, &dir.join(CHUNKS_DIR))?,
+            tombstones: Tombstones::read(disk, &dir.join(TOMBSTONES_FILE))?,
+            dir: dir.to_path_buf(),
+            meta,
+        })
+    }
+
+    /// Whether all of its samples came in order: the log repeats none of those.
+    pub fn is_in_order(&self) -> bool {
+        !self.meta.compaction.hints.iter().any(|hint| hint == OUT_OF_ORDER_HINT)
+    }
+
+    /// Hands on the float samples of every series that no tombstone covers.
+    ///
+    /// # Errors
+    /// `corruption`; those of `sink`.
+    pub fn visit(&self, sink: &mut Sink<'_>) -> Result<Visited> {
+        let mut visited = Visited::default();
+        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        self.index.for_each(&mut |series| {
+            visited.series += 1;
+            timestamps.clear();
+            values.clear();
+            visited.left_out.histograms += self.read(series, &mut timestamps, &mut values)?;
+            let deleted = self.tombstones.of(series.reference);
+            visited.left_out.deleted += delete(deleted, &mut timestamps, &mut values);
+            visited.samples += timestamps.len() as u64;
+            if timestamps.is_empty() {
+                return Ok(());
+            }
+            sink(&series.labels, &timestamps, &values)
+        })?;
+        Ok(visited)
+    }
+
+    /// Appends the floats of a series, and returns how many histograms it has.
+    fn read(
+        &self,
+        series: &Series,
+        timestamps: &mut Vec<TimestampMs>,
+        values: &mut Vec<f64>,
+    ) -> Result<u64> {
+        let mut histograms = 0;
+        for chunk in &series.chunks {
+            let raw = self.chunks.get(chunk.reference)?;
+            if [HISTOGRAM, FLOAT_HISTOGRAM, HISTOGRAM_ST, FLOAT_HISTOGRAM_ST]
+                .contains(&raw.encoding)
+            {
+                let count = raw.data.first_chunk::<2>().map_or(0, |n| u16::from_be_bytes(*n));
+                // The upper two bits of those with start timestamps say something else.
+                histograms += u64::from(count & 0x3FFF);
+                continue;
+            }
+            let place = self.chunks.place(chunk.reference);
+            let start = timestamps.len();
+            float_chunk::decode(raw.encoding, raw.data, timestamps, values)
+                .map_err(|error| error.at(place.0, Some(place.1)))?;
+            let held = &timestamps[start..];
+            let ascending = held.is_sorted_by(|a, b| a < b)
+                && (start == 0 || held.first().is_none_or(|t| timestamps[start - 1] < *t));
+            if !ascending || held.last().is_some_and(|t| *t > chunk.maxt) {
+                let text = "a chunk whose times do not ascend, or not as the index says";
+                return Err(Error::corruption(place.0, place.1, text));
+            }
+        }
+        Ok(histograms)
+    }
+}
