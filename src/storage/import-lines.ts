@@ -1,6 +1,6 @@
 /**
- * @file A stream of JSON lines into the store, in pieces of whole lines: bounded memory, and as fast
- * as the store takes them.
+ * @file A stream of JSON lines into the store, in pieces of whole lines: with bounded memory, and
+ * as fast as the store takes them.
  */
 import { MetricstorError } from '../errors.js';
 import type { Appender, Rejection, WriteOutcome } from './appender.js';

@@ -1,5 +1,5 @@
-//! An export as text, piece by piece: each is made when it is asked for, on the export's own thread,
-//! so that the reader's pace is the export's.
+//! An export as text, piece by piece: each is made when it is asked for, on the export's own
+//! thread, so that the reader's pace is the export's.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};

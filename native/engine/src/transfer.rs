@@ -117,8 +117,7 @@ pub fn import_prometheus(
     let logs = Logs::open(disk, dir, &blocks)?;
     // Known from the beginning, so that what is old for the whole is old for its first sample: it
     // is refused, or goes into blocks as wide as its age has them.
-    let ends = blocks.iter().map(|block| block.meta.max_time - 1);
-    if let Some(newest) = ends.chain(logs.newest()).max() {
+    if let Some(newest) = prometheus::block::newest_sample(&blocks)?.max(logs.newest()) {
         engine.expect_time(newest);
     }
     let mut importer = Importer::new(engine, tenant);
@@ -341,7 +340,7 @@ pub fn export_prometheus(
         let selection = session.select_any(&request.selectors, range)?;
         if !selection.is_empty() {
             let writer = BlockWriter::create(disk.clone(), dir, ulid)?;
-            write_window(&session, selection, writer, window, &mut report)?;
+            write_window(&session, selection, writer, &mut report)?;
         }
     }
     Ok(report)
@@ -351,7 +350,6 @@ fn write_window(
     session: &Session,
     mut selection: Selection,
     mut writer: BlockWriter,
-    window: Window,
     report: &mut ExportReport,
 ) -> Result<()> {
     let mut columns = Columns::new();
@@ -366,7 +364,7 @@ fn write_window(
         writer.add(labels, &timestamps, &columns.values[..count])?;
     }
     let stats = writer.stats();
-    if writer.finish(window)?.is_some() {
+    if writer.finish()?.is_some() {
         report.blocks += 1;
         report.series += stats.num_series;
         report.samples += stats.num_samples;

@@ -24,6 +24,8 @@ pub fn series(
     }
 }
 
+const NEGATIVE_ZERO_BITS: u64 = 1 << 63;
+
 fn line(
     out: &mut Vec<u8>,
     dictionary: &Dictionary,
@@ -42,6 +44,8 @@ fn line(
             v if v.is_nan() => out.extend_from_slice(b"null"),
             f64::INFINITY => out.extend_from_slice(br#""Infinity""#),
             f64::NEG_INFINITY => out.extend_from_slice(br#""-Infinity""#),
+            // Some readers take -0 for an integer, and those have no sign of zero.
+            v if v.to_bits() == NEGATIVE_ZERO_BITS => out.extend_from_slice(b"-0.0"),
             v => json::number(out, v),
         }
     }
@@ -98,7 +102,7 @@ mod tests {
             (5, STALE_BITS),
         ];
         let want = concat!(
-            r#"{"metric":{"__name__":"a\"b"},"values":[1.5,-0,"Infinity",null,null],"#,
+            r#"{"metric":{"__name__":"a\"b"},"values":[1.5,-0.0,"Infinity",null,null],"#,
             r#""timestamps":[1,2,3,-4,5],"nan_bits":{"4":"7ff0000000000002"}}"#,
             "\n"
         );

@@ -85,6 +85,27 @@ pub struct Block {
     tombstones: Tombstones,
 }
 
+/// The time of the newest sample of all. A block's description gives only a bound, which may be
+/// hours later.
+///
+/// # Errors
+/// `corruption`.
+pub fn newest_sample(blocks: &[Block]) -> Result<Option<TimestampMs>> {
+    let mut by_end: Vec<&Block> = blocks.iter().collect();
+    by_end.sort_by_key(|block| std::cmp::Reverse(block.meta.max_time));
+    let mut newest = None;
+    for block in by_end {
+        if newest.is_some_and(|newest| newest >= block.meta.max_time) {
+            break;
+        }
+        block.index.for_each(&mut |series| {
+            newest = newest.max(series.chunks.last().map(|chunk| chunk.maxt));
+            Ok(())
+        })?;
+    }
+    Ok(newest)
+}
+
 /// Counts of what a visit saw.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Visited {

@@ -18,7 +18,7 @@ use crate::disk::publish::{publish_dir, temp_path};
 use crate::disk::{Disk, WriteFile};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
-use crate::sample::{TimestampMs, Window};
+use crate::sample::{TimeRange, TimestampMs};
 
 /// Samples of a chunk, as Prometheus cuts them.
 const CHUNK_SAMPLES: usize = 120;
@@ -34,6 +34,7 @@ pub struct BlockWriter {
     index: IndexWriter,
     segments: Vec<Box<dyn WriteFile>>,
     stats: Stats,
+    range: TimeRange,
 }
 
 impl BlockWriter {
@@ -46,7 +47,8 @@ impl BlockWriter {
         let temp = temp_path(&dir);
         disk.create_dir(&temp.join(CHUNKS_DIR))?;
         let (index, stats) = (IndexWriter::default(), Stats::default());
-        Ok(Self { disk, temp, dir, ulid, index, segments: Vec::new(), stats })
+        let (segments, range) = (Vec::new(), TimeRange::EMPTY);
+        Ok(Self { disk, temp, dir, ulid, index, segments, stats, range })
     }
 
     /// Adds a series; a later one has greater labels. Without samples it leaves no trace.
@@ -60,7 +62,9 @@ impl BlockWriter {
         let mut chunks = Vec::with_capacity(ts.len().div_ceil(CHUNK_SAMPLES));
         for (ts, vs) in ts.chunks(CHUNK_SAMPLES).zip(vs.chunks(CHUNK_SAMPLES)) {
             let reference = self.write_chunk(&encode_xor(ts, vs)?)?;
-            chunks.push(ChunkMeta { mint: ts[0], maxt: ts[ts.len() - 1], reference });
+            let range = TimeRange::new(ts[0], ts[ts.len() - 1]);
+            chunks.push(ChunkMeta { mint: range.mint, maxt: range.maxt, reference });
+            self.range.include_range(&range);
         }
         self.stats.num_series += 1;
         self.stats.num_chunks += chunks.len() as u64;
@@ -108,7 +112,7 @@ impl BlockWriter {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn finish(mut self, window: Window) -> Result<Option<Meta>> {
+    pub fn finish(mut self) -> Result<Option<Meta>> {
         if self.stats.num_samples == 0 {
             self.disk.remove_dir(&self.temp)?;
             return Ok(None);
@@ -117,7 +121,7 @@ impl BlockWriter {
             file.sync()?;
         }
         self.index.finish(&*self.disk, &self.temp.join(INDEX_FILE))?;
-        let ulid = self.ulid.to_string();
+        let (ulid, window) = (self.ulid.to_string(), self.range.window());
         let meta = Meta {
             ulid: ulid.clone(),
             min_time: window.start,

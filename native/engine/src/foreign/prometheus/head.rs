@@ -1,11 +1,12 @@
 //! What Prometheus had in no block yet: its log, and the one of samples that came out of order.
 //!
 //! The newest checkpoint and the segments after it hold every series and sample of the head; the
-//! files in `chunks_head` repeat a part of them. Out-of-order samples live longer in `wbl` than in
-//! the log. What is older than the in-order blocks' end is in those, so it is not taken from the
-//! log, as Prometheus does not when it starts (3.14, `tsdb/db.go`, `inOrderBlocksMaxTime`): a block
-//! may have deleted it since. A tombstone of the log hides what was written after it, too; so it
-//! does in Prometheus until the head becomes a block.
+//! files in `chunks_head` repeat a part of them. What is older than the in-order blocks' end is in
+//! those, so it is not taken from the log, as Prometheus does not when it starts (3.14,
+//! `tsdb/db.go`, `inOrderBlocksMaxTime`): a block may have deleted it since. Samples of that time
+//! that came out of order and are in no block yet are in `wbl`, too, and are taken from there. A
+//! tombstone of the log hides what was written after it as well; so it does in Prometheus until the
+//! head becomes a block.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use super::record::{self, Visitor};
 use super::{Sink, wal_dir};
 use crate::disk::Disk;
 use crate::error::Result;
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::{TimeRange, TimestampMs, Window};
 
 const CHECKPOINT_PREFIX: &str = "checkpoint.";
 /// Samples that are gathered before they are handed on, so that series come in runs.
@@ -73,13 +74,14 @@ impl Logs {
         let mut second = SecondPass {
             logs: self,
             sink,
-            from: self.valid_from,
+            wanted: Window { start: self.valid_from, end: TimestampMs::MAX },
             gathered: HashMap::new(),
             count: 0,
             visited: self.counted,
         };
-        for (files, from) in [(&self.wal, self.valid_from), (&self.wbl, i64::MIN)] {
-            second.from = from;
+        let before = Window { start: TimestampMs::MIN, end: self.valid_from };
+        for (files, wanted) in [(&self.wal, second.wanted), (&self.wbl, before)] {
+            second.wanted = wanted;
             each_record(disk, files, &mut |record, place| {
                 record::decode(record, place, &mut second)
             })?;
@@ -158,7 +160,7 @@ impl Visitor for FirstPass<'_> {
 struct SecondPass<'a, 'b> {
     logs: &'a Logs,
     sink: &'a mut Sink<'b>,
-    from: TimestampMs,
+    wanted: Window,
     gathered: HashMap<u64, (Vec<TimestampMs>, Vec<f64>)>,
     count: usize,
     visited: Visited,
@@ -185,7 +187,7 @@ impl Visitor for SecondPass<'_, '_> {
     }
 
     fn sample(&mut self, series: u64, t: TimestampMs, v: f64) -> Result<()> {
-        if t < self.from {
+        if t < self.wanted.start || t >= self.wanted.end {
             return Ok(());
         }
         let deleted = self.logs.deleted.get(&series);
