@@ -5,7 +5,7 @@
  * Whatever is wrong before the first line is an ordinary error. After that an answer that is cut
  * off is all that says so: HTTP has no status for it any more.
  */
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { constants, createGzip } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
 import { MetricstorError } from '../../errors.js';
@@ -51,14 +51,19 @@ export function exportRoutes(app: FastifyInstance, { exporter }: ExportRoutePart
     }
     const body = Readable.from(withFirst(first, pieces), { objectMode: false });
     body.once('close', ended);
+    // Also when the client went away before the first piece was there.
+    reply.raw.once('close', () => body.destroy());
+    if (reply.raw.closed) {
+      body.destroy();
+    }
     reply.type('application/stream+json; charset=utf-8').header('vary', 'Accept-Encoding');
     if (wantedEncoding(request.headers['accept-encoding']) !== 'gzip') {
       return reply.send(body);
     }
     const gzip = createGzip({ level: constants.Z_BEST_SPEED });
-    body.once('error', (error) => gzip.destroy(error));
-    gzip.once('close', () => body.destroy());
-    return reply.header('content-encoding', 'gzip').send(body.pipe(gzip));
+    // An error of either ends both; fastify sees it on the one that it sends.
+    pipeline(body, gzip, () => undefined);
+    return reply.header('content-encoding', 'gzip').send(gzip);
   });
 }
 
