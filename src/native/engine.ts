@@ -17,6 +17,7 @@ import type {
   Scope,
   Selection,
   SelectRequest,
+  SessionLimits,
   SessionRegex,
 } from '../storage/querier.js';
 import type { Exporter, ExportRequest, Snapshots } from '../storage/transfer.js';
@@ -149,6 +150,7 @@ interface Addon {
     tenant: number,
     scope: readonly LabelMatcher[],
     token: number,
+    maxSeries: number,
   ) => AddonSession;
   LabelRegex: new (
     pattern: string,
@@ -333,10 +335,10 @@ export class NativeEngine implements Querier, Appender, Exporter, Snapshots {
     return new NativeEngine(handle);
   }
 
-  openSession(scope: Scope, cancelToken: number): QuerySession {
+  openSession(scope: Scope, { cancelToken = 0, maxSeries = 0 }: SessionLimits): QuerySession {
     const { tenant, matchers } = scope;
     return new NativeSession(
-      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken)),
+      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken, maxSeries)),
     );
   }
 

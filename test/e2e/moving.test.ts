@@ -47,7 +47,8 @@ test('data goes out and in by snapshot, backup, restore, dump and import, bit fo
   expect((await post(server, '/api/v1/import', lines())).status).toBe(204);
   const exported = await (await fetch(`${server.url}/api/v1/export?match[]=m`)).text();
   const answer = await (await post(server, '/api/v1/admin/tsdb/snapshot')).json();
-  const snapshot = join(data, 'snapshots', answer.data.name);
+  const { name } = (answer as { data: { name: string } }).data;
+  const snapshot = join(data, 'snapshots', name);
 
   // Beside the running server.
   expect(tsdb('ls', data)).toMatchObject({ code: 0, out: expect.stringContaining('70') });

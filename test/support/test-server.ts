@@ -71,6 +71,9 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     async *exportJson() {},
     snapshot: async () => '',
     stats: () => ({}),
+    openSession: () => {
+      throw new Error('this engine takes writes only');
+    },
     close: async () => undefined,
   };
   const server = await start(settings, async () => engine);

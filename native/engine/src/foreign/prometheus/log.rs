@@ -6,6 +6,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::codec::checksum;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 
@@ -122,7 +123,7 @@ impl<'a> Segment<'a> {
             let start = self.at + HEADER_BYTES;
             let data = self.bytes.get(start..start + len).ok_or_else(cut)?;
             let got = crc32c::crc32c(data);
-            if got != want {
+            if !checksum::matches(got, want) {
                 let text = format!("a fragment has checksum {got:08x}, want {want:08x}");
                 return Err(self.wrong(&text));
             }
