@@ -94,16 +94,13 @@ impl JsJsonExport {
 }
 
 fn piece(make: impl FnOnce() -> EngineResult<Vec<u8>>) -> EngineResult<Vec<u8>> {
-    catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|_| {
-        Err(Error::internal("an export panicked; this is a bug in metricstor"))
-    })
+    catch_unwind(AssertUnwindSafe(make))
+        .unwrap_or_else(|_| Err(Error::internal("an export panicked; this is a bug in metricstor")))
 }
 
 fn answer(piece: EngineResult<Vec<u8>>) -> PieceAnswer {
     match piece {
         Ok(text) => PieceAnswer { failure: None, text: text.into() },
-        Err(error) => {
-            PieceAnswer { failure: Some(Failure::from(&error)), text: Vec::new().into() }
-        }
+        Err(error) => PieceAnswer { failure: Some(Failure::from(&error)), text: Vec::new().into() },
     }
 }

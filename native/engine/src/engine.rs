@@ -3,8 +3,8 @@
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::backup;
 use crate::background::{Command, Handle};
+use crate::backup;
 use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
 use crate::disk::os::OsDisk;

@@ -215,9 +215,8 @@ fn verify_log(disk: &dyn Disk, layout: &Layout, verified: &mut Verified) -> Resu
         }
         Err(error) => return Err(error),
     };
-    let read = wal::check(disk, &layout.wal, &mut |_, payload| {
-        record::decode(payload, &mut CheckRecords)
-    });
+    let read =
+        wal::check(disk, &layout.wal, &mut |_, payload| record::decode(payload, &mut CheckRecords));
     match read {
         Ok(checked) => {
             verified.log = LogState::Read;

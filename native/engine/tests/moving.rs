@@ -223,7 +223,8 @@ fn a_backup_that_is_cut_off_leaves_the_one_before() {
         let after = disk.crash(call);
         backup::restore(&after, target, Path::new("/restored")).unwrap();
         let restored = all(&open(Arc::new(after), Path::new("/restored")).unwrap());
-        let wanted = if done.is_ok() { restored == new } else { restored == old || restored == new };
+        let wanted =
+            if done.is_ok() { restored == new } else { restored == old || restored == new };
         assert!(wanted, "call {call}: {done:?}");
     }
 }

@@ -94,13 +94,8 @@ mod tests {
     #[test]
     fn special_values_are_written_so_that_others_understand_them() {
         let bits = [1.5f64, -0.0, f64::INFINITY].map(f64::to_bits);
-        let samples = [
-            (1, bits[0]),
-            (2, bits[1]),
-            (3, bits[2]),
-            (-4, PLAIN_NAN_BITS),
-            (5, STALE_BITS),
-        ];
+        let samples =
+            [(1, bits[0]), (2, bits[1]), (3, bits[2]), (-4, PLAIN_NAN_BITS), (5, STALE_BITS)];
         let want = concat!(
             r#"{"metric":{"__name__":"a\"b"},"values":[1.5,-0.0,"Infinity",null,null],"#,
             r#""timestamps":[1,2,3,-4,5],"nan_bits":{"4":"7ff0000000000002"}}"#,

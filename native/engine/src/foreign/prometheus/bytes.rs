@@ -42,9 +42,10 @@ impl<'a> Fields<'a> {
 
     /// The next `len` bytes.
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(|| {
-            self.wrong(format!("{} bytes are left, want {len}", self.rest.len()))
-        })?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or_else(|| self.wrong(format!("{} bytes are left, want {len}", self.rest.len())))?;
         self.rest = rest;
         Ok(taken)
     }

@@ -71,9 +71,8 @@ impl ChunkDir {
         let len = fields.size()?;
         let covered = fields.bytes(len.saturating_add(1))?;
         fields.checksum(covered)?;
-        let (encoding, data) = covered
-            .split_first()
-            .ok_or_else(|| Error::internal("a chunk of no bytes was read"))?;
+        let (encoding, data) =
+            covered.split_first().ok_or_else(|| Error::internal("a chunk of no bytes was read"))?;
         Ok(RawChunk { encoding: *encoding, data })
     }
 

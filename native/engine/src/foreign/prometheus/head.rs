@@ -99,8 +99,7 @@ fn log_files(disk: &dyn Disk, dir: &Path) -> Result<Vec<PathBuf>> {
     }
     let number = |name: &str| name.strip_prefix(CHECKPOINT_PREFIX)?.parse::<u64>().ok();
     let checkpoints = disk.list(dir)?.into_iter().filter(|entry| entry.is_dir);
-    let newest =
-        checkpoints.filter_map(|entry| Some((number(&entry.name)?, entry.name))).max();
+    let newest = checkpoints.filter_map(|entry| Some((number(&entry.name)?, entry.name))).max();
     let Some((covers, name)) = newest else { return segments(disk, dir) };
     let mut files = segments(disk, &dir.join(name))?;
     let after = |path: &Path| {

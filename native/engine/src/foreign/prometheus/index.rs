@@ -169,11 +169,8 @@ impl Index {
         series.chunks.clear();
         let (mut t, mut reference) = (0i64, 0u64);
         for number in 0..entry.uvarint()? {
-            let mint = if number == 0 {
-                entry.varint()?
-            } else {
-                t.wrapping_add(entry.uvarint()? as i64)
-            };
+            let mint =
+                if number == 0 { entry.varint()? } else { t.wrapping_add(entry.uvarint()? as i64) };
             let maxt = mint.wrapping_add(entry.uvarint()? as i64);
             reference = if number == 0 {
                 entry.uvarint()?

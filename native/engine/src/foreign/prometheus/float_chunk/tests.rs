@@ -69,7 +69,7 @@ fn an_appender_that_went_on_with_a_constant_chunk_uses_all_bits_as_window() {
     varint::write_signed(&mut bytes, 1000);
     bytes.extend_from_slice(&1f64.to_bits().to_be_bytes());
     varint::write(&mut bytes, 500);
-    let mut free = bits::push(&mut bytes, 0, 0b0_0_10, 4);
+    let mut free = bits::push(&mut bytes, 0, 0b0010, 4);
     free = bits::push(&mut bytes, free, u128::from(1f64.to_bits() ^ 2f64.to_bits()), 64);
     assert!(free < 8);
     let want = [(1000, 1f64), (1500, 1f64), (2000, 2f64)].map(|(t, v)| (t, v.to_bits()));
