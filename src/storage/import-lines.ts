@@ -24,7 +24,10 @@ export interface ImportOptions {
 }
 
 /** What became of a stream of lines. */
-export type ImportOutcome = Pick<WriteOutcome, 'samples' | 'replaced' | 'rejections'>;
+export type ImportOutcome = Pick<
+  WriteOutcome,
+  'samples' | 'histograms' | 'replaced' | 'rejections'
+>;
 
 /**
  * Imports every line of `source`, until its end. Rejects with the code of the first write that
@@ -175,7 +178,8 @@ class Importer {
       code,
       ...refusals,
     }));
-    return { samples: this.#samples, replaced: this.#replaced, rejections };
+    // Lines have floats only.
+    return { samples: this.#samples, histograms: 0, replaced: this.#replaced, rejections };
   }
 
   /** Waits for what is on its way, whatever becomes of it. */

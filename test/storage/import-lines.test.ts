@@ -52,6 +52,8 @@ test('a line that is too long is named and ends the stream', async () => {
 
 const stored = (samples: number): WriteOutcome => ({
   samples,
+  histograms: 0,
+  exemplars: 0,
   replaced: 0,
   rejections: [],
   droppedExemplars: 0,

@@ -15,13 +15,15 @@ use crate::block::{self, Block};
 use crate::dictionary::Dictionary;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorCode, Result};
+use crate::histogram::Histogram;
 use crate::labels::{Labels, METRIC_NAME};
 use crate::recover::Layout;
 use crate::refs::{SeriesRef, TenantId};
 use crate::sample::{TimeRange, TimestampMs};
 use crate::source::{Scope, SelectRequest, SeriesSource};
 use crate::sync::Arc;
-use crate::wal::{self, record};
+use crate::wal;
+use crate::wal::record::{self, exemplars::ExemplarRecord, metadata::MetadataRecord};
 
 /// A block as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -240,6 +242,18 @@ impl record::RecordVisitor for CheckRecords {
     }
 
     fn sample(&mut self, _: SeriesRef, _: TimestampMs, _: f64) -> Result<()> {
+        Ok(())
+    }
+
+    fn histogram(&mut self, _: SeriesRef, _: TimestampMs, _: Histogram) -> Result<()> {
+        Ok(())
+    }
+
+    fn exemplar(&mut self, _: ExemplarRecord<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn metadata(&mut self, _: MetadataRecord<'_>) -> Result<()> {
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`dictionary`] |
-//! | 0 | [`sync`], [`clock`], [`stats`] |
+//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`histogram`] |
+//! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`] |
@@ -37,6 +37,7 @@ pub mod engine;
 pub mod error;
 pub mod foreign;
 pub mod head;
+pub mod histogram;
 pub mod index;
 pub mod inspect;
 pub mod label_order;
@@ -46,6 +47,7 @@ pub mod options;
 pub mod read;
 pub mod recover;
 pub mod refs;
+pub mod run;
 pub mod sample;
 pub mod source;
 pub mod stats;

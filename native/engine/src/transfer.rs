@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorCode, Result};
 use crate::foreign::prometheus::block_writer::BlockWriter;
 use crate::foreign::prometheus::head::Logs;
-use crate::foreign::prometheus::{self, LeftOut, block::Visited};
+use crate::foreign::prometheus::{self, LeftOut, Samples, block::Visited};
 use crate::head::append::{Rejection, WriteOutcome};
 use crate::index::matcher::Matcher;
 use crate::labels::Labels;
@@ -28,10 +28,13 @@ use crate::refs::TenantId;
 use crate::sample::{Sample, TimeRange, TimestampMs, Window};
 use crate::source::Scope;
 use crate::sync::Arc;
-use crate::wire::{WireBatch, WireSeries};
+use crate::wire::WireBatch;
+use crate::wire::histogram::WireHistogram;
 
 /// Samples of a write of an import: large enough that a fsync is cheap, small enough for the queue.
 const BATCH_SAMPLES: usize = 1 << 16;
+/// Histograms of a write of an import: they are larger.
+const BATCH_HISTOGRAMS: usize = 1 << 12;
 /// Writes of an import that may wait for the log.
 const BATCHES_WAITING: usize = 4;
 /// An import flushes when the head is this large, for it would grow as long as it runs.
@@ -51,7 +54,7 @@ const READ_SAMPLES: usize = 64 << 10;
 pub struct ImportReport {
     /// Blocks of the source.
     pub blocks: u64,
-    /// Float samples that were read and offered to the store.
+    /// Samples, histograms included, that were read and offered to the store.
     pub read: u64,
     /// Those that were stored.
     pub stored: u64,
@@ -63,7 +66,7 @@ pub struct ImportReport {
     pub refusals: Vec<String>,
     /// Stored samples that replaced another value, as far as seen.
     pub replaced: u64,
-    /// Native histogram samples that were left out.
+    /// Stored samples that are native histograms.
     pub histograms: u64,
     /// Samples that a tombstone covers.
     pub deleted: u64,
@@ -78,8 +81,7 @@ pub struct ImportReport {
 impl ImportReport {
     fn add_source(&mut self, visited: &Visited) {
         self.read += visited.samples;
-        let LeftOut { histograms, deleted, unnamed, exemplars, metadata } = visited.left_out;
-        self.histograms += histograms;
+        let LeftOut { deleted, unnamed, exemplars, metadata } = visited.left_out;
         self.deleted += deleted;
         self.unnamed += unnamed;
         self.exemplars += exemplars;
@@ -87,7 +89,8 @@ impl ImportReport {
     }
 
     fn add_outcome(&mut self, outcome: &WriteOutcome) {
-        self.stored += outcome.samples;
+        self.stored += outcome.samples + outcome.histograms;
+        self.histograms += outcome.histograms;
         self.replaced += outcome.replaced;
         for Rejection { code, count, examples } in &outcome.rejections {
             if *code == ErrorCode::TooOld {
@@ -122,11 +125,11 @@ pub fn import_prometheus(
     }
     let mut importer = Importer::new(engine, tenant);
     for block in &blocks {
-        let visited = block.visit(&mut |labels, ts, vs| importer.add(labels, ts, vs))?;
+        let visited = block.visit(&mut |labels, samples| importer.add(labels, samples))?;
         importer.report.add_source(&visited);
         importer.report.blocks += 1;
     }
-    let visited = logs.visit(disk, &mut |labels, ts, vs| importer.add(labels, ts, vs))?;
+    let visited = logs.visit(disk, &mut |labels, samples| importer.add(labels, samples))?;
     importer.report.add_source(&visited);
     importer.finish()
 }
@@ -146,21 +149,29 @@ impl<'a> Importer<'a> {
         Self { engine, tenant, batch, waiting, report: ImportReport::default() }
     }
 
-    fn add(&mut self, labels: &[u8], timestamps: &[TimestampMs], values: &[f64]) -> Result<()> {
+    fn add(&mut self, labels: &[u8], samples: &mut Samples) -> Result<()> {
+        let Samples { timestamps, values, histograms } = samples;
         let pieces = timestamps.chunks(BATCH_SAMPLES).zip(values.chunks(BATCH_SAMPLES));
         for (timestamps, values) in pieces {
             let samples = timestamps.iter().zip(values).map(|(t, v)| Sample { t: *t, v: *v });
             self.batch.samples.extend(samples);
-            self.batch.series.push(WireSeries {
-                labels: labels.to_vec().into(),
-                samples_end: self.batch.samples.len() as u32,
-                histograms: 0,
-            });
-            if self.batch.samples.len() >= BATCH_SAMPLES {
-                self.submit()?;
-            }
+            self.end_series(labels)?;
+        }
+        while !histograms.is_empty() {
+            let rest = histograms.split_off(histograms.len().min(BATCH_HISTOGRAMS));
+            let piece = std::mem::replace(histograms, rest).into_iter();
+            let sample = |(t, value)| WireHistogram { t, start_t: 0, value };
+            self.batch.histograms.extend(piece.map(sample));
+            self.end_series(labels)?;
         }
         Ok(())
+    }
+
+    fn end_series(&mut self, labels: &[u8]) -> Result<()> {
+        self.batch.end_series(labels.to_vec().into())?;
+        let full = self.batch.samples.len() >= BATCH_SAMPLES
+            || self.batch.histograms.len() >= BATCH_HISTOGRAMS;
+        if full { self.submit() } else { Ok(()) }
     }
 
     fn submit(&mut self) -> Result<()> {
@@ -178,6 +189,7 @@ impl<'a> Importer<'a> {
         self.waiting.push_back(received);
         self.batch.series.clear();
         self.batch.samples.clear();
+        self.batch.histograms.clear();
         if self.engine.head_bytes() >= HEAD_BYTES {
             self.settle_all()?;
             flush(self.engine)?;
@@ -230,21 +242,42 @@ pub struct ExportRequest {
 struct Columns {
     timestamps: Vec<f64>,
     values: Vec<f64>,
+    /// Samples that were histograms.
+    histograms: u64,
 }
 
 impl Columns {
     fn new() -> Self {
-        Self { timestamps: vec![0.0; READ_SAMPLES], values: vec![0.0; READ_SAMPLES] }
+        let column = || vec![0.0; READ_SAMPLES];
+        Self { timestamps: column(), values: column(), histograms: 0 }
     }
 
-    /// Reads series `index`; returns its number of samples.
+    /// Takes the histograms out of the first `count` samples, counts them, and returns how many
+    /// samples are left.
+    fn keep_floats(&mut self, selection: &Selection, count: usize) -> usize {
+        let histograms = selection.histograms();
+        self.histograms += histograms.len() as u64;
+        let mut next = histograms.iter().map(|(place, _)| *place as usize).peekable();
+        let mut kept = 0;
+        for place in 0..count {
+            if next.next_if_eq(&place).is_some() {
+                continue;
+            }
+            self.timestamps[kept] = self.timestamps[place];
+            self.values[kept] = self.values[place];
+            kept += 1;
+        }
+        kept
+    }
+
+    /// Reads the floats of series `index`; returns how many they are.
     fn read(&mut self, selection: &mut Selection, index: usize) -> Result<usize> {
         loop {
             let mut offsets = [0; 2];
             let (timestamps, values) = (&mut self.timestamps[..], &mut self.values[..]);
             let mut target = Target { timestamps, values, offsets: &mut offsets };
             match selection.read(index, &mut target)? {
-                Filled::Series(_) => return Ok(offsets[1] as usize),
+                Filled::Series(_) => return Ok(self.keep_floats(selection, offsets[1] as usize)),
                 Filled::Needs(samples) => {
                     self.timestamps.resize(samples, 0.0);
                     self.values.resize(samples, 0.0);
@@ -280,7 +313,7 @@ impl JsonExport {
     pub fn next_piece(&mut self, out: &mut Vec<u8>) -> Result<()> {
         while out.len() < PIECE_BYTES && self.series < self.selection.len() {
             let count = self.columns.read(&mut self.selection, self.series)?;
-            let Columns { timestamps, values } = &self.columns;
+            let Columns { timestamps, values, .. } = &self.columns;
             let (timestamps, values) = (&timestamps[..count], &values[..count]);
             let labels = self.selection.labels(self.series);
             json_lines::series(out, &self.session.dictionary, labels, timestamps, values);
@@ -299,6 +332,8 @@ pub struct ExportReport {
     pub series: u64,
     /// Samples.
     pub samples: u64,
+    /// Native histogram samples that were left out.
+    pub histograms: u64,
 }
 
 /// Writes what is in the blocks of `engine` into blocks of Prometheus in `dir`, which is empty or
@@ -363,6 +398,7 @@ fn write_window(
         timestamps.extend(columns.timestamps[..count].iter().map(|t| *t as i64));
         writer.add(labels, &timestamps, &columns.values[..count])?;
     }
+    report.histograms += columns.histograms;
     let stats = writer.stats();
     if writer.finish()?.is_some() {
         report.blocks += 1;

@@ -16,7 +16,7 @@ const usage = `Usage: metricstor tsdb import <dir> --prometheus <promdir> [optio
 Writes into a data directory, which is made if it is not there, what a Prometheus has (its blocks
 and its log, or one block), or JSON lines; a file called .gz is unpacked. Retention and limits are
 those of the configuration; every sample that is not stored is counted. Importing again changes
-nothing about what is there. Exemplars, metadata and native histograms are left out, and counted.
+nothing about what is there. Exemplars and metadata of the log are left out, and counted.
 
 Options:
   -c, --config file    the server's configuration; METRICSTOR_… as for the server
@@ -85,6 +85,7 @@ function describeBlocks(report: ImportReport): string[] {
     `${grouped(report.blocks)} blocks and the log: ${grouped(report.read)} samples read, ` +
       `${grouped(report.stored)} stored`,
     ...counted([
+      [report.histograms, 'of the stored samples are native histograms'],
       [report.tooOld, 'samples are older than retention keeps'],
       [report.refused, 'samples were refused:'],
     ]),
@@ -93,7 +94,6 @@ function describeBlocks(report: ImportReport): string[] {
       [report.replaced, 'samples replaced another value'],
       [report.deleted, 'samples had been deleted'],
       [report.unnamed, 'samples of the log belong to series that it does not name'],
-      [report.histograms, 'native histogram samples were left out'],
       [report.exemplars, 'exemplars were left out'],
       [report.metadata, 'metadata entries were left out'],
     ]),

@@ -123,7 +123,7 @@ mod tests {
         ) {
             let text = text(&[("__name__", "m"), ("l", &value)], &samples);
             let batch = parse(text.as_bytes(), 1).unwrap();
-            prop_assert_eq!(batch.refused_lines.examples.clone(), Vec::<String>::new());
+            prop_assert!(batch.refusals.is_empty(), "{:?}", batch.refusals);
             let labels = Labels::from_canonical(&batch.series[0].labels).unwrap();
             prop_assert_eq!(labels.get("l"), Some(&*value));
             let got: Vec<_> = batch.samples.iter().map(|s| (s.t, s.v.to_bits())).collect();

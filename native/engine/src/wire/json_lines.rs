@@ -19,13 +19,11 @@ use std::borrow::Cow;
 use crate::error::{Error, Result};
 use crate::labels::encode_pair;
 use crate::sample::Sample;
-use crate::wire::{RefusedLines, WireBatch, WireSeries};
+use crate::wire::{Refusal, WireBatch};
 
 /// The NaN that `null` stands for.
 pub const PLAIN_NAN_BITS: u64 = 0x7ff8_0000_0000_0001;
 
-/// Sentences that are kept of lines that were refused; the rest is only counted.
-const EXAMPLES_MAX: usize = 5;
 /// How deep values may be nested that are read over.
 const DEPTH_MAX: usize = 32;
 
@@ -42,23 +40,14 @@ pub fn parse(body: &[u8], first_line: u64) -> Result<WireBatch<'static>> {
             continue;
         }
         if let Err(error) = line.read(text) {
-            refuse(&mut batch.refused_lines, number, &error);
+            let error = Error::bad_data(format!("line {number}: {}", error.message()));
+            batch.refusals.push(Refusal { error, count: 1 });
             continue;
         }
         batch.samples.extend_from_slice(&line.samples);
-        let samples_end = u32::try_from(batch.samples.len())
-            .map_err(|_| Error::bad_data("a request has more than 2^32-1 samples"))?;
-        let labels = Cow::Owned(line.labels.clone());
-        batch.series.push(WireSeries { labels, samples_end, histograms: 0 });
+        batch.end_series(Cow::Owned(line.labels.clone()))?;
     }
     Ok(batch)
-}
-
-fn refuse(refused: &mut RefusedLines, number: u64, error: &Error) {
-    refused.count += 1;
-    if refused.examples.len() < EXAMPLES_MAX {
-        refused.examples.push(format!("line {number}: {}", error.message()));
-    }
 }
 
 /// What a line says; kept for the next one.
@@ -109,7 +98,7 @@ impl Line {
         self.labels.clear();
         json.object(|json, name| {
             let value = json.string()?;
-            encode_pair(&mut self.labels, name, &value);
+            encode_pair(&mut self.labels, name, &*value);
             Ok(())
         })
     }
@@ -359,14 +348,14 @@ mod tests {
 
     fn samples(line: &str) -> Vec<(i64, u64)> {
         let batch = parse(line.as_bytes(), 1).unwrap();
-        assert_eq!(batch.refused_lines.examples, Vec::<String>::new());
+        assert!(batch.refusals.is_empty(), "{:?}", batch.refusals);
         batch.samples.iter().map(|s| (s.t, s.v.to_bits())).collect()
     }
 
     fn refused(line: &str) -> String {
         let batch = parse(line.as_bytes(), 7).unwrap();
-        assert_eq!((batch.series.len(), batch.refused_lines.count), (0, 1), "{line}");
-        batch.refused_lines.examples[0].clone()
+        assert_eq!((batch.series.len(), batch.refusals.len()), (0, 1), "{line}");
+        batch.refusals[0].error.message().to_owned()
     }
 
     #[test]
@@ -411,10 +400,10 @@ mod tests {
         let good = r#"{"metric":{"a":"b"},"values":[1],"timestamps":[1]}"#;
         let body = [good, "", "nonsense", good, "{}"].join("\n");
         let batch = parse(body.as_bytes(), 100).unwrap();
-        assert_eq!((batch.series.len(), batch.refused_lines.count), (2, 2));
-        let examples = &batch.refused_lines.examples;
-        assert!(examples[0].starts_with("line 102: at byte 0: want"), "{examples:?}");
-        assert_eq!(examples[1], "line 104: there is no \"metric\"");
+        assert_eq!(batch.series.len(), 2);
+        let refusals: Vec<_> = batch.refusals.iter().map(|r| r.error.message()).collect();
+        assert!(refusals[0].starts_with("line 102: at byte 0: want"), "{refusals:?}");
+        assert_eq!(refusals[1..], ["line 104: there is no \"metric\""]);
     }
 
     #[test]
@@ -450,7 +439,7 @@ mod tests {
             let batch = parse(&body, 1).unwrap();
             let lines = body.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty()).count();
             proptest::prop_assert_eq!(
-                batch.series.len() + batch.refused_lines.count as usize, lines);
+                batch.series.len() + batch.refusals.len(), lines);
         }
     }
 }

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::chunks::ChunkDir;
-use super::float_chunk::{self, FLOAT_HISTOGRAM, FLOAT_HISTOGRAM_ST, HISTOGRAM, HISTOGRAM_ST};
 use super::index::{Index, Series};
-use super::tombstones::{Tombstones, delete};
-use super::{LeftOut, Sink};
+use super::tombstones::Tombstones;
+use super::{LeftOut, Samples, Sink, float_chunk, histogram_chunk};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::sample::TimestampMs;
@@ -144,59 +143,51 @@ impl Block {
         !self.meta.compaction.hints.iter().any(|hint| hint == OUT_OF_ORDER_HINT)
     }
 
-    /// Hands on the float samples of every series that no tombstone covers.
+    /// Hands on the samples of every series that no tombstone covers.
     ///
     /// # Errors
     /// `corruption`; those of `sink`.
     pub fn visit(&self, sink: &mut Sink<'_>) -> Result<Visited> {
         let mut visited = Visited::default();
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        let mut samples = Samples::default();
         self.index.for_each(&mut |series| {
             visited.series += 1;
-            timestamps.clear();
-            values.clear();
-            visited.left_out.histograms += self.read(series, &mut timestamps, &mut values)?;
-            let deleted = self.tombstones.of(series.reference);
-            visited.left_out.deleted += delete(deleted, &mut timestamps, &mut values);
-            visited.samples += timestamps.len() as u64;
-            if timestamps.is_empty() {
+            samples.clear();
+            self.read(series, &mut samples)?;
+            visited.left_out.deleted += samples.delete(self.tombstones.of(series.reference));
+            visited.samples += samples.len() as u64;
+            if samples.is_empty() {
                 return Ok(());
             }
-            sink(&series.labels, &timestamps, &values)
+            sink(&series.labels, &mut samples)
         })?;
         Ok(visited)
     }
 
-    /// Appends the floats of a series, and returns how many histograms it has.
-    fn read(
-        &self,
-        series: &Series,
-        timestamps: &mut Vec<TimestampMs>,
-        values: &mut Vec<f64>,
-    ) -> Result<u64> {
-        let mut histograms = 0;
+    /// Reads the chunks of a series.
+    fn read(&self, series: &Series, samples: &mut Samples) -> Result<()> {
+        // Chunks do not overlap, whatever they hold.
+        let mut last = None;
         for chunk in &series.chunks {
             let raw = self.chunks.get(chunk.reference)?;
-            if [HISTOGRAM, FLOAT_HISTOGRAM, HISTOGRAM_ST, FLOAT_HISTOGRAM_ST]
-                .contains(&raw.encoding)
-            {
-                let count = raw.data.first_chunk::<2>().map_or(0, |n| u16::from_be_bytes(*n));
-                // The upper two bits of those with start timestamps say something else.
-                histograms += u64::from(count & 0x3FFF);
-                continue;
-            }
             let place = self.chunks.place(chunk.reference);
-            let start = timestamps.len();
-            float_chunk::decode(raw.encoding, raw.data, timestamps, values)
-                .map_err(|error| error.at(place.0, Some(place.1)))?;
-            let held = &timestamps[start..];
-            let ascending = held.is_sorted_by(|a, b| a < b)
-                && (start == 0 || held.first().is_none_or(|t| timestamps[start - 1] < *t));
-            if !ascending || held.last().is_some_and(|t| *t > chunk.maxt) {
-                let text = "a chunk whose times do not ascend, or not as the index says";
-                return Err(Error::corruption(place.0, place.1, text));
+            let (floats, histograms) = (samples.timestamps.len(), samples.histograms.len());
+            let decoded = if histogram_chunk::is_histogram(raw.encoding) {
+                histogram_chunk::decode(raw.encoding, raw.data, &mut samples.histograms)
+            } else {
+                let Samples { timestamps, values, .. } = samples;
+                float_chunk::decode(raw.encoding, raw.data, timestamps, values)
+            };
+            decoded.map_err(|error| error.at(place.0, Some(place.1)))?;
+            let times = samples.timestamps[floats..].iter().copied();
+            for t in times.chain(samples.histograms[histograms..].iter().map(|(t, _)| *t)) {
+                if last >= Some(t) || t > chunk.maxt {
+                    let text = "a chunk whose times do not ascend, or not as the index says";
+                    return Err(Error::corruption(place.0, place.1, text));
+                }
+                last = Some(t);
             }
         }
-        Ok(histograms)
+        Ok(())
     }
 }

@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 use super::block::{Block, Visited};
 use super::log::{read_segment, segments};
 use super::record::{self, Visitor};
-use super::{Sink, wal_dir};
+use super::{Samples, Sink, wal_dir};
 use crate::disk::Disk;
 use crate::error::Result;
+use crate::histogram::Histogram;
 use crate::sample::{TimeRange, TimestampMs, Window};
 
 const CHECKPOINT_PREFIX: &str = "checkpoint.";
@@ -142,8 +143,9 @@ impl Visitor for FirstPass<'_> {
         Ok(())
     }
 
-    fn histogram(&mut self) {
-        self.logs.counted.left_out.histograms += 1;
+    fn histogram(&mut self, _: u64, t: TimestampMs, _: Histogram) -> Result<()> {
+        self.logs.newest = self.logs.newest.max(Some(t));
+        Ok(())
     }
 
     fn exemplar(&mut self) {
@@ -160,23 +162,45 @@ struct SecondPass<'a, 'b> {
     logs: &'a Logs,
     sink: &'a mut Sink<'b>,
     wanted: Window,
-    gathered: HashMap<u64, (Vec<TimestampMs>, Vec<f64>)>,
+    gathered: HashMap<u64, Samples>,
     count: usize,
     visited: Visited,
 }
 
 impl SecondPass<'_, '_> {
     fn hand_on(&mut self) -> Result<()> {
-        for (series, (timestamps, values)) in self.gathered.drain() {
+        for (series, mut samples) in self.gathered.drain() {
             let Some(labels) = self.logs.labels.get(&series) else {
-                self.visited.left_out.unnamed += timestamps.len() as u64;
+                self.visited.left_out.unnamed += samples.len() as u64;
                 continue;
             };
-            self.visited.samples += timestamps.len() as u64;
-            (self.sink)(labels, &timestamps, &values)?;
+            self.visited.samples += samples.len() as u64;
+            (self.sink)(labels, &mut samples)?;
         }
         self.count = 0;
         Ok(())
+    }
+}
+
+impl SecondPass<'_, '_> {
+    /// Has `add` put a sample at `t` to those of its series, unless it is not wanted.
+    fn gather(
+        &mut self,
+        series: u64,
+        t: TimestampMs,
+        add: impl FnOnce(&mut Samples),
+    ) -> Result<()> {
+        if t < self.wanted.start || t >= self.wanted.end {
+            return Ok(());
+        }
+        let deleted = self.logs.deleted.get(&series);
+        if deleted.is_some_and(|ranges| ranges.iter().any(|range| range.contains(t))) {
+            self.visited.left_out.deleted += 1;
+            return Ok(());
+        }
+        add(self.gathered.entry(series).or_default());
+        self.count += 1;
+        if self.count >= GATHERED_MAX { self.hand_on() } else { Ok(()) }
     }
 }
 
@@ -186,26 +210,19 @@ impl Visitor for SecondPass<'_, '_> {
     }
 
     fn sample(&mut self, series: u64, t: TimestampMs, v: f64) -> Result<()> {
-        if t < self.wanted.start || t >= self.wanted.end {
-            return Ok(());
-        }
-        let deleted = self.logs.deleted.get(&series);
-        if deleted.is_some_and(|ranges| ranges.iter().any(|range| range.contains(t))) {
-            self.visited.left_out.deleted += 1;
-            return Ok(());
-        }
-        let (timestamps, values) = self.gathered.entry(series).or_default();
-        timestamps.push(t);
-        values.push(v);
-        self.count += 1;
-        if self.count >= GATHERED_MAX { self.hand_on() } else { Ok(()) }
+        self.gather(series, t, |samples| {
+            samples.timestamps.push(t);
+            samples.values.push(v);
+        })
+    }
+
+    fn histogram(&mut self, series: u64, t: TimestampMs, h: Histogram) -> Result<()> {
+        self.gather(series, t, |samples| samples.histograms.push((t, h)))
     }
 
     fn tombstone(&mut self, _: u64, _: TimeRange) -> Result<()> {
         Ok(())
     }
-
-    fn histogram(&mut self) {}
 
     fn exemplar(&mut self) {}
 

@@ -3,7 +3,7 @@
 //! ```text
 //! <dir>/<ULID>/meta.json     what a block is                      block.rs
 //!              index         symbols, series, postings            index.rs, index_writer.rs
-//!              chunks/000001 samples                              chunks.rs, float_chunk.rs
+//!              chunks/000001 samples                              chunks.rs, {float,histogram}_chunk.rs
 //!              tombstones    deleted ranges                       tombstones.rs
 //! <dir>/wal/                 what is in no block yet, in order    head.rs, log.rs, record.rs
 //! <dir>/wbl/                 what came out of order               head.rs
@@ -20,24 +20,25 @@ mod bytes;
 mod chunks;
 pub mod float_chunk;
 pub mod head;
+mod histogram_chunk;
 mod index;
 mod index_writer;
 mod log;
 mod record;
 mod tombstones;
+mod varbit;
 
 use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::error::{Error, ErrorCode, Result};
-use crate::sample::TimestampMs;
+use crate::histogram::Histogram;
+use crate::sample::{TimeRange, TimestampMs};
 
 /// What a source held that is not handed on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Native histogram samples.
-    pub histograms: u64,
-    /// Float samples that a tombstone covers.
+    /// Samples that a tombstone covers.
     pub deleted: u64,
     /// Samples of the log whose series it does not name any more; Prometheus drops them, too.
     pub unnamed: u64,
@@ -47,20 +48,52 @@ pub struct LeftOut {
     pub metadata: u64,
 }
 
-impl LeftOut {
-    /// Adds what another source left out.
-    pub fn add(&mut self, other: &Self) {
-        self.histograms += other.histograms;
-        self.deleted += other.deleted;
-        self.unnamed += other.unnamed;
-        self.exemplars += other.exemplars;
-        self.metadata += other.metadata;
+/// Samples of a series. Those of a block ascend in time; those of a log are in the order in which
+/// they came.
+#[derive(Debug, Default)]
+pub struct Samples {
+    /// The times of the floats.
+    pub timestamps: Vec<TimestampMs>,
+    /// The floats.
+    pub values: Vec<f64>,
+    /// The histograms, not validated.
+    pub histograms: Vec<(TimestampMs, Histogram)>,
+}
+
+impl Samples {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.timestamps.len() + self.histograms.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn clear(&mut self) {
+        self.timestamps.clear();
+        self.values.clear();
+        self.histograms.clear();
+    }
+
+    /// Takes the samples that lie in one of `ranges` out, and returns how many.
+    fn delete(&mut self, ranges: &[TimeRange]) -> u64 {
+        if ranges.is_empty() {
+            return 0;
+        }
+        let before = self.len();
+        let keep = |t: TimestampMs| !ranges.iter().any(|range| range.contains(t));
+        let mut kept = self.timestamps.iter().map(|t| keep(*t));
+        self.values.retain(|_| kept.next().unwrap_or(true));
+        self.timestamps.retain(|t| keep(*t));
+        self.histograms.retain(|(t, _)| keep(*t));
+        (before - self.len()) as u64
     }
 }
 
-/// Takes samples of a series: its labels in canonical encoding, and columns of equal length. Those
-/// of a block ascend in time; those of a log are in the order in which they came.
-pub type Sink<'a> = dyn FnMut(&[u8], &[TimestampMs], &[f64]) -> Result<()> + 'a;
+/// Takes samples of a series: its labels in canonical encoding, and what it has.
+pub type Sink<'a> = dyn FnMut(&[u8], &mut Samples) -> Result<()> + 'a;
 
 /// The blocks of a data directory, ascending by time, then name. A directory that is itself a block
 /// is the only one.

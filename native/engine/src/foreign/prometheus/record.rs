@@ -1,12 +1,14 @@
-//! Records of Prometheus' logs: series, samples, tombstones; the rest is counted.
+//! Records of Prometheus' logs: series, samples, histograms, tombstones; the rest is counted.
 //!
 //! Source: Prometheus 3.14, `tsdb/record/record.go`.
 
 use super::bytes::Fields;
 use super::log::Place;
 use crate::error::Result;
+use crate::histogram::{CUSTOM_SCHEMA, CounterReset, Counts, Histogram, Layout, Span, Tally};
 use crate::labels::encode_pair;
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::{TimeRange, TimestampMs, is_stale};
+use crate::sync::Arc;
 
 const SERIES: u8 = 1;
 const SAMPLES: u8 = 2;
@@ -22,8 +24,6 @@ const SAMPLES_V2: u8 = 11;
 const HISTOGRAMS_V2: u8 = 12;
 const FLOAT_HISTOGRAMS_V2: u8 = 13;
 
-/// The schema of custom buckets, which carry their bounds.
-const CUSTOM_BUCKETS_SCHEMA: i64 = -53;
 /// A start timestamp of its own; the other markers are one byte.
 const EXPLICIT_START: u8 = 2;
 
@@ -35,8 +35,8 @@ pub trait Visitor {
     fn sample(&mut self, series: u64, t: TimestampMs, v: f64) -> Result<()>;
     /// What was logged of `series` in `range` so far is deleted.
     fn tombstone(&mut self, series: u64, range: TimeRange) -> Result<()>;
-    /// A native histogram.
-    fn histogram(&mut self);
+    /// A native histogram sample, not validated.
+    fn histogram(&mut self, series: u64, t: TimestampMs, h: Histogram) -> Result<()>;
     /// An exemplar.
     fn exemplar(&mut self);
     /// A metadata entry.
@@ -64,10 +64,10 @@ pub fn decode(record: &[u8], place: &Place<'_>, to: &mut dyn Visitor) -> Result<
         METADATA => metadata(fields, to),
         // Which samples are in chunk files besides: they are in the log all the same.
         MMAP_MARKERS => Ok(()),
-        HISTOGRAMS | CUSTOM_HISTOGRAMS => histograms(fields, Counts::Integer, to),
-        FLOAT_HISTOGRAMS | CUSTOM_FLOAT_HISTOGRAMS => histograms(fields, Counts::Float, to),
-        HISTOGRAMS_V2 => histograms_v2(fields, Counts::Integer, to),
-        FLOAT_HISTOGRAMS_V2 => histograms_v2(fields, Counts::Float, to),
+        HISTOGRAMS | CUSTOM_HISTOGRAMS => histograms(fields, Kind::Integer, to),
+        FLOAT_HISTOGRAMS | CUSTOM_FLOAT_HISTOGRAMS => histograms(fields, Kind::Float, to),
+        HISTOGRAMS_V2 => histograms_v2(fields, Kind::Integer, to),
+        FLOAT_HISTOGRAMS_V2 => histograms_v2(fields, Kind::Float, to),
         other => Err(fields.wrong(format!("a record of unknown kind {other}"))),
     }
 }
@@ -170,68 +170,84 @@ fn metadata(mut fields: Fields<'_>, to: &mut dyn Visitor) -> Result<()> {
 
 /// How the counts of a histogram are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Counts {
+enum Kind {
     Integer,
     Float,
 }
 
-fn histograms(mut fields: Fields<'_>, counts: Counts, to: &mut dyn Visitor) -> Result<()> {
+fn histograms(mut fields: Fields<'_>, kind: Kind, to: &mut dyn Visitor) -> Result<()> {
     if fields.is_empty() {
         return Ok(());
     }
-    base(&mut fields)?;
+    let (first, t0) = base(&mut fields)?;
     while !fields.is_empty() {
-        fields.varint()?;
-        fields.varint()?;
-        histogram(&mut fields, counts)?;
-        to.histogram();
+        let series = first.wrapping_add_signed(fields.varint()?);
+        let t = t0.wrapping_add(fields.varint()?);
+        to.histogram(series, t, histogram(&mut fields, kind)?)?;
     }
     Ok(())
 }
 
-fn histograms_v2(mut fields: Fields<'_>, counts: Counts, to: &mut dyn Visitor) -> Result<()> {
+fn histograms_v2(mut fields: Fields<'_>, kind: Kind, to: &mut dyn Visitor) -> Result<()> {
     let mut heads = Heads::default();
     while !fields.is_empty() {
-        heads.next(&mut fields)?;
-        histogram(&mut fields, counts)?;
-        to.histogram();
+        let (series, t) = heads.next(&mut fields)?;
+        to.histogram(series, t, histogram(&mut fields, kind)?)?;
     }
     Ok(())
 }
 
-/// Reads over a histogram.
-fn histogram(fields: &mut Fields<'_>, counts: Counts) -> Result<()> {
-    // The counter reset hint.
-    fields.u8()?;
+fn histogram(fields: &mut Fields<'_>, kind: Kind) -> Result<Histogram> {
+    let hint = u64::from(fields.u8()?);
+    let reset = CounterReset::from_number(hint)
+        .ok_or_else(|| fields.wrong(format!("counter reset hint {hint}")))?;
     let schema = fields.varint()?;
-    // The zero threshold.
-    fields.f64()?;
-    for _count_and_zero_count in 0..2 {
-        match counts {
-            Counts::Integer => fields.uvarint()?,
-            Counts::Float => fields.u64()?,
-        };
-    }
-    // The sum.
-    fields.f64()?;
-    for _positive_and_negative_spans in 0..2 {
-        for _ in 0..fields.uvarint()? {
-            fields.varint()?;
-            fields.uvarint()?;
+    let mut layout = Layout {
+        schema: i32::try_from(schema).map_err(|_| fields.wrong(format!("schema {schema}")))?,
+        zero_threshold: fields.f64()?,
+        ..Layout::default()
+    };
+    let counts = match kind {
+        Kind::Integer => {
+            let (zero, count, sum) = (fields.uvarint()?, fields.uvarint()?, fields.f64()?);
+            (layout.positive, layout.negative) = (spans(fields)?, spans(fields)?);
+            let (positive, negative) =
+                (list(fields, Fields::varint)?, list(fields, Fields::varint)?);
+            (sum, Counts::Integer(Tally::from_deltas(count, zero, &positive, &negative)))
         }
-    }
-    for _positive_and_negative_buckets in 0..2 {
-        for _ in 0..fields.uvarint()? {
-            match counts {
-                Counts::Integer => fields.uvarint()?,
-                Counts::Float => fields.u64()?,
-            };
+        Kind::Float => {
+            let (zero, count, sum) = (fields.f64()?, fields.f64()?, fields.f64()?);
+            (layout.positive, layout.negative) = (spans(fields)?, spans(fields)?);
+            let (positive, negative) = (list(fields, Fields::f64)?, list(fields, Fields::f64)?);
+            (sum, Counts::Float(Tally { count, zero, positive, negative }))
         }
+    };
+    if layout.schema == CUSTOM_SCHEMA {
+        layout.bounds = list(fields, Fields::f64)?;
     }
-    if schema == CUSTOM_BUCKETS_SCHEMA {
-        for _ in 0..fields.uvarint()? {
-            fields.f64()?;
+    let (sum, counts) = counts;
+    if is_stale(sum) {
+        return Ok(Histogram::stale());
+    }
+    Ok(Histogram { layout: Arc::new(layout), reset, sum, counts })
+}
+
+/// A number of things with their number before them. Each takes a byte at least, so no more memory
+/// is taken than there are bytes.
+fn list<'a, T>(
+    fields: &mut Fields<'a>,
+    mut read: impl FnMut(&mut Fields<'a>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let count = fields.uvarint()?;
+    (0..count).map(|_| read(fields)).collect()
+}
+
+fn spans(fields: &mut Fields<'_>) -> Result<Vec<Span>> {
+    list(fields, |fields| {
+        let (offset, length) = (fields.varint()?, fields.uvarint()?);
+        match (i32::try_from(offset), u32::try_from(length)) {
+            (Ok(offset), Ok(length)) => Ok(Span { offset, length }),
+            _ => Err(fields.wrong(format!("a span of {length} buckets at {offset}"))),
         }
-    }
-    Ok(())
+    })
 }

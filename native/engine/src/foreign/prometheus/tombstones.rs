@@ -6,7 +6,7 @@ use std::path::Path;
 use super::bytes::Fields;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::TimeRange;
 
 const MAGIC: u32 = 0x0130_BA30;
 const VERSION: u8 = 1;
@@ -55,27 +55,4 @@ impl Tombstones {
     pub fn of(&self, series: u64) -> &[TimeRange] {
         self.0.get(&series).map_or(&[], Vec::as_slice)
     }
-}
-
-/// Takes the samples that lie in one of `ranges` out of both columns, and returns how many.
-pub fn delete(
-    ranges: &[TimeRange],
-    timestamps: &mut Vec<TimestampMs>,
-    values: &mut Vec<f64>,
-) -> u64 {
-    if ranges.is_empty() {
-        return 0;
-    }
-    let before = timestamps.len();
-    let mut kept = 0;
-    for i in 0..before {
-        if !ranges.iter().any(|range| range.contains(timestamps[i])) {
-            timestamps[kept] = timestamps[i];
-            values[kept] = values[i];
-            kept += 1;
-        }
-    }
-    timestamps.truncate(kept);
-    values.truncate(kept);
-    (before - kept) as u64
 }
