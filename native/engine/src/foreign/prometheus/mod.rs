@@ -3,7 +3,8 @@
 //! ```text
 //! <dir>/<ULID>/meta.json     what a block is                      block.rs
 //!              index         symbols, series, postings            index.rs, index_writer.rs
-//!              chunks/000001 samples                              chunks.rs, {float,histogram}_chunk.rs
+//!              chunks/000001 samples                              chunks.rs, float_chunk.rs,
+//!                                                                 histogram_chunk.rs, varbit.rs
 //!              tombstones    deleted ranges                       tombstones.rs
 //! <dir>/wal/                 what is in no block yet, in order    head.rs, log.rs, record.rs
 //! <dir>/wbl/                 what came out of order               head.rs
