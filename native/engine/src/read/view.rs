@@ -12,7 +12,7 @@ use crate::sync::Arc;
 /// misses nor doubles a sample. What it names stays readable for as long as it is held.
 #[derive(Clone)]
 pub struct View {
-    /// In the order of their writes: ascending end of their log range.
+    /// In the order of their writes: see [`crate::block::meta::Meta::write_order`].
     pub blocks: Vec<Arc<Block>>,
     /// The oldest generation that is not in a block.
     pub from: Generation,
@@ -36,7 +36,7 @@ impl View {
     /// The same with other blocks.
     #[must_use]
     pub fn with_blocks(&self, mut blocks: Vec<Arc<Block>>) -> Self {
-        blocks.sort_by_key(|b| (b.meta().log.to, b.meta().window.start));
+        blocks.sort_by_key(|b| b.meta().write_order());
         Self { blocks, ..self.clone() }
     }
 }
