@@ -12,6 +12,7 @@
 
 pub mod chunks;
 pub mod meta;
+pub mod quarantine;
 mod selection;
 #[cfg(test)]
 mod tests;
