@@ -19,13 +19,14 @@ import type { NativeEngineOptions } from './native/engine.js';
 import { type CancelTokens, QueryPool } from './query/pool.js';
 import type { ThreadData } from './query/thread.js';
 import type { Appender } from './storage/appender.js';
+import type { Maintenance } from './storage/maintenance.js';
 import type { Logger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { Readiness } from './telemetry/readiness.js';
 import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 
 /** What the server needs of an engine: `NativeEngine` is one. */
-export interface Engine extends Appender, CancelTokens {
+export interface Engine extends Appender, Maintenance, CancelTokens {
   /** A query thread attaches with it. */
   readonly handle: number;
   stats(): Readonly<Record<string, number>>;
@@ -71,7 +72,7 @@ export function startQueryThread(workerData: ThreadData): Worker {
 
 /** The engine's options of a configuration. */
 export function engineOptions(config: Config): NativeEngineOptions {
-  const { ingest, limits, storage } = config;
+  const { compaction, ingest, limits, storage } = config;
   return {
     dir: config.dataDir,
     sync: config.wal.sync,
@@ -91,6 +92,8 @@ export function engineOptions(config: Config): NativeEngineOptions {
     walMaxBytes: storage.walMaxBytes,
     walSegmentBytes: storage.walSegmentBytes,
     writeQueueBytes: ingest.writeQueueBytes,
+    compactCpuShare: compaction.cpuShare,
+    compactMaxBytes: compaction.maxBytes,
   };
 }
 
@@ -176,6 +179,10 @@ export class Server {
         : await this.#listen(buildHealthApp(this.#readiness), http.healthAddr);
     const engine = await this.#parts.openEngine(engineOptions(this.#config));
     this.#closers.push(() => engine.close());
+    const found = engine.lastFailure();
+    if (found !== undefined) {
+      this.#parts.log.error({ found }, 'the data directory is damaged');
+    }
     const queries = await startQueries(this.#config, engine, this.#parts.startWorker);
     this.#closers.push(() => queries.close());
     const metrics = new Metrics({
@@ -191,12 +198,14 @@ export class Server {
       policy: this.#policy,
       readiness: this.#readiness,
       engineNumbers: () => engine.stats(),
+      engineFailure: () => engine.lastFailure(),
       now: () => Date.now(),
     };
     const app = buildHttpApp({
       ...shared,
       config: this.#config,
       appender: engine,
+      maintenance: engine,
       tls: this.#tls,
       startedMs: Date.now(),
     });

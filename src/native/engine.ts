@@ -9,6 +9,7 @@ import { isErrorCode, MetricstorError } from '../errors.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage/appender.js';
+import type { Maintenance } from '../storage/maintenance.js';
 import type {
   LabelAnswer,
   LabelMatcher,
@@ -43,6 +44,8 @@ export interface NativeEngineOptions {
   readonly walMaxBytes: number;
   readonly walSegmentBytes: number;
   readonly writeQueueBytes: number;
+  readonly compactCpuShare: number;
+  readonly compactMaxBytes: number;
 }
 
 /** Numbers of an engine by stable name (`native/engine/src/stats.rs`). */
@@ -125,6 +128,7 @@ interface Addon {
     tenant: number,
   ): Promise<WriteAnswer>;
   flushEngine(handle: number): Promise<DoneAnswer>;
+  compactEngine(handle: number): Promise<DoneAnswer>;
   closeEngine(handle: number): Promise<DoneAnswer>;
   engineStats(handle: number): { name: string; value: number }[];
   engineFailure(handle: number): string | null;
@@ -285,7 +289,7 @@ class NativeSession implements QuerySession {
 }
 
 /** An open engine, or a worker's attachment to one. */
-export class NativeEngine implements Querier, Appender {
+export class NativeEngine implements Querier, Appender, Maintenance {
   /** Names the engine in this process; a worker attaches with it. */
   readonly handle: number;
 
@@ -336,14 +340,16 @@ export class NativeEngine implements Querier, Appender {
     return Object.fromEntries(stats.map(({ name, value }) => [name, value]));
   }
 
-  /** The last failure of background work, if there was one. */
   lastFailure(): string | undefined {
     return guarded(() => addon.engineFailure(this.handle)) ?? undefined;
   }
 
-  /** Makes blocks of what the head holds. */
   async flush(): Promise<void> {
     await done(addon.flushEngine(this.handle));
+  }
+
+  async compact(): Promise<void> {
+    await done(addon.compactEngine(this.handle));
   }
 
   /** Finishes what was accepted and lets the directory go. */

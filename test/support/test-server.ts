@@ -69,6 +69,9 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     cancel: () => undefined,
     closeCancelToken: () => undefined,
     stats: () => ({}),
+    flush: async () => undefined,
+    compact: async () => undefined,
+    lastFailure: () => undefined,
     close: async () => undefined,
   };
   const server = await start(settings, async () => engine);

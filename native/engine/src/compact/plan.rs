@@ -1,11 +1,11 @@
 //! Pure: times to the windows that samples are flushed into, and descriptions of blocks to what is
 //! merged next.
 //!
-//! The widths of windows are a ladder: the block range times a power of four, at most 31 days and a
-//! tenth of retention. A window of a width is *settled* when it lies wholly before the newest sample
-//! minus that width: little is written to it any more. Late samples are flushed into the widest
-//! settled window around them at once, so that a year of backfill makes tens of blocks and not
-//! thousands; compaction brings what was flushed earlier, and narrower, into the same windows.
+//! The widths of windows are a ladder: the block range times a power of four, at most 31 days and
+//! a tenth of retention. A window of a width is *settled* when it lies wholly before the newest
+//! sample minus that width: little is written to it any more. Late samples are flushed into the
+//! widest settled window around them at once, so that a year of backfill makes tens of blocks and
+//! not thousands; compaction brings what was flushed earlier, and narrower, into the same windows.
 //!
 //! Blocks of one tenant whose widest settled window is the same form a group. Groups share no
 //! instant, so the blocks of a group that are neighbours in the order of their writes can be merged

@@ -1,10 +1,10 @@
 //! Several sources become one block: series in label order, the samples of each merged, the last
 //! write winning.
 //!
-//! One pass. Each source is walked in its own label order, and the smallest labels of all come next
-//! (a k-way merge), so memory holds one label set for each source and what the writer holds. Samples
-//! are read in groups of whole series, because a source may have encoded neighbours together; a
-//! group is bounded by the number of its samples.
+//! One pass. Each source is walked in its own label order, and the smallest labels of all come
+//! next (a k-way merge), so memory holds one label set for each source and what the writer holds.
+//! Samples are read in groups of whole series, because a source may have encoded neighbours
+//! together; a group is bounded by the number of its samples.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

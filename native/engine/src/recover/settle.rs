@@ -3,13 +3,13 @@
 //! In this order, each step safe to be interrupted and repeated:
 //! - A block that a merged block names as its source is superseded: the process stopped between the
 //!   publication of the merged one and the removal of its sources.
-//! - Flushes follow one another, and only blocks of finished ones are merged. So only the last flush
-//!   can be unfinished, if no merged block reaches as far: a part of it is missing although its log
-//!   is still there. Its blocks are removed; the log has their samples.
+//! - Flushes follow one another, and only blocks of finished ones are merged. So only the last
+//!   flush can be unfinished, if no merged block reaches as far: a part of it is missing although
+//!   its log is still there. Its blocks are removed; the log has their samples.
 //! - A damaged block leaves the store, for the quarantine. While the log still has all that was
 //!   written since the block's first write, and what is older is in other blocks, all of that is
-//!   read from the log again, in place of the blocks that have it. Otherwise the block's samples are
-//!   missing, and the operator is told.
+//!   read from the log again, in place of the blocks that have it. Otherwise the block's samples
+//!   are missing, and the operator is told.
 
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! Directories as crashes and damage leave them. A block stands for its log range; what is read from
-//! the log again follows from where the replay begins.
+//! Directories as crashes and damage leave them. A block stands for its log range; what is read
+//! from the log again follows from where the replay begins.
 
 use std::path::Path;
 
