@@ -18,6 +18,7 @@ import type {
   QuerySession,
   SampleBatch,
   Scope,
+  SessionLimits,
   Selection,
   SelectRequest,
   SessionRegex,
@@ -140,6 +141,7 @@ interface Addon {
     tenant: number,
     scope: readonly LabelMatcher[],
     token: number,
+    maxSeries: number,
   ) => AddonSession;
   LabelRegex: new (
     pattern: string,
@@ -309,10 +311,10 @@ export class NativeEngine implements Querier, Appender, Maintenance {
     return new NativeEngine(handle);
   }
 
-  openSession(scope: Scope, cancelToken: number): QuerySession {
+  openSession(scope: Scope, { cancelToken = 0, maxSeries = 0 }: SessionLimits): QuerySession {
     const { tenant, matchers } = scope;
     return new NativeSession(
-      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken)),
+      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken, maxSeries)),
     );
   }
 

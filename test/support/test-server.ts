@@ -72,6 +72,9 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     flush: async () => undefined,
     compact: async () => undefined,
     lastFailure: () => undefined,
+    openSession: () => {
+      throw new Error('this engine takes writes only');
+    },
     close: async () => undefined,
   };
   const server = await start(settings, async () => engine);

@@ -73,7 +73,7 @@ fn random_operations(seed: u64) {
     let open = || {
         let mut options = Options::new(Path::new("/data"));
         options.block_range_ms = 10 * MINUTE_MS;
-        options.compact_cpu_share = if seed % 2 == 0 { 1.0 } else { 0.0 };
+        options.compact_cpu_share = if seed.is_multiple_of(2) { 1.0 } else { 0.0 };
         Engine::open_with(options, Arc::new(disk.clone()), clock.clone()).unwrap()
     };
     let (mut random, mut model, mut now_ms) = (Random(seed), Model::new(), NOW_MS);
@@ -287,9 +287,12 @@ fn a_block_that_is_damaged_inside_is_set_aside_when_it_is_merged() {
     check(&engine, &model, "after a restart");
 }
 
+/// What is done to a block's directory, and its name.
+type Damage = (&'static str, fn(&Path));
+
 #[test]
 fn a_block_that_does_not_open_is_set_aside_and_the_rest_serves() {
-    let damages: [(&str, fn(&Path)); 7] = [
+    let damages: [Damage; 7] = [
         ("a bit of the description", |dir| flip(&dir.join(META_FILE), |len| len / 2)),
         ("a bit of the index's footer", |dir| flip(&dir.join(INDEX_FILE), |len| len - 10)),
         ("a bit of the chunks' footer", |dir| flip(&dir.join(CHUNKS_FILE), |len| len - 10)),
