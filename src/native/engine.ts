@@ -18,9 +18,9 @@ import type {
   QuerySession,
   SampleBatch,
   Scope,
-  SessionLimits,
   Selection,
   SelectRequest,
+  SessionLimits,
   SessionRegex,
 } from '../storage/querier.js';
 import { loadAddon } from './load.js';

@@ -73,6 +73,7 @@ fn random_operations(seed: u64) {
     let open = || {
         let mut options = Options::new(Path::new("/data"));
         options.block_range_ms = 10 * MINUTE_MS;
+        options.compact_interval_ms = 5;
         options.compact_cpu_share = if seed.is_multiple_of(2) { 1.0 } else { 0.0 };
         Engine::open_with(options, Arc::new(disk.clone()), clock.clone()).unwrap()
     };

@@ -169,7 +169,8 @@ pub fn index_open(data: &[u8]) {
         for pair in 0..index.pair_count().min(4096) {
             let _ = index.value_of(pair, &mut text);
         }
-        for (op, value) in [(MatchOp::Equal, "up"), (MatchOp::Regex, "u.*"), (MatchOp::NotEqual, "")]
+        for (op, value) in
+            [(MatchOp::Equal, "up"), (MatchOp::Regex, "u.*"), (MatchOp::NotEqual, "")]
         {
             let matcher = Matcher::new("__name__", op, value).unwrap();
             let _ = select(&index, &[&matcher]);

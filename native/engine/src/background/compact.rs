@@ -27,8 +27,6 @@ use crate::source::SeriesSource;
 use crate::store::Store;
 use crate::sync::{Arc, Ordering};
 
-/// How often the thread looks for something to merge.
-const TICK: Duration = Duration::from_secs(1);
 /// Pause after a failure; twice as long after each further one.
 const RETRY: Duration = Duration::from_secs(2);
 /// The longest pause after failures.
@@ -84,10 +82,11 @@ struct Compactor {
 impl Compactor {
     fn run(mut self) {
         lower_priority();
+        let pause = Duration::from_millis(self.store.options.compact_interval_ms);
         let mut idle = true;
         while !self.desk.stopped {
             if self.desk.waiting.is_empty() {
-                self.desk.listen(if idle { TICK } else { Duration::ZERO });
+                self.desk.listen(if idle { pause } else { Duration::ZERO });
             }
             let asked = std::mem::take(&mut self.desk.waiting);
             if !asked.is_empty() {
