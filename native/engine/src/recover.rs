@@ -11,10 +11,14 @@ use crate::block::Block;
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
+use crate::head::saved::SavedFiles;
+use crate::histogram::Histogram;
 use crate::labels::Labels;
 use crate::refs::{Position, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
 use crate::sync::Arc;
+use crate::wal::record::exemplars::ExemplarRecord;
+use crate::wal::record::metadata::MetadataRecord;
 use crate::wal::record::{self, RecordVisitor};
 use crate::wal::{self, Recovered};
 use settle::Settled;
@@ -25,7 +29,7 @@ const FORMAT_VERSION: u32 = 1;
 const FORMAT_FILE: &str = "metricstor.json";
 
 /// The places inside a data directory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Layout {
     /// The directory.
     pub root: PathBuf,
@@ -35,6 +39,8 @@ pub struct Layout {
     pub blocks: PathBuf,
     /// Damaged blocks; made when there is one.
     pub quarantine: PathBuf,
+    /// What of the head is in no block.
+    pub saved: SavedFiles,
 }
 
 impl Layout {
@@ -45,6 +51,7 @@ impl Layout {
             wal: root.join("wal"),
             blocks: root.join("blocks"),
             quarantine: root.join("quarantine"),
+            saved: SavedFiles::new(root),
         }
     }
 
@@ -120,6 +127,8 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     for block in &blocks {
         head.saw_time(block.meta().maxt);
     }
+    publish::sweep(&**disk, &layout.root)?;
+    layout.saved.restore(&**disk, head)?;
     let mut visitor = Replay { head, series: HashMap::new() };
     let log = wal::replay(&**disk, &layout.wal, flushed, &mut |_, payload| {
         record::decode(payload, &mut visitor)
@@ -134,6 +143,18 @@ struct Replay<'a> {
     series: HashMap<SeriesRef, SeriesRef>,
 }
 
+impl Replay<'_> {
+    /// The series that the log means by `series`.
+    fn known(&self, series: SeriesRef) -> Result<SeriesRef> {
+        self.series.get(&series).copied().ok_or_else(|| {
+            Error::new(
+                ErrorCode::Corruption,
+                format!("the log has a sample of series {} before its definition", series.0),
+            )
+        })
+    }
+}
+
 impl RecordVisitor for Replay<'_> {
     fn series(&mut self, series: SeriesRef, tenant: TenantId, canonical: &[u8]) -> Result<()> {
         let labels = Labels::from_canonical(canonical)?;
@@ -143,13 +164,20 @@ impl RecordVisitor for Replay<'_> {
     }
 
     fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
-        let known = self.series.get(&series).ok_or_else(|| {
-            Error::new(
-                ErrorCode::Corruption,
-                format!("the log has a sample of series {} before its definition", series.0),
-            )
-        })?;
-        self.head.restore_sample(*known, t, v);
+        self.head.restore_sample(self.known(series)?, t, v);
         Ok(())
+    }
+
+    fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()> {
+        self.head.restore_histogram(self.known(series)?, t, h);
+        Ok(())
+    }
+
+    fn exemplar(&mut self, exemplar: ExemplarRecord<'_>) -> Result<()> {
+        self.head.exemplars().restore(&exemplar)
+    }
+
+    fn metadata(&mut self, metadata: MetadataRecord<'_>) -> Result<()> {
+        self.head.metadata().restore(&metadata)
     }
 }

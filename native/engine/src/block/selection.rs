@@ -6,6 +6,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::Block;
+use crate::chunk::Encoding;
 use crate::dictionary::Dictionary;
 use crate::error::{Error, Result};
 use crate::index::file::SchemaName;
@@ -13,6 +14,9 @@ use crate::index::matcher::Matcher;
 use crate::index::select::{PostingsSource, select};
 use crate::sample::TimeRange;
 use crate::source::{Columns, SelectRequest, SeriesSource, SourceSelection};
+
+/// Memory of a histogram sample, as a multiple of a float's: a few hundred bytes to 16.
+const HISTOGRAM_WEIGHT: u64 = 32;
 
 impl Block {
     /// The series that satisfy the request and have a chunk that overlaps its range.
@@ -214,9 +218,13 @@ impl SourceSelection for BlockSelection {
         Ok(())
     }
 
-    fn sample_count(&self, index: usize) -> Option<u64> {
+    fn read_weight(&self, index: usize) -> Option<u64> {
         let entry = self.block.index.series(*self.series.get(index)?).ok()?;
-        entry.chunks().try_fold(0, |sum, chunk| Some(sum + u64::from(chunk?.samples)))
+        entry.chunks().try_fold(0, |sum, chunk| {
+            let chunk = chunk?;
+            let is_histogram = Encoding::from_byte(chunk.encoding).ok()?.is_histogram();
+            Some(sum + u64::from(chunk.samples) * if is_histogram { HISTOGRAM_WEIGHT } else { 1 })
+        })
     }
 
     fn read(&mut self, which: &[u32], range: TimeRange, out: &mut Columns) -> Result<()> {
@@ -228,7 +236,7 @@ impl SourceSelection for BlockSelection {
                     break;
                 }
                 if chunk.range.overlaps(&range) {
-                    self.block.decode(&chunk, range, &mut out.timestamps, &mut out.values)?;
+                    self.block.decode(&chunk, range, out)?;
                 }
             }
             out.end_series();
