@@ -56,7 +56,7 @@ export function statusRoutes(app: FastifyInstance, parts: StatusRouteParts): voi
     serverTime: new Date(parts.now()).toISOString(),
     reloadConfigSuccess: true,
     lastConfigTime: new Date(startedMs).toISOString(),
-    corruptionCount: 0,
+    corruptionCount: parts.engineNumbers().blocksQuarantined ?? 0,
     // What Go's runtime has and this has not.
     goroutineCount: 0,
     GOMAXPROCS: availableParallelism(),
@@ -65,7 +65,6 @@ export function statusRoutes(app: FastifyInstance, parts: StatusRouteParts): voi
     GODEBUG: '',
     storageRetention: `${config.retention.days}d`,
     timeSeriesCount: parts.engineNumbers().headSeries ?? 0,
-    corruptionCount: parts.engineNumbers().blocksQuarantined ?? 0,
     ...optional('lastFailure', parts.engineFailure()),
   }));
   addPath(app, { path: '/api/v1/status/tsdb', methods: ['GET'] }, async (request, reply) => {
