@@ -15,7 +15,7 @@ use crate::sample::{TimeRange, TimestampMs, Window};
 
 /// The version of `meta.json`, and with it of the block, that this build writes and the newest that
 /// it reads.
-pub const META_VERSION: u32 = 1;
+pub const META_VERSION: u32 = 2;
 
 /// What stands between the JSON that is checked and the checksum.
 const CHECKSUM_KEY: &str = ",\n  \"checksum\": \"crc32c:";

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::Block;
+use super::columns::{ColumnReader, LastFrame};
 use crate::dictionary::Dictionary;
 use crate::error::{Error, Result};
 use crate::index::file::SchemaName;
@@ -15,7 +16,7 @@ use crate::sample::TimeRange;
 use crate::source::{Columns, SelectRequest, SeriesSource, SourceSelection};
 
 impl Block {
-    /// The series that satisfy the request and have a chunk that overlaps its range.
+    /// The series that satisfy the request and have a piece that overlaps its range.
     fn matching(&self, request: &SelectRequest) -> Result<RoaringBitmap> {
         if !self.concerns(request) {
             return Ok(RoaringBitmap::new());
@@ -28,7 +29,7 @@ impl Block {
         }
         let mut outside = Vec::new();
         for number in &found {
-            if !self.has_chunk_in(number, request.range)? {
+            if !self.has_piece_in(number, request.range)? {
                 outside.push(number);
             }
         }
@@ -39,13 +40,14 @@ impl Block {
         Ok(found)
     }
 
-    fn has_chunk_in(&self, number: u32, range: TimeRange) -> Result<bool> {
-        for chunk in self.index.series(number)?.chunks() {
-            let chunk = chunk.ok_or_else(|| self.malformed(number))?;
-            if chunk.range.overlaps(&range) {
+    fn has_piece_in(&self, number: u32, range: TimeRange) -> Result<bool> {
+        for piece in self.index.series(number)?.pieces() {
+            let piece = piece.ok_or_else(|| self.malformed(number))?;
+            let (held, _) = self.promise(&piece)?;
+            if held.overlaps(&range) {
                 return Ok(true);
             }
-            if chunk.range.mint > range.maxt {
+            if held.mint > range.maxt {
                 break;
             }
         }
@@ -75,6 +77,7 @@ impl SeriesSource for Block {
             schema_names: Vec::new(),
             name_ids: Vec::new(),
             text: String::new(),
+            reader: ColumnReader::default(),
         }))
     }
 
@@ -157,6 +160,7 @@ struct BlockSelection {
     /// The ids of the names of that schema.
     name_ids: Vec<u32>,
     text: String,
+    reader: ColumnReader,
 }
 
 impl BlockSelection {
@@ -215,16 +219,13 @@ impl SourceSelection for BlockSelection {
     }
 
     fn read(&mut self, which: &[u32], range: TimeRange, out: &mut Columns) -> Result<()> {
+        let block = Arc::clone(&self.block);
+        let mut last_frame = LastFrame::default();
         for index in which {
             let number = self.number(*index as usize)?;
-            for chunk in self.block.index.series(number)?.chunks() {
-                let chunk = chunk.ok_or_else(|| self.block.malformed(number))?;
-                if chunk.range.mint > range.maxt {
-                    break;
-                }
-                if chunk.range.overlaps(&range) {
-                    self.block.decode(&chunk, range, &mut out.timestamps, &mut out.values)?;
-                }
+            for piece in block.index.series(number)?.pieces() {
+                let piece = piece.ok_or_else(|| block.malformed(number))?;
+                block.read_piece(&piece, range, (&mut self.reader, &mut last_frame), out)?;
             }
             out.end_series();
         }

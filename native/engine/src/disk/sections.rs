@@ -153,6 +153,7 @@ impl SectionWriter {
 pub struct SectionFile {
     path: PathBuf,
     bytes: FileBytes,
+    version: u32,
     sections: Vec<Section>,
 }
 
@@ -204,7 +205,7 @@ impl SectionFile {
             ));
         }
         let sections = parse_table(path, &bytes[..tail], table_start)?;
-        Ok(Self { path: path.to_path_buf(), bytes, sections })
+        Ok(Self { path: path.to_path_buf(), bytes, version, sections })
     }
 
     /// The bytes of section `name`.
@@ -255,6 +256,11 @@ impl SectionFile {
                 got.bytes, got.crc32c, summary.bytes, summary.crc32c
             ),
         ))
+    }
+
+    /// The version that the file names; not 0, and not newer than its kind's.
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     /// Where the file is.

@@ -4,12 +4,13 @@
 //! value; the series in the order of their labels. A series holds a *schema* (its label names) and
 //! for each name an *ordinal* (which of the name's values), so most labels take one byte.
 //!
-//! Opening reads the label names and the table of value groups. A series entry, a group of values
+//! Opening reads the label names and the table of value groups. A group of series, a group of values
 //! and a postings bitmap carry a CRC32C each, which is compared whenever one of them is read; the
 //! first two are seeded with their number, so that one cannot pass for another. Immutable: any
-//! number of threads may read.
+//! number of threads may read. In version 1 each series was a group of its own.
 
 mod builder;
+mod entry;
 mod postings;
 #[cfg(test)]
 mod tests;
@@ -18,15 +19,17 @@ use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 pub use builder::IndexWriter;
+pub use entry::{ChunkMeta, ColumnRef, Piece, Pieces, SeriesEntry};
 
 use crate::codec::varint;
 use crate::disk::Disk;
 use crate::disk::sections::{FileKind, FileSummary, SectionFile, u32_at, u64_at};
 use crate::error::{Error, Result};
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::TimestampMs;
+use entry::{Cursor, List, read_list};
 
 /// The frame of an index file.
-pub const INDEX_KIND: FileKind = FileKind { magic: *b"MSTRindx", version: 1 };
+pub const INDEX_KIND: FileKind = FileKind { magic: *b"MSTRindx", version: 2 };
 
 /// Section names. The numbers are on disk.
 mod section {
@@ -44,30 +47,17 @@ mod section {
 const GROUP: u32 = 16;
 /// Bytes of a group's entry in the table: offset in VALUES, offset in POSTINGS, checksum.
 const GROUP_BYTES: usize = 20;
-/// Bytes of a series offset: 2^40 bytes of series are more than 2^32 series ever take.
+/// Series in a group, which share an offset and a checksum. A read walks half a group.
+const SERIES_GROUP: u32 = 16;
+/// Bytes of the offset of series: 2^40 bytes of series are more than 2^32 series ever take.
 const OFFSET_BYTES: usize = 5;
 /// Up to this many series are listed beside the value itself: an empty bitmap alone takes 16
 /// bytes, and labels of one series each are what makes an index large.
 const INLINE_MAX: u32 = 8;
-/// Bytes of the checksum behind a bitmap and before a series entry.
+/// Bytes of the checksum behind a bitmap and before a group of series.
 const CRC_BYTES: usize = 4;
 /// Bytes of the INFO section: base time, number of series, number of pairs.
 const INFO_BYTES: usize = 16;
-
-/// Where a chunk lies and what it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChunkMeta {
-    /// The encoding byte.
-    pub encoding: u8,
-    /// Number of samples.
-    pub samples: u32,
-    /// Times of the first and the last sample.
-    pub range: TimeRange,
-    /// Offset of its record in the chunk section.
-    pub offset: u64,
-    /// Bytes of its record.
-    pub len: u32,
-}
 
 /// A label name of the block.
 #[derive(Debug)]
@@ -108,88 +98,8 @@ pub struct IndexFile {
     base: TimestampMs,
     series_count: u32,
     pair_count: u32,
-}
-
-/// A series as it stands in the file; its checksum was compared.
-#[derive(Debug, Clone, Copy)]
-pub struct SeriesEntry<'a> {
-    /// Which schema it has: see [`IndexFile::schema`].
-    pub schema: u64,
-    /// One varint for each name of the schema: the value's number among those of the name.
-    ordinals: &'a [u8],
-    chunks: &'a [u8],
-    base: TimestampMs,
-}
-
-impl<'a> SeriesEntry<'a> {
-    /// The pairs of the series, in the order of `schema`, which must be its own; `None` in place of
-    /// a pair that the index does not have.
-    pub fn pairs<'b>(
-        &self,
-        schema: &'b [SchemaName],
-    ) -> impl Iterator<Item = Option<u32>> + use<'a, 'b> {
-        let mut rest = self.ordinals;
-        schema.iter().map(move |name| {
-            let (ordinal, tail) = varint::read(rest)?;
-            rest = tail;
-            let pair = u64::from(name.pairs.start).checked_add(ordinal)?;
-            (pair < u64::from(name.pairs.end)).then_some(pair as u32)
-        })
-    }
-
-    /// The chunks of the series in ascending time; ends with `None` where the entry is malformed.
-    pub fn chunks(&self) -> impl Iterator<Item = Option<ChunkMeta>> + use<'a> {
-        let (mut rest, mut left) =
-            varint::read(self.chunks).map_or((self.chunks, 1), |(n, r)| (r, n));
-        let (mut time, mut end) = (self.base, 0);
-        std::iter::from_fn(move || {
-            left = left.checked_sub(1)?;
-            let read = read_chunk(rest, time, end);
-            match read {
-                Some((chunk, tail)) => {
-                    (rest, time, end) =
-                        (tail, chunk.range.maxt, chunk.offset + u64::from(chunk.len));
-                    Some(Some(chunk))
-                }
-                None => {
-                    left = 0;
-                    Some(None)
-                }
-            }
-        })
-    }
-}
-
-/// Reads the chunk that follows one which ended at `time` and at offset `end`.
-fn read_chunk(bytes: &[u8], time: TimestampMs, end: u64) -> Option<(ChunkMeta, &[u8])> {
-    let (encoding, rest) = bytes.split_first()?;
-    let (gap_ms, rest) = varint::read_signed(rest)?;
-    let (width_ms, rest) = varint::read(rest)?;
-    let (samples, rest) = varint::read(rest)?;
-    let (gap, rest) = varint::read_signed(rest)?;
-    let (len, rest) = varint::read(rest)?;
-    let mint = time.wrapping_add(gap_ms);
-    let len = u32::try_from(len).ok()?;
-    let offset = end.checked_add_signed(gap)?;
-    offset.checked_add(u64::from(len))?;
-    let chunk = ChunkMeta {
-        encoding: *encoding,
-        samples: u32::try_from(samples).ok()?,
-        range: TimeRange::new(mint, mint.wrapping_add(width_ms as i64)),
-        offset,
-        len,
-    };
-    Some((chunk, rest))
-}
-
-/// Writes the chunk that follows one which ended at `time` and at offset `end`.
-fn write_chunk(out: &mut Vec<u8>, chunk: &ChunkMeta, time: TimestampMs, end: u64) {
-    out.push(chunk.encoding);
-    varint::write_signed(out, chunk.range.mint.wrapping_sub(time));
-    varint::write(out, chunk.range.maxt.wrapping_sub(chunk.range.mint) as u64);
-    varint::write(out, u64::from(chunk.samples));
-    varint::write_signed(out, chunk.offset.wrapping_sub(end) as i64);
-    varint::write(out, u64::from(chunk.len));
+    /// Series in a group: 1 in a file of version 1.
+    series_group: u32,
 }
 
 /// A label name of a schema.
@@ -224,6 +134,7 @@ impl IndexFile {
             base,
             series_count,
             pair_count: u32_at(info, 12),
+            series_group: if file.version() == 1 { 1 } else { SERIES_GROUP },
             series: file.range(section::SERIES)?,
             offsets: file.range(section::SERIES_OFFSETS)?,
             postings: file.range(section::POSTINGS)?,
@@ -238,7 +149,7 @@ impl IndexFile {
     }
 
     fn check_lengths(&self) -> Result<()> {
-        let offsets = (self.series_count as usize + 1) * OFFSET_BYTES;
+        let offsets = (self.series_count.div_ceil(self.series_group) as usize + 1) * OFFSET_BYTES;
         let groups = self.pair_count.div_ceil(GROUP) as usize * GROUP_BYTES;
         let pairs = self.names.last().map_or(0, |name| name.pairs.end);
         if (self.offsets.len(), self.groups.len(), pairs) == (offsets, groups, self.pair_count) {
@@ -305,7 +216,7 @@ impl IndexFile {
         })
     }
 
-    /// Reads the entry of series `number` and compares its checksum.
+    /// Reads the entry of series `number`, after comparing the checksum of its group.
     ///
     /// # Errors
     /// `corruption`; `internal` for a number that the index does not have.
@@ -317,26 +228,45 @@ impl IndexFile {
                 self.series_count
             )));
         }
+        let group = number / self.series_group;
         let offsets = self.file.slice(&self.offsets);
-        let at = number as usize * OFFSET_BYTES;
+        let at = group as usize * OFFSET_BYTES;
         let (start, end) = (offset_at(offsets, at), offset_at(offsets, at + OFFSET_BYTES));
-        let entry = self.file.slice(&self.series).get(start..end);
-        entry.and_then(|entry| self.parse_series(number, entry)).ok_or_else(|| {
+        let bytes = self.file.slice(&self.series).get(start..end);
+        bytes.and_then(|bytes| self.parse_group(group, number, bytes)).ok_or_else(|| {
             let message = format!("the entry of series {number} is not what was written");
             self.file.damaged(self.series.start.saturating_add(start), message)
         })
     }
 
     #[inline]
-    fn parse_series<'a>(&self, number: u32, entry: &'a [u8]) -> Option<SeriesEntry<'a>> {
-        let (crc, body) = entry.split_at_checked(CRC_BYTES)?;
-        if series_crc(number, body) != u32_at(crc, 0) {
+    fn parse_group<'a>(&self, group: u32, number: u32, bytes: &'a [u8]) -> Option<SeriesEntry<'a>> {
+        let (crc, body) = bytes.split_at_checked(CRC_BYTES)?;
+        if group_of_series_crc(group, body) != u32_at(crc, 0) {
             return None;
         }
+        if self.series_group == 1 {
+            return self.parse_version_1(body);
+        }
+        let (mut cursor, mut rest) = Cursor::read(body)?;
+        for _ in group * self.series_group..number {
+            let (len, tail) = varint::read(rest)?;
+            let tail = tail.get(usize::try_from(len).ok()?..)?;
+            rest = read_list(tail, self.base, &mut cursor)?.1;
+        }
+        let (len, rest) = varint::read(rest)?;
+        let (labels, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+        let (schema, ordinals) = varint::read(labels)?;
+        let (list, _) = read_list(rest, self.base, &mut cursor)?;
+        Some(SeriesEntry { schema, ordinals, list })
+    }
+
+    fn parse_version_1<'a>(&self, body: &'a [u8]) -> Option<SeriesEntry<'a>> {
         let (len, rest) = varint::read(body)?;
         let (labels, chunks) = rest.split_at_checked(usize::try_from(len).ok()?)?;
         let (schema, ordinals) = varint::read(labels)?;
-        Some(SeriesEntry { schema, ordinals, chunks, base: self.base })
+        let (count, bytes) = varint::read(chunks)?;
+        Some(SeriesEntry { schema, ordinals, list: List::Chunks { count, bytes, base: self.base } })
     }
 
     /// Reads a schema, as [`SeriesEntry::schema`] names it, into `out`.
@@ -517,10 +447,10 @@ fn offset_at(offsets: &[u8], at: usize) -> usize {
     u64::from_le_bytes(word) as usize
 }
 
-/// The checksum of a series entry, begun with its number.
+/// The checksum of a group of series, begun with its number.
 #[inline]
-fn series_crc(number: u32, body: &[u8]) -> u32 {
-    crc32c::crc32c_append(number, body)
+fn group_of_series_crc(group: u32, body: &[u8]) -> u32 {
+    crc32c::crc32c_append(group, body)
 }
 
 /// The checksum of a group of values, begun with its number and where its bitmaps lie.

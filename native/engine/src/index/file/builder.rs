@@ -2,7 +2,7 @@
 //!
 //! Ordinals and schemas are known only once every series was seen, so entries go to a staging file
 //! with provisional numbers first and are rewritten at the end. Memory holds the distinct names,
-//! values and schemas, the postings, and five bytes a series; never a series' labels or chunks.
+//! values and schemas, the postings, and a byte a series; never a series' labels or pieces.
 
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use hashbrown::{HashMap, HashTable};
 use roaring::RoaringBitmap;
 
+use super::entry::{Cursor, Pieces, write_pieces};
 use super::{
-    CRC_BYTES, ChunkMeta, GROUP, INDEX_KIND, INLINE_MAX, OFFSET_BYTES, group_crc, section,
-    series_crc, write_chunk,
+    CRC_BYTES, GROUP, INDEX_KIND, INLINE_MAX, OFFSET_BYTES, SERIES_GROUP, group_crc,
+    group_of_series_crc, section,
 };
 use crate::codec::varint;
 use crate::disk::sections::{FileSummary, SectionWriter};
@@ -37,6 +38,10 @@ pub struct IndexWriter {
     previous: Option<Labels>,
     base: TimestampMs,
     series_count: u32,
+    /// What the pieces of the next series are reckoned from.
+    cursor: Cursor,
+    /// The cursor before each group of series.
+    group_cursors: Vec<Cursor>,
     /// Reused from series to series.
     scratch: Scratch,
 }
@@ -104,24 +109,30 @@ impl IndexWriter {
             previous: None,
             base: 0,
             series_count: 0,
+            cursor: Cursor::default(),
+            group_cursors: Vec::new(),
             scratch: Scratch::default(),
         })
     }
 
-    /// Adds a series and its chunks, which ascend in time.
+    /// Adds a series and where its samples are.
     ///
     /// # Errors
     /// `internal` when `labels` are not greater than those of the series before; `limit_exceeded`
     /// past 2^32 - 1 series; those of the disk.
-    pub fn add(&mut self, labels: &Labels, chunks: &[ChunkMeta]) -> Result<()> {
+    pub fn add(&mut self, labels: &Labels, pieces: Pieces<'_>) -> Result<()> {
         if let Some(previous) = self.previous.as_ref().filter(|previous| *previous >= labels) {
             return Err(Error::internal(format!("series {labels} added after {previous}")));
         }
         if self.series_count == u32::MAX {
             return Err(Error::new(ErrorCode::LimitExceeded, "a block holds 2^32 - 1 series"));
         }
-        if self.series_count == 0 {
-            self.base = chunks.first().map_or(0, |chunk| chunk.range.mint);
+        if let (0, Pieces::Chunks([first, ..])) = (self.series_count, pieces) {
+            self.base = first.range.mint;
+        }
+        if self.series_count.is_multiple_of(SERIES_GROUP) {
+            self.cursor.jump_to(pieces);
+            self.group_cursors.push(self.cursor);
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         self.intern(labels, &mut scratch);
@@ -130,12 +141,7 @@ impl IndexWriter {
         entry.clear();
         varint::write(entry, u64::from(schema));
         scratch.pairs.iter().for_each(|pair| varint::write(entry, u64::from(*pair)));
-        varint::write(entry, chunks.len() as u64);
-        let (mut time, mut end) = (self.base, 0);
-        for chunk in chunks {
-            write_chunk(entry, chunk, time, end);
-            (time, end) = (chunk.range.maxt, chunk.offset + u64::from(chunk.len));
-        }
+        write_pieces(entry, pieces, self.base, &mut self.cursor);
         varint::write(&mut self.staged, entry.len() as u64);
         self.staged.extend_from_slice(entry);
         self.scratch = scratch;
@@ -162,7 +168,7 @@ impl IndexWriter {
         let staged = disk.map(&self.staging_path)?;
         let numbering = self.number()?;
         let mut out = SectionWriter::create(disk, &self.path, INDEX_KIND)?;
-        write_series(&mut out, &staged, &numbering, self.series_count)?;
+        write_series(&mut out, &staged, &numbering, (self.series_count, &self.group_cursors))?;
         let values = self.write_postings(&mut out, &numbering)?;
         out.write(&values.text)?;
         out.end_section(section::VALUES);
@@ -345,25 +351,28 @@ fn write_series(
     out: &mut SectionWriter,
     staged: &FileBytes,
     numbering: &Numbering,
-    count: u32,
+    (count, cursors): (u32, &[Cursor]),
 ) -> Result<()> {
     let mut rest = &staged[..];
-    let mut offsets = Vec::with_capacity((count as usize + 1) * OFFSET_BYTES);
-    let (mut labels, mut entry) = (Vec::new(), Vec::new());
-    for number in 0..count {
-        labels.clear();
-        entry.clear();
-        let (chunks, tail) = renumber(rest, numbering, &mut labels)
-            .ok_or_else(|| Error::internal("a staged index entry does not read back"))?;
-        rest = tail;
-        entry.extend_from_slice(&[0; CRC_BYTES]);
-        varint::write(&mut entry, labels.len() as u64);
-        entry.extend_from_slice(&labels);
-        entry.extend_from_slice(chunks);
-        let crc = series_crc(number, &entry[CRC_BYTES..]);
-        entry[..CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
+    let mut offsets = Vec::with_capacity((cursors.len() + 1) * OFFSET_BYTES);
+    let (mut labels, mut group) = (Vec::new(), Vec::new());
+    for (number, cursor) in (0u32..).zip(cursors) {
+        group.clear();
+        group.extend_from_slice(&[0; CRC_BYTES]);
+        cursor.write(&mut group);
+        for _ in 0..SERIES_GROUP.min(count - number * SERIES_GROUP) {
+            labels.clear();
+            let (pieces, tail) = renumber(rest, numbering, &mut labels)
+                .ok_or_else(|| Error::internal("a staged index entry does not read back"))?;
+            rest = tail;
+            varint::write(&mut group, labels.len() as u64);
+            group.extend_from_slice(&labels);
+            group.extend_from_slice(pieces);
+        }
+        let crc = group_of_series_crc(number, &group[CRC_BYTES..]);
+        group[..CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
         push_offset(&mut offsets, out.section_len())?;
-        out.write(&entry)?;
+        out.write(&group)?;
     }
     push_offset(&mut offsets, out.section_len())?;
     out.end_section(section::SERIES);
@@ -372,7 +381,7 @@ fn write_series(
     Ok(())
 }
 
-/// Reads a staged entry, writes its labels with final numbers to `out`, and returns its chunks and
+/// Reads a staged entry, writes its labels with final numbers to `out`, and returns its pieces and
 /// the entries that follow.
 fn renumber<'a>(
     bytes: &'a [u8],
