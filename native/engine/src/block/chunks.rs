@@ -170,6 +170,19 @@ impl ChunkFile {
         Error::corruption(self.file.path(), at, message)
     }
 
+    /// What the parts of the file are and how many bytes they take: chunks, frames, tables, and how
+    /// much of the records is times of timelines.
+    pub fn parts(&self) -> Vec<(&'static str, u64)> {
+        let times = self.tables.times_bytes(&self.file);
+        let parts = self.file.sections().map(|(name, bytes)| match name {
+            section::RECORDS => ("records without times", bytes - times.min(bytes)),
+            section::FRAMES => ("frame table", bytes),
+            section::TIMELINES => ("timeline table", bytes),
+            _ => ("unknown", bytes),
+        });
+        parts.chain([("times of timelines", times)]).collect()
+    }
+
     /// Length of the file.
     pub fn bytes(&self) -> u64 {
         self.file.len()

@@ -229,6 +229,12 @@ impl FrameTables {
         })
     }
 
+    /// Bytes of the times of all timelines.
+    pub(super) fn times_bytes(&self, file: &SectionFile) -> u64 {
+        let entries = file.slice(&self.timelines).chunks_exact(TIMELINE_ENTRY_BYTES);
+        entries.map(|entry| u64::from(u32_at(entry, 8)) + CRC_BYTES as u64).sum()
+    }
+
     /// Decodes the times of a timeline over those in `out`.
     ///
     /// # Errors

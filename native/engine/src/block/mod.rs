@@ -108,6 +108,14 @@ impl Block {
         self.bytes
     }
 
+    /// What takes the bytes: file, part, bytes.
+    pub fn parts(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let index = self.index.parts().map(|(part, bytes)| (INDEX_FILE, part, bytes));
+        let chunks =
+            self.chunks.parts().into_iter().map(|(part, bytes)| (CHUNKS_FILE, part, bytes));
+        index.chain(chunks).collect()
+    }
+
     /// Reads all of the block and compares every checksum, decodes every chunk, and compares the
     /// counts and times with the description.
     ///

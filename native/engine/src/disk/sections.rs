@@ -258,6 +258,11 @@ impl SectionFile {
         ))
     }
 
+    /// Name and bytes of each section, in the order of the file.
+    pub fn sections(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.sections.iter().map(|section| (section.name, section.range.len() as u64))
+    }
+
     /// The version that the file names; not 0, and not newer than its kind's.
     pub fn version(&self) -> u32 {
         self.version

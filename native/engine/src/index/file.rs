@@ -41,6 +41,21 @@ mod section {
     pub const NAMES: u32 = 6;
     pub const SCHEMAS: u32 = 7;
     pub const INFO: u32 = 8;
+
+    /// What people call it.
+    pub fn text(name: u32) -> &'static str {
+        match name {
+            SERIES => "series",
+            SERIES_OFFSETS => "series offsets",
+            POSTINGS => "postings",
+            VALUES => "values",
+            VALUE_GROUPS => "value groups",
+            NAMES => "names",
+            SCHEMAS => "schemas",
+            INFO => "info",
+            _ => "unknown",
+        }
+    }
 }
 
 /// Values in a group. A lookup walks half a group; a group costs 20 bytes of table.
@@ -290,6 +305,11 @@ impl IndexFile {
             rest = tail;
         }
         Some(())
+    }
+
+    /// What the parts of the file are and how many bytes they take.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.file.sections().map(|(name, bytes)| (section::text(name), bytes))
     }
 
     /// Length of the file.

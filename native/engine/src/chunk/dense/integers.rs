@@ -44,9 +44,9 @@ impl Codec {
 /// The highest order of differences.
 const ORDER_MAX: usize = 2;
 
-/// Entropy coding takes several times as long to read as packed bits: it must save this many
-/// hundredths to be chosen.
-const ENTROPY_SAVES_PERCENT: usize = 6;
+/// Entropy coding takes twice as long to read as packed bits: it must save this many hundredths to
+/// be chosen.
+const ENTROPY_SAVES_PERCENT: usize = 3;
 
 /// Appends `ints`, of which there is at least one, and says in which codec.
 pub(super) fn encode(ints: &[i64], out: &mut Vec<u8>) -> Codec {
@@ -59,6 +59,29 @@ pub(super) fn encode(ints: &[i64], out: &mut Vec<u8>) -> Codec {
     let plan = (0..=ORDER_MAX).map(|order| Plan::of(ints, order)).min_by_key(|plan| plan.bits);
     let Some(plan) = plan else { return Codec::Constant };
     let start = out.len();
+    let codec = write_smaller(ints, changes, &plan, out);
+    let plain = out.len() - start;
+    if ints.len() < entropy::COUNT_MIN || plain < entropy::COUNT_MIN {
+        return codec;
+    }
+    let middle = out.len();
+    let delta = match plan.order {
+        0 => DeltaSpec::NoOp,
+        order => DeltaSpec::TryConsecutive(order),
+    };
+    if entropy::encode(ints, ModeSpec::Auto, delta, out)
+        && (out.len() - middle) * 100 <= plain * (100 - ENTROPY_SAVES_PERCENT)
+    {
+        out.drain(start..middle);
+        return Codec::Entropy;
+    }
+    out.truncate(middle);
+    codec
+}
+
+/// Appends `ints` as runs or packed, whichever is smaller.
+fn write_smaller(ints: &[i64], changes: usize, plan: &Plan, out: &mut Vec<u8>) -> Codec {
+    let start = out.len();
     // A run takes two bytes at least.
     if changes * 16 < plan.bits {
         write_runs(ints, out);
@@ -68,19 +91,6 @@ pub(super) fn encode(ints: &[i64], out: &mut Vec<u8>) -> Codec {
         out.truncate(start);
     }
     plan.write(ints, out);
-    let packed = out.len() - start;
-    if ints.len() >= entropy::COUNT_MIN && packed > entropy::COUNT_MIN {
-        let middle = out.len();
-        let delta =
-            if plan.order == 0 { DeltaSpec::NoOp } else { DeltaSpec::TryConsecutive(plan.order) };
-        if entropy::encode(ints, ModeSpec::Auto, delta, out)
-            && (out.len() - middle) * 100 <= packed * (100 - ENTROPY_SAVES_PERCENT)
-        {
-            out.drain(start..middle);
-            return Codec::Entropy;
-        }
-        out.truncate(middle);
-    }
     Codec::Packed
 }
 
