@@ -29,7 +29,7 @@ use crate::chunk;
 use crate::disk::Disk;
 use crate::disk::publish;
 use crate::error::{Error, Result};
-use crate::index::file::{ChunkMeta, IndexFile, Piece};
+use crate::index::file::{ChunkMeta, IndexFile, Piece, SeriesWalk};
 use crate::sample::TimeRange;
 use crate::source::Columns;
 
@@ -132,11 +132,11 @@ impl Block {
         self.chunks.verify(listed(CHUNKS_FILE)?)?;
         let (mut counts, mut range) = (Counts::default(), TimeRange::EMPTY);
         let (mut reader, mut last_frame) = (ColumnReader::default(), LastFrame::default());
-        let mut columns = Columns::default();
+        let (mut columns, mut walk) = (Columns::default(), SeriesWalk::default());
         for number in 0..self.index.series_count() {
             counts.series += 1;
             let mut last = None;
-            for piece in self.index.series(number)?.pieces() {
+            for piece in self.index.series_from(&mut walk, number)?.pieces() {
                 let piece = piece.ok_or_else(|| self.malformed(number))?;
                 columns.clear();
                 self.read_piece(

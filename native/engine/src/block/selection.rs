@@ -9,7 +9,7 @@ use super::Block;
 use super::columns::{ColumnReader, LastFrame};
 use crate::dictionary::Dictionary;
 use crate::error::{Error, Result};
-use crate::index::file::SchemaName;
+use crate::index::file::{SchemaName, SeriesWalk};
 use crate::index::matcher::Matcher;
 use crate::index::select::{PostingsSource, select};
 use crate::sample::TimeRange;
@@ -27,9 +27,9 @@ impl Block {
         if request.range.mint <= all.mint && all.maxt <= request.range.maxt {
             return Ok(found);
         }
-        let mut outside = Vec::new();
+        let (mut outside, mut walk) = (Vec::new(), SeriesWalk::default());
         for number in &found {
-            if !self.has_piece_in(number, request.range)? {
+            if !self.has_piece_in(&mut walk, number, request.range)? {
                 outside.push(number);
             }
         }
@@ -40,8 +40,8 @@ impl Block {
         Ok(found)
     }
 
-    fn has_piece_in(&self, number: u32, range: TimeRange) -> Result<bool> {
-        for piece in self.index.series(number)?.pieces() {
+    fn has_piece_in(&self, walk: &mut SeriesWalk, number: u32, range: TimeRange) -> Result<bool> {
+        for piece in self.index.series_from(walk, number)?.pieces() {
             let piece = piece.ok_or_else(|| self.malformed(number))?;
             let (held, _) = self.promise(&piece)?;
             if held.overlaps(&range) {
@@ -77,6 +77,7 @@ impl SeriesSource for Block {
             schema_names: Vec::new(),
             name_ids: Vec::new(),
             text: String::new(),
+            walk: SeriesWalk::default(),
             reader: ColumnReader::default(),
         }))
     }
@@ -91,9 +92,9 @@ impl SeriesSource for Block {
             out.extend(self.index.names().map(str::to_owned));
             return Ok(());
         }
-        let mut schemas = BTreeSet::new();
+        let (mut schemas, mut walk) = (BTreeSet::new(), SeriesWalk::default());
         for number in &self.matching(request)? {
-            schemas.insert(self.index.series(number)?.schema);
+            schemas.insert(self.index.series_from(&mut walk, number)?.schema);
         }
         let (mut names, mut schema_names) = (RoaringBitmap::new(), Vec::new());
         for schema in schemas {
@@ -130,8 +131,9 @@ impl SeriesSource for Block {
             });
         }
         let (mut held, mut schema) = (RoaringBitmap::new(), Vec::new());
+        let mut walk = SeriesWalk::default();
         for number in &found {
-            let entry = self.index.series(number)?;
+            let entry = self.index.series_from(&mut walk, number)?;
             self.index.schema(entry.schema, &mut schema)?;
             held.extend(entry.pairs(&schema).flatten().filter(|pair| pairs.contains(pair)));
         }
@@ -160,6 +162,7 @@ struct BlockSelection {
     /// The ids of the names of that schema.
     name_ids: Vec<u32>,
     text: String,
+    walk: SeriesWalk,
     reader: ColumnReader,
 }
 
@@ -202,7 +205,7 @@ impl SourceSelection for BlockSelection {
             self.ids = vec![0; self.block.index.pair_count() as usize];
         }
         let block = Arc::clone(&self.block);
-        let entry = block.index.series(number)?;
+        let entry = block.index.series_from(&mut self.walk, number)?;
         self.use_schema(entry.schema, dictionary)?;
         for (name, pair) in self.name_ids.iter().zip(entry.pairs(&self.schema_names)) {
             let pair = pair.ok_or_else(|| {
@@ -220,10 +223,10 @@ impl SourceSelection for BlockSelection {
 
     fn read(&mut self, which: &[u32], range: TimeRange, out: &mut Columns) -> Result<()> {
         let block = Arc::clone(&self.block);
-        let mut last_frame = LastFrame::default();
+        let (mut last_frame, mut walk) = (LastFrame::default(), SeriesWalk::default());
         for index in which {
             let number = self.number(*index as usize)?;
-            for piece in block.index.series(number)?.pieces() {
+            for piece in block.index.series_from(&mut walk, number)?.pieces() {
                 let piece = piece.ok_or_else(|| block.malformed(number))?;
                 block.read_piece(&piece, range, (&mut self.reader, &mut last_frame), out)?;
             }

@@ -117,6 +117,17 @@ pub struct IndexFile {
     series_group: u32,
 }
 
+/// Where in a group of series a reader of ascending numbers stands.
+#[derive(Debug, Clone, Default)]
+pub struct SeriesWalk {
+    group: u32,
+    /// The number of the series that comes next.
+    next: u32,
+    /// What is left of the group in SERIES; empty before the first.
+    rest: Range<usize>,
+    cursor: Cursor,
+}
+
 /// A label name of a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaName {
@@ -235,8 +246,17 @@ impl IndexFile {
     ///
     /// # Errors
     /// `corruption`; `internal` for a number that the index does not have.
-    #[inline]
     pub fn series(&self, number: u32) -> Result<SeriesEntry<'_>> {
+        self.series_from(&mut SeriesWalk::default(), number)
+    }
+
+    /// As [`IndexFile::series`]; of many in ascending order, each group is checked once and walked
+    /// once. A walk belongs to one index.
+    ///
+    /// # Errors
+    /// As [`IndexFile::series`].
+    #[inline]
+    pub fn series_from(&self, walk: &mut SeriesWalk, number: u32) -> Result<SeriesEntry<'_>> {
         if number >= self.series_count {
             return Err(Error::internal(format!(
                 "series {number} of an index with {}",
@@ -244,44 +264,61 @@ impl IndexFile {
             )));
         }
         let group = number / self.series_group;
-        let offsets = self.file.slice(&self.offsets);
-        let at = group as usize * OFFSET_BYTES;
-        let (start, end) = (offset_at(offsets, at), offset_at(offsets, at + OFFSET_BYTES));
-        let bytes = self.file.slice(&self.series).get(start..end);
-        bytes.and_then(|bytes| self.parse_group(group, number, bytes)).ok_or_else(|| {
+        let found = if walk.rest.is_empty() || walk.group != group || number < walk.next {
+            self.begin_group(walk, group)
+        } else {
+            Some(())
+        };
+        found.and_then(|()| self.walk_to(walk, number)).ok_or_else(|| {
+            walk.rest = 0..0;
+            let at = offset_at(self.file.slice(&self.offsets), group as usize * OFFSET_BYTES);
             let message = format!("the entry of series {number} is not what was written");
-            self.file.damaged(self.series.start.saturating_add(start), message)
+            self.file.damaged(self.series.start.saturating_add(at), message)
         })
     }
 
-    #[inline]
-    fn parse_group<'a>(&self, group: u32, number: u32, bytes: &'a [u8]) -> Option<SeriesEntry<'a>> {
-        let (crc, body) = bytes.split_at_checked(CRC_BYTES)?;
+    /// Checks a group and stands before its first series.
+    fn begin_group(&self, walk: &mut SeriesWalk, group: u32) -> Option<()> {
+        let offsets = self.file.slice(&self.offsets);
+        let at = group as usize * OFFSET_BYTES;
+        let (start, end) = (offset_at(offsets, at), offset_at(offsets, at + OFFSET_BYTES));
+        let (crc, body) =
+            self.file.slice(&self.series).get(start..end)?.split_at_checked(CRC_BYTES)?;
         if group_of_series_crc(group, body) != u32_at(crc, 0) {
             return None;
         }
-        if self.series_group == 1 {
-            return self.parse_version_1(body);
-        }
-        let (mut cursor, mut rest) = Cursor::read(body)?;
-        for _ in group * self.series_group..number {
-            let (len, tail) = varint::read(rest)?;
-            let tail = tail.get(usize::try_from(len).ok()?..)?;
-            rest = read_list(tail, self.base, &mut cursor)?.1;
-        }
-        let (len, rest) = varint::read(rest)?;
-        let (labels, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
-        let (schema, ordinals) = varint::read(labels)?;
-        let (list, _) = read_list(rest, self.base, &mut cursor)?;
-        Some(SeriesEntry { schema, ordinals, list })
+        let (cursor, rest) = match self.series_group {
+            1 => (Cursor::default(), body),
+            _ => Cursor::read(body)?,
+        };
+        let next = group * self.series_group;
+        *walk = SeriesWalk { group, next, rest: end - rest.len()..end, cursor };
+        Some(())
     }
 
-    fn parse_version_1<'a>(&self, body: &'a [u8]) -> Option<SeriesEntry<'a>> {
-        let (len, rest) = varint::read(body)?;
-        let (labels, chunks) = rest.split_at_checked(usize::try_from(len).ok()?)?;
-        let (schema, ordinals) = varint::read(labels)?;
-        let (count, bytes) = varint::read(chunks)?;
-        Some(SeriesEntry { schema, ordinals, list: List::Chunks { count, bytes, base: self.base } })
+    /// Walks to series `number` of the group and past it.
+    #[inline]
+    fn walk_to(&self, walk: &mut SeriesWalk, number: u32) -> Option<SeriesEntry<'_>> {
+        let mut rest = self.file.slice(&self.series).get(walk.rest.clone())?;
+        loop {
+            let (len, tail) = varint::read(rest)?;
+            let (labels, pieces) = tail.split_at_checked(usize::try_from(len).ok()?)?;
+            let list = if self.series_group == 1 {
+                let (count, bytes) = varint::read(pieces)?;
+                rest = &[];
+                List::Chunks { count, bytes, base: self.base }
+            } else {
+                let (list, tail) = read_list(pieces, self.base, &mut walk.cursor)?;
+                rest = tail;
+                list
+            };
+            walk.rest.start = walk.rest.end - rest.len();
+            walk.next += 1;
+            if walk.next > number {
+                let (schema, ordinals) = varint::read(labels)?;
+                return Some(SeriesEntry { schema, ordinals, list });
+            }
+        }
     }
 
     /// Reads a schema, as [`SeriesEntry::schema`] names it, into `out`.
@@ -339,9 +376,9 @@ impl IndexFile {
             left[pair as usize] = bitmap.len();
             Ok(ControlFlow::Continue(()))
         })?;
-        let mut schema = Vec::new();
+        let (mut schema, mut walk) = (Vec::new(), SeriesWalk::default());
         for number in 0..self.series_count {
-            let entry = self.series(number)?;
+            let entry = self.series_from(&mut walk, number)?;
             self.schema(entry.schema, &mut schema)?;
             for pair in entry.pairs(&schema) {
                 let counted = pair.and_then(|pair| {
