@@ -66,18 +66,6 @@ pub fn read(path: &Path) -> Vec<Series> {
     all
 }
 
-/// Every `step`th sample.
-pub fn thinned(all: &[Series], step: usize) -> Vec<Series> {
-    all.iter()
-        .map(|one| Series {
-            target: one.target.clone(),
-            labels: one.labels.clone(),
-            times: one.times.iter().copied().step_by(step).collect(),
-            values: one.values.iter().copied().step_by(step).collect(),
-        })
-        .collect()
-}
-
 /// The labels of `name{a="b",c="d"}`, and where it came from.
 fn labels(text: &str, target: &str) -> Labels {
     let (name, mut rest) = text.split_once('{').unwrap_or((text, ""));

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::frames::{Frame, FrameTables, FrameWriter, Timeline};
 use crate::chunk::Encoding;
 use crate::chunk::dense::Scratch;
+use crate::codec::checksum;
 use crate::disk::Disk;
 use crate::disk::sections::{FileKind, FileSummary, SectionFile, SectionWriter};
 use crate::error::{Error, Result};
@@ -154,7 +155,9 @@ impl ChunkFile {
                     .get(start..start.checked_add(chunk.len as usize)?)
             })
             .and_then(|record| record.split_last_chunk::<CRC_BYTES>())
-            .filter(|(bytes, crc)| record_crc(chunk.encoding, bytes) == u32::from_le_bytes(**crc))
+            .filter(|(bytes, crc)| {
+                checksum::matches(record_crc(chunk.encoding, bytes), u32::from_le_bytes(**crc))
+            })
             .map(|(bytes, _)| (encoding, bytes))
             .ok_or_else(|| self.damaged(chunk, "a chunk is not what was written"))
     }

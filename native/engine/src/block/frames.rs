@@ -8,13 +8,12 @@
 //! which has one checksum and one entry in a table. Columns are encoded one by one: a read that wants
 //! one pays for the frame's checksum, and decodes nothing that it does not want.
 
-use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use hashbrown::HashMap;
 
 use crate::chunk::dense::{self, Scratch};
-use crate::codec::varint;
+use crate::codec::{checksum, varint};
 use crate::disk::sections::{SectionFile, SectionWriter, u32_at, u64_at};
 use crate::error::{Error, ErrorCode, Result};
 use crate::index::file::ColumnRef;
@@ -59,16 +58,11 @@ pub(super) struct FrameWriter {
 
 impl FrameWriter {
     pub(super) fn new() -> Self {
-        let mut seed = [0; 32];
-        let random = RandomState::new();
-        for (i, piece) in seed.chunks_mut(8).enumerate() {
-            piece.copy_from_slice(&random.hash_one(i).to_le_bytes());
-        }
         Self {
             frames: Vec::new(),
             timelines: Vec::new(),
             known: HashMap::new(),
-            hasher: LabelsHasher::new(seed),
+            hasher: LabelsHasher::random(),
             columns: Vec::new(),
             lens: Vec::new(),
             count: 0,
@@ -213,8 +207,9 @@ impl FrameTables {
     pub(super) fn timeline(&self, file: &SectionFile, number: u32) -> Result<Timeline> {
         let at = number as usize * TIMELINE_ENTRY_BYTES;
         let entry = file.slice(&self.timelines).get(at..at + TIMELINE_ENTRY_BYTES);
-        let found =
-            entry.filter(|entry| crc32c::crc32c_append(number, &entry[..28]) == u32_at(entry, 28));
+        let found = entry.filter(|entry| {
+            checksum::matches(crc32c::crc32c_append(number, &entry[..28]), u32_at(entry, 28))
+        });
         let Some(entry) = found else {
             let message = format!("timeline {number} is not what was written");
             return Err(file.damaged(self.timelines.start.saturating_add(at), message));
@@ -298,7 +293,8 @@ impl FrameTables {
 /// The bytes of a record without the checksum that was begun with its number; `None` if it differs.
 fn checked(number: u32, record: &[u8]) -> Option<&[u8]> {
     let (bytes, crc) = record.split_last_chunk::<CRC_BYTES>()?;
-    (crc32c::crc32c_append(number, bytes) == u32::from_le_bytes(*crc)).then_some(bytes)
+    checksum::matches(crc32c::crc32c_append(number, bytes), u32::from_le_bytes(*crc))
+        .then_some(bytes)
 }
 
 /// The columns of a frame.

@@ -21,7 +21,7 @@ use std::path::Path;
 pub use builder::IndexWriter;
 pub use entry::{ChunkMeta, ColumnRef, Piece, Pieces, SeriesEntry};
 
-use crate::codec::varint;
+use crate::codec::{checksum, varint};
 use crate::disk::Disk;
 use crate::disk::sections::{FileKind, FileSummary, SectionFile, u32_at, u64_at};
 use crate::error::{Error, Result};
@@ -284,7 +284,7 @@ impl IndexFile {
         let (start, end) = (offset_at(offsets, at), offset_at(offsets, at + OFFSET_BYTES));
         let (crc, body) =
             self.file.slice(&self.series).get(start..end)?.split_at_checked(CRC_BYTES)?;
-        if group_of_series_crc(group, body) != u32_at(crc, 0) {
+        if !checksum::matches(group_of_series_crc(group, body), u32_at(crc, 0)) {
             return None;
         }
         let (cursor, rest) = match self.series_group {
@@ -435,7 +435,9 @@ impl IndexFile {
         let postings = u64_at(table, at + 8);
         let bytes = values.get(start..end);
         match bytes {
-            Some(bytes) if group_crc(group, postings, bytes) == u32_at(table, at + 16) => {
+            Some(bytes)
+                if checksum::matches(group_crc(group, postings, bytes), u32_at(table, at + 16)) =>
+            {
                 Ok((bytes, postings as usize))
             }
             _ => {
@@ -462,6 +464,13 @@ fn read_value<'a>(bytes: &'a [u8], postings: &mut usize) -> Option<(ValueEntry<'
         return Some((ValueEntry { text, postings: Postings::Inline(count, deltas) }, tail));
     }
     let (len, rest) = varint::read(rest)?;
+    if len == 0 {
+        let (start, rest) = varint::read(rest)?;
+        let (len, rest) = varint::read(rest)?;
+        let start = usize::try_from(start).ok()?;
+        let range = start..start.checked_add(usize::try_from(len).ok()?)?;
+        return Some((ValueEntry { text, postings: Postings::Bitmap(count, range) }, rest));
+    }
     let end = postings.checked_add(usize::try_from(len).ok()?)?;
     let range = std::mem::replace(postings, end)..end;
     Some((ValueEntry { text, postings: Postings::Bitmap(count, range) }, rest))

@@ -19,7 +19,8 @@ use crate::codec::varint;
 use crate::disk::sections::{FileSummary, SectionWriter};
 use crate::disk::{Disk, FileBytes, WriteFile};
 use crate::error::{Error, ErrorCode, Result};
-use crate::labels::Labels;
+use crate::labels::{Labels, LabelsHash, LabelsHasher};
+use crate::refs::TenantId;
 use crate::sample::TimestampMs;
 
 /// Bytes of staged entries gathered before a write.
@@ -262,6 +263,7 @@ impl IndexWriter {
     /// Writes the POSTINGS section and returns what refers to it.
     fn write_postings(&mut self, out: &mut SectionWriter, numbering: &Numbering) -> Result<Values> {
         let mut values = Values::default();
+        let mut bitmaps = Bitmaps { places: HashMap::new(), hasher: LabelsHasher::random() };
         let mut group_start = 0;
         let mut group_postings = 0;
         let mut counts = vec![0u64; numbering.names.len()];
@@ -271,7 +273,7 @@ impl IndexWriter {
             let text = &self.pairs.arena.as_bytes()[pair.start..][..pair.len];
             varint::write(&mut values.text, text.len() as u64);
             values.text.extend_from_slice(text);
-            write_value_postings(&mut values.text, out, &mut pair.series)?;
+            write_value_postings(&mut values.text, out, &mut pair.series, &mut bitmaps)?;
             pair.series = RoaringBitmap::new();
             let next = at as u32 + 1;
             if next.is_multiple_of(GROUP) || next as usize == numbering.pairs.len() {
@@ -286,7 +288,7 @@ impl IndexWriter {
         }
         for (name, text) in &numbering.names {
             let offset = out.section_len();
-            write_bitmap(out, &mut self.names.series[*name as usize])?;
+            out.write(&bitmap_bytes(&mut self.names.series[*name as usize])?)?;
             varint::write(&mut values.names, text.len() as u64);
             values.names.extend_from_slice(text.as_bytes());
             varint::write(&mut values.names, counts[*name as usize]);
@@ -408,11 +410,20 @@ fn push_offset(offsets: &mut Vec<u8>, offset: u64) -> Result<()> {
     Ok(())
 }
 
-/// Appends the number of series and either the series or the length of their bitmap.
+/// The bitmaps that were written, by their bytes: labels that go together, as a pod and its address
+/// do, have equal ones.
+struct Bitmaps {
+    /// Offset and length in POSTINGS.
+    places: HashMap<LabelsHash, (u64, u64)>,
+    hasher: LabelsHasher,
+}
+
+/// Appends the number of series and either the series or where their bitmap is.
 fn write_value_postings(
     values: &mut Vec<u8>,
     out: &mut SectionWriter,
     series: &mut RoaringBitmap,
+    bitmaps: &mut Bitmaps,
 ) -> Result<()> {
     varint::write(values, series.len());
     if series.len() <= u64::from(INLINE_MAX) {
@@ -423,14 +434,21 @@ fn write_value_postings(
         }
         return Ok(());
     }
-    let before = out.section_len();
-    write_bitmap(out, series)?;
-    varint::write(values, out.section_len() - before);
+    let bytes = bitmap_bytes(series)?;
+    let place = (out.section_len(), bytes.len() as u64);
+    let known = *bitmaps.places.entry(bitmaps.hasher.hash(TenantId(0), &bytes)).or_insert(place);
+    if known == place {
+        varint::write(values, place.1);
+        return out.write(&bytes);
+    }
+    varint::write(values, 0);
+    varint::write(values, known.0);
+    varint::write(values, known.1);
     Ok(())
 }
 
-/// Appends a bitmap and its checksum.
-fn write_bitmap(out: &mut SectionWriter, series: &mut RoaringBitmap) -> Result<()> {
+/// A bitmap and its checksum.
+fn bitmap_bytes(series: &mut RoaringBitmap) -> Result<Vec<u8>> {
     series.optimize();
     let mut bytes = Vec::with_capacity(series.serialized_size() + CRC_BYTES);
     series
@@ -438,5 +456,5 @@ fn write_bitmap(out: &mut SectionWriter, series: &mut RoaringBitmap) -> Result<(
         .map_err(|cause| Error::internal(format!("a bitmap cannot be serialized: {cause}")))?;
     let crc = crc32c::crc32c(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
-    out.write(&bytes)
+    Ok(bytes)
 }
