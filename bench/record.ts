@@ -9,8 +9,8 @@
  *     {"target":"node","series":["node_load1","node_cpu_seconds_total{cpu=\"0\"}", …]}
  *     {"target":"node","t":1763709082114,"values":"0.35 1240.7 …"}
  *
- * Series keep the order and the text of the page; values keep its text, so that a reader parses what
- * the exporter printed.
+ * Series keep the order and the text of the page; values keep its text, so that a reader parses
+ * what the exporter printed.
  */
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';

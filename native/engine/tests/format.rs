@@ -2,7 +2,8 @@
 //! newest version is written again and compared byte for byte.
 //!
 //! When a format changes, its version does too, a new fixture is written by
-//! `METRICSTOR_WRITE_FIXTURE=1 cargo test -p metricstor-engine --test format`, and the old one stays.
+//! `METRICSTOR_WRITE_FIXTURE=1 cargo test -p metricstor-engine --test format`, and the old one
+//! stays.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -66,8 +66,8 @@ impl ChunkWriter {
         Ok(ChunkMeta { encoding: encoding as u8, samples, range, offset, len })
     }
 
-    /// Appends a column of values and, unless it is known, their timeline. Columns come in the order
-    /// of the series, and within one of time.
+    /// Appends a column of values and, unless it is known, their timeline. Columns come in the
+    /// order of the series, and within one of time.
     ///
     /// # Errors
     /// Those of the disk; `limit_exceeded` past the numbers of the format.

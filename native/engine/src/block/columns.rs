@@ -1,8 +1,8 @@
 //! Reads columns: decodes what is wanted of them, and each timeline once for many.
 //!
 //! A reader belongs to one selection and one thread. It keeps the timelines that it decoded last,
-//! since the next series of the same target wants the same ones, and remembers which frame it checked
-//! last, since neighbours lie in one.
+//! since the next series of the same target wants the same ones, and remembers which frame it
+//! checked last, since neighbours lie in one.
 
 use super::chunks::ChunkFile;
 use super::frames::{Frame, Timeline};

@@ -2,11 +2,11 @@
 //! file.
 //!
 //! A *timeline* is the times of a slice of a series. Series that were scraped together have equal
-//! times; they are recognised by that alone, and their timeline is stored once. A *column* holds the
-//! values of one series over one timeline (`chunk/dense`). Columns follow each other in the order of
-//! the series, so that neighbours are mostly the same metric, and a handful of them make a *frame*,
-//! which has one checksum and one entry in a table. Columns are encoded one by one: a read that wants
-//! one pays for the frame's checksum, and decodes nothing that it does not want.
+//! times; they are recognised by that alone, and their timeline is stored once. A *column* holds
+//! the values of one series over one timeline (`chunk/dense`). Columns follow each other in the
+//! order of the series, so that neighbours are mostly the same metric, and a handful of them make a
+//! *frame*, which has one checksum and one entry in a table. Columns are encoded one by one: a read
+//! that wants one pays for the frame's checksum, and decodes nothing that it does not want.
 
 use std::ops::Range;
 
@@ -21,8 +21,8 @@ use crate::labels::{LabelsHash, LabelsHasher};
 use crate::refs::TenantId;
 use crate::sample::{TimeRange, TimestampMs};
 
-/// Bytes of columns after which a frame ends: a page, which a disk reads at once, and whose checksum
-/// costs less than decoding one column of a few hundred samples.
+/// Bytes of columns after which a frame ends: a page, which a disk reads at once, and whose
+/// checksum costs less than decoding one column of a few hundred samples.
 const FRAME_BYTES: usize = 4096;
 /// The most columns of a frame: constant columns take three bytes, and finding the last one walks
 /// over the lengths of the others.

@@ -1,9 +1,9 @@
-//! Cuts the samples of a series into columns, at times that other series of the same targets are cut
-//! at too: only so do they share timelines.
+//! Cuts the samples of a series into columns, at times that other series of the same targets are
+//! cut at too: only so do they share timelines.
 //!
 //! The window of the block is divided into a power of two of equal parts. How many is reckoned from
-//! the interval between samples, roughly enough that a little jitter, a missed scrape or a short life
-//! changes nothing.
+//! the interval between samples, roughly enough that a little jitter, a missed scrape or a short
+//! life changes nothing.
 
 use crate::chunk::dense::SAMPLES_MAX;
 use crate::sample::{TimestampMs, Window};

@@ -1,9 +1,10 @@
 //! Streams series into a new block.
 //!
 //! Everything is written into `<ULID>.tmp`, synced, and published by one rename
-//! (`disk/publish.rs`). Memory holds what the index writer holds (`index/file/builder.rs`), one chunk
-//! or frame, and of a cold block 32 bytes for each distinct timeline. A writer or a finished block that is dropped takes its directory with it; what a crash
-//! leaves, [`super::sweep`] removes.
+//! (`disk/publish.rs`). Memory holds what the index writer holds (`index/file/builder.rs`), one
+//! chunk or frame, and of a cold block 32 bytes for each distinct timeline. A writer or a finished
+//! block that is dropped takes its directory with it; what a crash leaves, [`super::sweep`]
+//! removes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

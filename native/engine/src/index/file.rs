@@ -4,10 +4,10 @@
 //! value; the series in the order of their labels. A series holds a *schema* (its label names) and
 //! for each name an *ordinal* (which of the name's values), so most labels take one byte.
 //!
-//! Opening reads the label names and the table of value groups. A group of series, a group of values
-//! and a postings bitmap carry a CRC32C each, which is compared whenever one of them is read; the
-//! first two are seeded with their number, so that one cannot pass for another. Immutable: any
-//! number of threads may read. In version 1 each series was a group of its own.
+//! Opening reads the label names and the table of value groups. A group of series, a group of
+//! values and a postings bitmap carry a CRC32C each, which is compared whenever one of them is
+//! read; the first two are seeded with their number, so that one cannot pass for another.
+//! Immutable: any number of threads may read. In version 1 each series was a group of its own.
 
 mod builder;
 mod entry;

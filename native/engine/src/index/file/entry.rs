@@ -1,8 +1,8 @@
 //! The entry of a series: its labels by number, and where its samples are.
 //!
-//! Samples are in chunks of the series' own, or in columns of frames (`block/frames.rs`). Frames are
-//! filled in the order of the series, so where a series' columns begin follows from where those of
-//! the series before end; only the beginning of a group of series is written down. Drawn in
+//! Samples are in chunks of the series' own, or in columns of frames (`block/frames.rs`). Frames
+//! are filled in the order of the series, so where a series' columns begin follows from where those
+//! of the series before end; only the beginning of a group of series is written down. Drawn in
 //! `FORMAT.md`, "index".
 
 use super::SchemaName;
