@@ -47,7 +47,7 @@ const ORDER_MAX: usize = 2;
 /// Entropy coding takes twice as long to read as packed bits, and 2 µs more however short the
 /// column is: it must save this many hundredths, and as many bytes as that time is worth, to be
 /// chosen.
-const ENTROPY_SAVES_PERCENT: usize = 3;
+const ENTROPY_SAVES_PERCENT: usize = 5;
 const ENTROPY_SAVES_BYTES: usize = 24;
 
 /// Appends `ints`, of which there is at least one, and says in which codec.
