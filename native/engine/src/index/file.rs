@@ -11,6 +11,7 @@
 
 mod builder;
 mod entry;
+mod ordinals;
 mod postings;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::disk::sections::{FileKind, FileSummary, SectionFile, u32_at, u64_at};
 use crate::error::{Error, Result};
 use crate::sample::TimestampMs;
 use entry::{Cursor, List, read_list};
+use ordinals::Ordinals;
 
 /// The frame of an index file.
 pub const INDEX_KIND: FileKind = FileKind { magic: *b"MSTRindx", version: 2 };
@@ -126,6 +128,8 @@ pub struct SeriesWalk {
     /// What is left of the group in SERIES; empty before the first.
     rest: Range<usize>,
     cursor: Cursor,
+    /// Schema of the group's first series, and where its ordinals are in SERIES.
+    first: (u64, Range<usize>),
 }
 
 /// A label name of a schema.
@@ -292,7 +296,14 @@ impl IndexFile {
             _ => Cursor::read(body)?,
         };
         let next = group * self.series_group;
-        *walk = SeriesWalk { group, next, rest: end - rest.len()..end, cursor };
+        *walk = SeriesWalk { group, next, rest: end - rest.len()..end, cursor, first: (0, 0..0) };
+        if self.series_group > 1 {
+            let (len, rest) = varint::read(rest)?;
+            let labels = rest.get(..usize::try_from(len).ok()?)?;
+            let (schema, ordinals) = ordinals::read_schema(labels)?;
+            let after = end - rest.len() + labels.len();
+            walk.first = (schema?, after - ordinals.len()..after);
+        }
         Some(())
     }
 
@@ -315,10 +326,31 @@ impl IndexFile {
             walk.rest.start = walk.rest.end - rest.len();
             walk.next += 1;
             if walk.next > number {
-                let (schema, ordinals) = varint::read(labels)?;
-                return Some(SeriesEntry { schema, ordinals, list });
+                return self.entry(walk, labels, list);
             }
         }
+    }
+
+    #[inline]
+    fn entry<'a>(
+        &'a self,
+        walk: &SeriesWalk,
+        labels: &'a [u8],
+        list: List<'a>,
+    ) -> Option<SeriesEntry<'a>> {
+        if self.series_group == 1 {
+            let (schema, own) = varint::read(labels)?;
+            return Some(SeriesEntry { schema, ordinals: Ordinals { own, first: None }, list });
+        }
+        let (schema, own) = ordinals::read_schema(labels)?;
+        let (schema, first) = match schema {
+            Some(schema) => (schema, None),
+            None => {
+                let (schema, range) = &walk.first;
+                (*schema, Some(self.file.slice(&self.series).get(range.clone())?))
+            }
+        };
+        Some(SeriesEntry { schema, ordinals: Ordinals { own, first }, list })
     }
 
     /// Reads a schema, as [`SeriesEntry::schema`] names it, into `out`.

@@ -11,6 +11,7 @@ use hashbrown::{HashMap, HashTable};
 use roaring::RoaringBitmap;
 
 use super::entry::{Cursor, Pieces, write_pieces};
+use super::ordinals::Numbered;
 use super::{
     CRC_BYTES, GROUP, INDEX_KIND, INLINE_MAX, OFFSET_BYTES, SERIES_GROUP, group_crc,
     group_of_series_crc, section,
@@ -358,15 +359,22 @@ fn write_series(
     let mut rest = &staged[..];
     let mut offsets = Vec::with_capacity((cursors.len() + 1) * OFFSET_BYTES);
     let (mut labels, mut group) = (Vec::new(), Vec::new());
+    let mut first = Numbered::default();
     for (number, cursor) in (0u32..).zip(cursors) {
         group.clear();
         group.extend_from_slice(&[0; CRC_BYTES]);
         cursor.write(&mut group);
-        for _ in 0..SERIES_GROUP.min(count - number * SERIES_GROUP) {
-            labels.clear();
-            let (pieces, tail) = renumber(rest, numbering, &mut labels)
+        for place in 0..SERIES_GROUP.min(count - number * SERIES_GROUP) {
+            let (numbered, pieces, tail) = renumber(rest, numbering)
                 .ok_or_else(|| Error::internal("a staged index entry does not read back"))?;
             rest = tail;
+            labels.clear();
+            if place == 0 {
+                first = numbered;
+                first.write(&mut labels, None);
+            } else {
+                numbered.write(&mut labels, Some(&first));
+            }
             varint::write(&mut group, labels.len() as u64);
             group.extend_from_slice(&labels);
             group.extend_from_slice(pieces);
@@ -383,23 +391,21 @@ fn write_series(
     Ok(())
 }
 
-/// Reads a staged entry, writes its labels with final numbers to `out`, and returns its pieces and
-/// the entries that follow.
-fn renumber<'a>(
-    bytes: &'a [u8],
-    numbering: &Numbering,
-    out: &mut Vec<u8>,
-) -> Option<(&'a [u8], &'a [u8])> {
+/// Reads a staged entry: its labels with final numbers, its pieces, and the entries that follow.
+fn renumber<'a>(bytes: &'a [u8], numbering: &Numbering) -> Option<(Numbered, &'a [u8], &'a [u8])> {
     let (len, rest) = varint::read(bytes)?;
     let (entry, tail) = rest.split_at_checked(len as usize)?;
     let (schema, mut entry) = varint::read(entry)?;
-    varint::write(out, *numbering.schemas.get(schema as usize)?);
+    let mut numbered = Numbered {
+        schema: *numbering.schemas.get(schema as usize)?,
+        ordinals: Vec::with_capacity(*numbering.schema_lens.get(schema as usize)?),
+    };
     for _ in 0..*numbering.schema_lens.get(schema as usize)? {
         let (pair, rest) = varint::read(entry)?;
-        varint::write(out, u64::from(*numbering.ordinals.get(pair as usize)?));
+        numbered.ordinals.push(u64::from(*numbering.ordinals.get(pair as usize)?));
         entry = rest;
     }
-    Some((entry, tail))
+    Some((numbered, entry, tail))
 }
 
 fn push_offset(offsets: &mut Vec<u8>, offset: u64) -> Result<()> {

@@ -6,6 +6,7 @@
 //! `FORMAT.md`, "index".
 
 use super::SchemaName;
+use super::ordinals::Ordinals;
 use crate::codec::varint;
 use crate::sample::{TimeRange, TimestampMs};
 
@@ -104,8 +105,8 @@ impl Cursor {
 pub struct SeriesEntry<'a> {
     /// Which schema it has: see [`super::IndexFile::schema`].
     pub schema: u64,
-    /// One varint for each name of the schema: the value's number among those of the name.
-    pub(super) ordinals: &'a [u8],
+    /// For each name of the schema the value's number among those of the name.
+    pub(super) ordinals: Ordinals<'a>,
     pub(super) list: List<'a>,
 }
 
@@ -137,13 +138,7 @@ impl<'a> SeriesEntry<'a> {
         &self,
         schema: &'b [SchemaName],
     ) -> impl Iterator<Item = Option<u32>> + use<'a, 'b> {
-        let mut rest = self.ordinals;
-        schema.iter().map(move |name| {
-            let (ordinal, tail) = varint::read(rest)?;
-            rest = tail;
-            let pair = u64::from(name.pairs.start).checked_add(ordinal)?;
-            (pair < u64::from(name.pairs.end)).then_some(pair as u32)
-        })
+        self.ordinals.pairs(schema)
     }
 
     /// Where the samples are, in ascending time; ends with `None` where the entry is malformed.
