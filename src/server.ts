@@ -86,6 +86,8 @@ export function engineOptions(config: Config): NativeEngineOptions {
     maxLabelNameBytes: limits.labelNameBytes,
     maxLabelValueBytes: limits.labelValueBytes,
     maxSeries: limits.series,
+    maxExemplars: config.exemplars.max,
+    maxMetadata: config.metadata.max,
     blockRangeMs: storage.blockRange,
     flushSlackMs: storage.flushSlack,
     flushMinSamples: storage.flushMinSamples,

@@ -18,6 +18,8 @@ export interface WriteSeen {
 
 export const nothingRefused: WriteOutcome = {
   samples: 1,
+  histograms: 0,
+  exemplars: 0,
   replaced: 0,
   rejections: [],
   droppedExemplars: 0,

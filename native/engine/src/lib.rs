@@ -2,8 +2,8 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`dictionary`] |
-//! | 0 | [`sync`], [`clock`], [`stats`] |
+//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`histogram`] |
+//! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`] |
@@ -34,6 +34,7 @@ pub mod disk;
 pub mod engine;
 pub mod error;
 pub mod head;
+pub mod histogram;
 pub mod index;
 pub mod label_order;
 pub mod labels;
@@ -42,6 +43,7 @@ pub mod options;
 pub mod read;
 pub mod recover;
 pub mod refs;
+pub mod run;
 pub mod sample;
 pub mod source;
 pub mod stats;

@@ -12,10 +12,14 @@ use crate::block::{self, Block};
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
+use crate::head::saved::SavedFiles;
+use crate::histogram::Histogram;
 use crate::labels::Labels;
 use crate::refs::{Position, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
 use crate::sync::Arc;
+use crate::wal::record::exemplars::ExemplarRecord;
+use crate::wal::record::metadata::MetadataRecord;
 use crate::wal::record::{self, RecordVisitor};
 use crate::wal::{self, Recovered};
 
@@ -25,7 +29,7 @@ const FORMAT_VERSION: u32 = 1;
 const FORMAT_FILE: &str = "metricstor.json";
 
 /// The places inside a data directory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Layout {
     /// The directory.
     pub root: PathBuf,
@@ -33,12 +37,19 @@ pub struct Layout {
     pub wal: PathBuf,
     /// The blocks.
     pub blocks: PathBuf,
+    /// What of the head is in no block.
+    pub saved: SavedFiles,
 }
 
 impl Layout {
     /// The places inside `root`.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf(), wal: root.join("wal"), blocks: root.join("blocks") }
+        Self {
+            root: root.to_path_buf(),
+            wal: root.join("wal"),
+            blocks: root.join("blocks"),
+            saved: SavedFiles::new(root),
+        }
     }
 
     /// Creates what is not there and checks the format version.
@@ -116,6 +127,8 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     for block in &blocks {
         head.saw_time(block.meta().maxt);
     }
+    publish::sweep(&**disk, &layout.root)?;
+    layout.saved.restore(&**disk, head)?;
     let mut visitor = Replay { head, series: HashMap::new() };
     let log = wal::replay(&**disk, &layout.wal, flushed, &mut |_, payload| {
         record::decode(payload, &mut visitor)
@@ -164,6 +177,18 @@ struct Replay<'a> {
     series: HashMap<SeriesRef, SeriesRef>,
 }
 
+impl Replay<'_> {
+    /// The series that the log means by `series`.
+    fn known(&self, series: SeriesRef) -> Result<SeriesRef> {
+        self.series.get(&series).copied().ok_or_else(|| {
+            Error::new(
+                ErrorCode::Corruption,
+                format!("the log has a sample of series {} before its definition", series.0),
+            )
+        })
+    }
+}
+
 impl RecordVisitor for Replay<'_> {
     fn series(&mut self, series: SeriesRef, tenant: TenantId, canonical: &[u8]) -> Result<()> {
         let labels = Labels::from_canonical(canonical)?;
@@ -173,13 +198,20 @@ impl RecordVisitor for Replay<'_> {
     }
 
     fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
-        let known = self.series.get(&series).ok_or_else(|| {
-            Error::new(
-                ErrorCode::Corruption,
-                format!("the log has a sample of series {} before its definition", series.0),
-            )
-        })?;
-        self.head.restore_sample(*known, t, v);
+        self.head.restore_sample(self.known(series)?, t, v);
         Ok(())
+    }
+
+    fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()> {
+        self.head.restore_histogram(self.known(series)?, t, h);
+        Ok(())
+    }
+
+    fn exemplar(&mut self, exemplar: ExemplarRecord<'_>) -> Result<()> {
+        self.head.exemplars().restore(&exemplar)
+    }
+
+    fn metadata(&mut self, metadata: MetadataRecord<'_>) -> Result<()> {
+        self.head.metadata().restore(&metadata)
     }
 }

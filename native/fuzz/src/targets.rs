@@ -16,6 +16,7 @@ use metricstor_engine::codec::checksum::accepting_any;
 use metricstor_engine::disk::Disk;
 use metricstor_engine::disk::faulty::FaultyDisk;
 use metricstor_engine::error::Result;
+use metricstor_engine::histogram::Histogram;
 use metricstor_engine::index::file::IndexFile;
 use metricstor_engine::index::go_regex;
 use metricstor_engine::index::matcher::{MatchOp, Matcher};
@@ -25,10 +26,14 @@ use metricstor_engine::options::WriteLimits;
 use metricstor_engine::refs::{Position, SeriesRef, TenantId};
 use metricstor_engine::sample::{TimeRange, TimestampMs};
 use metricstor_engine::wal;
+use metricstor_engine::wal::record::exemplars::ExemplarRecord;
+use metricstor_engine::wal::record::metadata::MetadataRecord;
 use metricstor_engine::wal::record::{self, RecordVisitor};
+use metricstor_engine::wire::WireBatch;
 use metricstor_engine::wire::compression::{BodyEncoding, decompress};
-use metricstor_engine::wire::labels::canonicalize;
+use metricstor_engine::wire::labels::{canonicalize, canonicalize_exemplar};
 use metricstor_engine::wire::remote_write::parse_v1;
+use metricstor_engine::wire::remote_write_2::parse_v2;
 
 /// A target and its name, which is also its corpus' directory.
 pub type Target = (&'static str, fn(&[u8]));
@@ -125,14 +130,25 @@ pub fn write_batch(data: &[u8]) {
     for encoding in [BodyEncoding::Identity, BodyEncoding::Snappy, BodyEncoding::Zstd] {
         let Ok(body) = decompress(encoding, data, BODY_BYTES_MAX) else { continue };
         assert!(body.len() <= BODY_BYTES_MAX);
-        let Ok(batch) = parse_v1(&body) else { continue };
-        let mut start = 0;
-        for series in &batch.series {
-            let end = series.samples_end as usize;
-            assert!(start <= end && end <= batch.samples.len());
-            start = end;
-            let _ = canonicalize(&series.labels, &WriteLimits::default());
+        let mut arena = Vec::new();
+        let batches = [parse_v1(&body), parse_v2(&body, &mut arena, BODY_BYTES_MAX)];
+        batches.iter().flatten().for_each(check_batch);
+        drop(batches);
+        assert!(arena.len() <= 2 * BODY_BYTES_MAX);
+    }
+}
+
+fn check_batch(batch: &WireBatch<'_>) {
+    for (i, series) in batch.series.iter().enumerate() {
+        let spans = batch.spans(i);
+        let _ = (&batch.samples[spans.samples], &batch.exemplars[spans.exemplars]);
+        for histogram in &batch.histograms[spans.histograms] {
+            let _ = histogram.value.validate();
         }
+        let _ = canonicalize(&series.labels, &WriteLimits::default());
+    }
+    for exemplar in &batch.exemplars {
+        let _ = canonicalize_exemplar(&exemplar.labels, 128);
     }
 }
 
@@ -146,6 +162,19 @@ impl RecordVisitor for Anything {
     }
 
     fn sample(&mut self, _: SeriesRef, _: TimestampMs, _: f64) -> Result<()> {
+        Ok(())
+    }
+
+    fn histogram(&mut self, _: SeriesRef, _: TimestampMs, _: Histogram) -> Result<()> {
+        Ok(())
+    }
+
+    fn exemplar(&mut self, exemplar: ExemplarRecord<'_>) -> Result<()> {
+        let _ = Labels::from_canonical(exemplar.series);
+        Ok(())
+    }
+
+    fn metadata(&mut self, _: MetadataRecord<'_>) -> Result<()> {
         Ok(())
     }
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use ulid::Ulid;
 
-use crate::chunk;
+use crate::chunk::{self, histogram};
 use crate::disk::Disk;
 use crate::disk::publish;
 use crate::error::{Error, Result};
@@ -199,8 +199,14 @@ impl Block {
             return Ok(());
         }
         let (encoding, bytes) = self.chunks.get(chunk)?;
-        chunk::decode(encoding, bytes, range, &mut out.timestamps, &mut out.values)
-            .map_err(|error| self.chunks.at(error, chunk))
+        let Columns { timestamps, values, histograms, .. } = out;
+        let decoded = if encoding.is_histogram() {
+            let mut sink = histogram::Sink { timestamps, values, histograms };
+            histogram::decode(encoding, bytes, range, &mut sink)
+        } else {
+            chunk::decode(encoding, bytes, range, timestamps, values)
+        };
+        decoded.map_err(|error| self.chunks.at(error, chunk))
     }
 
     fn malformed(&self, number: u32) -> Error {

@@ -13,9 +13,11 @@ use crate::dictionary::Dictionary;
 use crate::disk::faulty::{Fault, FaultyDisk};
 use crate::disk::os::OsDisk;
 use crate::error::ErrorCode;
+use crate::histogram::Histogram;
 use crate::index::matcher::{MatchOp, Matcher};
 use crate::labels::Labels;
 use crate::refs::{Position, TenantId};
+use crate::run::RunSlice;
 use crate::sample::{Sample, TimestampMs, Window};
 use crate::source::{Columns, Scope, SelectRequest, SeriesSource};
 
@@ -280,6 +282,40 @@ fn selects_by_time(kind: Ulid) {
     assert_eq!(select(TimeRange::new(9, 1000)), 2);
     assert_eq!(select(TimeRange::new(10, 999)), 0);
     assert_eq!(select(TimeRange::EMPTY), 0);
+}
+
+#[test]
+fn a_cold_block_keeps_histograms_between_its_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    let mut writer = BlockWriter::create(Arc::clone(&disk), dir.path(), Ulid(1)).unwrap();
+    writer = writer.cold(Window { start: 0, end: 100_000 });
+    let timestamps: Vec<i64> = (0..100).collect();
+    let values: Vec<f64> = timestamps.iter().map(|t| *t as f64).collect();
+    let histogram = Histogram { sum: 7.0, ..Histogram::stale() };
+    let mixed: Vec<_> =
+        timestamps.iter().map(|t| (*t > 50).then(|| Arc::new(histogram.clone()))).collect();
+    // So many that groups of series begin at both kinds.
+    for i in 0..70 {
+        let histograms = if i % 3 == 0 { &mixed[..] } else { &[] };
+        let run = RunSlice { timestamps: &timestamps, values: &values, histograms };
+        writer.add_run(&labels(&[("a", &format!("{i:02}"))]), run).unwrap();
+    }
+    let ulid = writer.finish(seed()).unwrap().publish().unwrap();
+    let block = Block::open(disk, &dir.path().join(ulid.to_string())).unwrap();
+    block.verify().unwrap();
+    let all: Vec<u32> = (0..70).collect();
+    let mut columns = Columns::default();
+    let mut selection = block.select(&request(Vec::new(), TimeRange::ALL)).unwrap();
+    selection.read(&all, TimeRange::ALL, &mut columns).unwrap();
+    for i in 0..70 {
+        let run = columns.run(i);
+        assert_eq!(run.timestamps, timestamps);
+        for at in 0..timestamps.len() {
+            assert_eq!(run.histogram(at).is_some(), i % 3 == 0 && at > 50, "series {i} at {at}");
+            assert_eq!(run.values[at], if i % 3 == 0 && at > 50 { 7.0 } else { values[at] });
+        }
+    }
 }
 
 #[test]

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use crate::dictionary::Dictionary;
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
+use crate::head::exemplars::SeriesExemplars;
+use crate::head::metadata::Metadata;
 use crate::index::matcher::Matcher;
 use crate::label_order::{LabelIds, sort_order};
 use crate::read::cancel::Cancel;
+use crate::read::cardinality::{Cardinality, cardinality};
 use crate::read::selection::Selection;
 use crate::read::view::View;
 use crate::sample::TimeRange;
@@ -144,6 +147,24 @@ impl Session {
         } else {
             request.selectors.iter().map(|matchers| one(matchers)).collect()
         }
+    }
+
+    /// The exemplars in `range` of the series that satisfy one of `selectors`.
+    pub fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
+        self.head.exemplars().select(&self.scope, selectors, range)
+    }
+
+    /// The metadata of all families or one, ascending by name, `limit` families at most.
+    pub fn metadata(&self, family: Option<&str>, limit: usize) -> Vec<Metadata> {
+        self.head.metadata().select(self.scope.tenant, family, limit)
+    }
+
+    /// What makes the head large; lists have `limit` entries at most.
+    ///
+    /// # Errors
+    /// `canceled`, `corruption`.
+    pub fn cardinality(&self, limit: usize) -> Result<Cardinality> {
+        cardinality(&self.head, self.scope.tenant, limit, &self.cancel)
     }
 
     /// The label sets that satisfy the request, ascending, each once.

@@ -16,7 +16,8 @@ fn main() {
     let names = [("__name__", "up"), ("instance", "10.0.0.1:9100"), ("job", "node")];
     let sorted = Labels::from_pairs(names).unwrap();
     write("labels", "sorted", sorted.as_bytes());
-    let unsorted: Vec<u8> = names.iter().rev().flat_map(|pair| label_field(pair.0, pair.1)).collect();
+    let unsorted: Vec<u8> =
+        names.iter().rev().flat_map(|pair| label_field(pair.0, pair.1)).collect();
     write("labels", "unsorted", &unsorted);
     let body = [series_field(sorted.as_bytes()), series_field(&unsorted)].concat();
     write("write_batch", "two-series", &body);
