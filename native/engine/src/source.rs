@@ -179,7 +179,7 @@ pub trait SourceSelection: Send {
 
     /// How much memory the samples of series `index` at all times take, counted in float samples,
     /// where that is known without decoding them. A reader that bounds its memory goes by it.
-    fn read_weight(&self, _index: usize) -> Option<u64> {
+    fn read_weight(&mut self, _index: usize) -> Option<u64> {
         None
     }
 

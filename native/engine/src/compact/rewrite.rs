@@ -85,7 +85,8 @@ impl Rewrite {
     pub fn run(self, pace: &mut dyn FnMut() -> Result<()>) -> Result<Rewritten> {
         let mut merging = Merging::new(self.seed.tenant, self.sources)?;
         // The one place that chooses how merged blocks are encoded.
-        let mut writer = BlockWriter::create(self.disk, &self.blocks_dir, self.ulid)?;
+        let mut writer =
+            BlockWriter::create(self.disk, &self.blocks_dir, self.ulid)?.cold(self.seed.window);
         let mut replaced = 0;
         // A writer that is dropped on the way out takes its files with it.
         loop {
