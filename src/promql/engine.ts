@@ -11,6 +11,7 @@ import type { LabelMatcher, QuerySession } from '../storage/querier.js';
 import { AnnotationLog } from './annotations.js';
 import { type Expr, selectorsOf } from './ast.js';
 import { documentedType, typeOf } from './check.js';
+import { checkEvaluable } from './evaluable.js';
 import { Budget, type QueryLimits } from './exec/budget.js';
 import type { Buffers } from './exec/context.js';
 import { Evaluator } from './exec/evaluate.js';
@@ -179,6 +180,7 @@ export class PromqlEngine {
       return known;
     }
     const expr = parseQuery(query);
+    checkEvaluable(expr, query);
     if (query.length <= longestKept) {
       if (this.parsed.size >= parsedQueries) {
         const [oldest] = this.parsed.keys();

@@ -7,7 +7,10 @@ import { packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { PromqlEngine, QueryOutcome } from '../promql/engine.js';
-import { parseSelector } from '../promql/parse.js';
+import { parseQuery, parseSelector } from '../promql/parse.js';
+import { pretty } from '../promql/pretty.js';
+import { checkAllRegexes, checkRegexes } from '../promql/regexes.js';
+import { treeJson } from '../promql/tree-json.js';
 import type {
   LabelMatcher,
   LabelRequest,
@@ -16,7 +19,14 @@ import type {
   Scope,
   SessionLimits,
 } from '../storage/querier.js';
-import type { ExemplarsJob, QueryAnswer, QueryJob, ResultColumns } from './service.js';
+import type {
+  ExemplarsJob,
+  FormatJob,
+  ParseJob,
+  QueryAnswer,
+  QueryJob,
+  ResultColumns,
+} from './service.js';
 
 const truncatedWarning = 'results truncated due to limit';
 
@@ -33,7 +43,7 @@ export interface Work extends SessionLimits {
   readonly deadlineMs: number;
 }
 
-type ExpressionJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
+type EvaluatedJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
 type LookUpJob = Extract<QueryJob, { kind: 'series' | 'labelNames' | 'labelValues' }>;
 
 /** Answers a job. Throws {@link MetricstorError}. */
@@ -51,6 +61,9 @@ export function execute(executor: Executor, work: Work): QueryAnswer {
         return plain(session.encodeMetadata(job));
       case 'cardinality':
         return plain(session.encodeCardinality(job.limit));
+      case 'format':
+      case 'parse':
+        return understand(session, job);
       default:
         return lookUp(session, job);
     }
@@ -59,10 +72,17 @@ export function execute(executor: Executor, work: Work): QueryAnswer {
   }
 }
 
+function understand(session: QuerySession, { kind, query }: FormatJob | ParseJob): QueryAnswer {
+  const expr = parseQuery(query);
+  checkAllRegexes(expr, query, session);
+  const value = kind === 'format' ? pretty(expr) : treeJson(expr);
+  return { json: encoder.encode(JSON.stringify(value)), warnings: [], infos: [] };
+}
+
 function evaluate(
   engine: PromqlEngine,
   session: QuerySession,
-  job: ExpressionJob,
+  job: EvaluatedJob,
   deadlineMs: number,
 ): QueryAnswer {
   const outcome: QueryOutcome =
@@ -156,7 +176,8 @@ const encoder = new TextEncoder();
 
 function lookUp(session: QuerySession, job: LookUpJob): QueryAnswer {
   const { mint, maxt, limit } = job;
-  const request: LabelRequest = { selectors: job.selectors.map(readSelector), mint, maxt, limit };
+  const selectors = job.selectors.map((text) => readSelector(session, text));
+  const request: LabelRequest = { selectors, mint, maxt, limit };
   const answer = (json: Uint8Array, truncated: boolean): QueryAnswer => ({
     json,
     warnings: truncated ? [truncatedWarning] : [],
@@ -177,9 +198,11 @@ function lookUp(session: QuerySession, job: LookUpJob): QueryAnswer {
 }
 
 /** The one rule whose text differs between `match[]` and an expression. */
-function readSelector(text: string): readonly LabelMatcher[] {
+function readSelector(session: QuerySession, text: string): readonly LabelMatcher[] {
   try {
-    return parseSelector(text);
+    const matchers = parseSelector(text);
+    checkRegexes(matchers, text, session);
+    return matchers;
   } catch (error) {
     const emptyMatchers = 'must contain at least one non-empty matcher';
     if (error instanceof MetricstorError && error.message.endsWith(emptyMatchers)) {

@@ -76,6 +76,18 @@ export interface CardinalityJob {
   readonly limit: number;
 }
 
+/** An expression that is not evaluated but printed anew. */
+export interface FormatJob {
+  readonly kind: 'format';
+  readonly query: string;
+}
+
+/** An expression that is not evaluated; its syntax tree is wanted. */
+export interface ParseJob {
+  readonly kind: 'parse';
+  readonly query: string;
+}
+
 export type QueryJob =
   | InstantJob
   | RangeJob
@@ -84,7 +96,9 @@ export type QueryJob =
   | LabelValuesJob
   | ExemplarsJob
   | MetadataJob
-  | CardinalityJob;
+  | CardinalityJob
+  | FormatJob
+  | ParseJob;
 
 /**
  * Series with their labels as text, each text once: series `i` of the answer owns the pairs

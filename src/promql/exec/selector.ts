@@ -14,7 +14,7 @@ import {
 } from '../../model/histogram.js';
 import type { SampleBatch, Selection } from '../../storage/querier.js';
 import type { SelectorPlan } from '../plan.js';
-import { parseError } from '../position.js';
+import { checkRegexes } from '../regexes.js';
 import type { Windows } from '../time-grid.js';
 import { tooManySamples } from './budget.js';
 import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
@@ -88,22 +88,7 @@ function select(ctx: EvalContext, plan: SelectorPlan): Selection {
     if (!(error instanceof MetricstorError) || error.code !== 'bad_data') {
       throw error;
     }
-    for (const { op, value, span } of matchers) {
-      if (op === '=~' || op === '!~') {
-        checkRegex(ctx, value, span.start);
-      }
-    }
-    throw error;
-  }
-}
-
-function checkRegex(ctx: EvalContext, pattern: string, offset: number): void {
-  try {
-    ctx.session.regex(pattern);
-  } catch (error) {
-    if (error instanceof MetricstorError && error.code === 'bad_data') {
-      throw parseError(ctx.query, offset, error.message);
-    }
+    checkRegexes(matchers, ctx.query, ctx.session);
     throw error;
   }
 }

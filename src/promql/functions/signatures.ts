@@ -122,6 +122,9 @@ export const unsupportedFunctions: ReadonlySet<string> = new Set([
   'start_timestamp',
 ]);
 
+/** All functions that there are. */
+export const functionNames: readonly string[] = Object.keys(table);
+
 export function isFunction(name: string): name is FunctionName {
   return Object.hasOwn(table, name);
 }
