@@ -61,11 +61,34 @@ impl Layout {
         for dir in [&self.wal, &self.blocks] {
             create_durably(disk, dir)?;
         }
-        let file = self.root.join(FORMAT_FILE);
+        self.prepare_format(disk)
+    }
+
+    /// Writes the format version if none is there, and checks the one that is.
+    ///
+    /// # Errors
+    /// As [`Layout::prepare`].
+    pub fn prepare_format(&self, disk: &dyn Disk) -> Result<()> {
+        let file = self.format_file();
         if !disk.exists(&file) {
             let text = format!("{{\"formatVersion\":{FORMAT_VERSION}}}\n");
             return publish::publish_file(disk, &file, text.as_bytes());
         }
+        self.check_format(disk)
+    }
+
+    /// The file that names the format version.
+    pub fn format_file(&self) -> PathBuf {
+        self.root.join(FORMAT_FILE)
+    }
+
+    /// Checks that this build reads the directory's format.
+    ///
+    /// # Errors
+    /// `not_found` when the directory is no data directory, `corruption` when a newer version wrote
+    /// it.
+    pub fn check_format(&self, disk: &dyn Disk) -> Result<()> {
+        let file = self.format_file();
         let text = disk.read(&file)?;
         let found: serde_json::Value = serde_json::from_slice(&text)
             .map_err(|e| Error::corruption(&file, 0, format!("want a JSON object: {e}")))?;

@@ -85,6 +85,12 @@ impl TimeRange {
         self.maxt = self.maxt.max(other.maxt);
     }
 
+    /// The same instants as a half-open window; at the end of `i64` the last one is left out.
+    #[must_use]
+    pub const fn window(&self) -> Window {
+        Window { start: self.mint, end: self.maxt.saturating_add(1) }
+    }
+
     /// What both ranges contain; may be empty.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {

@@ -34,7 +34,7 @@ const SPARE_ALIASES: usize = 4096;
 pub struct Rejection {
     /// Why.
     pub code: ErrorCode,
-    /// How many samples, or for a series without samples how many series.
+    /// How many samples, or for a series without samples how many series, or how many lines.
     pub count: u64,
     /// A few sentences.
     pub examples: Vec<String>,
