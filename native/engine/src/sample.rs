@@ -38,19 +38,6 @@ impl PartialEq for Sample {
     }
 }
 
-/// What a stored sample is. Only floats are stored by format version 1; the other kinds have their
-/// numbers from the first day, so that a reader can name what it does not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum SampleKind {
-    /// An IEEE-754 double.
-    Float = 0,
-    /// A native histogram with integer counts.
-    IntHistogram = 1,
-    /// A native histogram with float counts.
-    FloatHistogram = 2,
-}
-
 /// A range of time, inclusive at both ends. Empty when `mint > maxt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeRange {

@@ -241,7 +241,7 @@ impl Head {
             }
             self.prepare_exemplars(&request, i, &mut outcome, &mut exemplars);
         }
-        let metadata = self.prepare_metadata(batch, tenant, &mut outcome);
+        let metadata = self.prepare_metadata(batch, tenant, now_ms, &mut outcome);
         outcome.samples = accepted.len() as u64;
         outcome.histograms = histograms.len() as u64;
         let fresh = self.fresh_series(batch, resolved, &used)?;
