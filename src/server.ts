@@ -16,6 +16,7 @@ import { GrpcListener } from './grpc/listener.js';
 import { buildHttpApp } from './http/app.js';
 import { buildHealthApp } from './http/health-app.js';
 import type { NativeEngineOptions } from './native/engine.js';
+import { engineOptions } from './native/options.js';
 import { type EngineOptions, PromqlEngine } from './promql/engine.js';
 import { InlineQueries, inlineLimits } from './query/inline.js';
 import { type CancelTokens, QueryPool } from './query/pool.js';
@@ -61,8 +62,6 @@ const queryGraceMs = 2000;
 /** How often a closing server looks for connections that became idle. */
 const closeIdleMs = 50;
 
-const dayMs = 24 * 3_600_000;
-
 /** JavaScript heap of a query thread; columns lie outside and have `query.maxBytes`. */
 const queryHeapMiB = 1024;
 
@@ -72,35 +71,6 @@ export function startQueryThread(workerData: ThreadData): Worker {
     workerData,
     resourceLimits: { maxOldGenerationSizeMb: queryHeapMiB },
   });
-}
-
-/** The engine's options of a configuration. */
-export function engineOptions(config: Config): NativeEngineOptions {
-  const { compaction, ingest, limits, storage } = config;
-  return {
-    dir: config.dataDir,
-    sync: config.wal.sync,
-    retentionMs: Math.round(config.retention.days * dayMs),
-    maxRequestBytes: ingest.maxRequestBytes,
-    maxFutureMs: ingest.maxFuture,
-    rejectNonFinite: ingest.rejectNonFinite,
-    maxLabelsPerSeries: limits.labelsPerSeries,
-    maxLabelNameBytes: limits.labelNameBytes,
-    maxLabelValueBytes: limits.labelValueBytes,
-    maxSeries: limits.series,
-    maxExemplars: config.exemplars.max,
-    maxMetadata: config.metadata.max,
-    blockRangeMs: storage.blockRange,
-    flushSlackMs: storage.flushSlack,
-    flushMinSamples: storage.flushMinSamples,
-    flushMinAgeMs: storage.flushMinAge,
-    headMaxBytes: storage.headMaxBytes,
-    walMaxBytes: storage.walMaxBytes,
-    walSegmentBytes: storage.walSegmentBytes,
-    writeQueueBytes: ingest.writeQueueBytes,
-    compactCpuShare: compaction.cpuShare,
-    compactMaxBytes: compaction.maxBytes,
-  };
 }
 
 /** The PromQL engine's options of a configuration. */

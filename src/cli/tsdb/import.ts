@@ -3,7 +3,7 @@
  */
 import type { Config } from '../../config/schema.js';
 import type { ImportReport, NativeEngine } from '../../native/engine.js';
-import { engineOptions } from '../../server.js';
+import { engineOptions } from '../../native/options.js';
 import { type ImportOutcome, importLines } from '../../storage/import-lines.js';
 import { UsageError } from '../arguments.js';
 import { loadChecked } from '../check-config.js';

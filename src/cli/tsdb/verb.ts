@@ -9,8 +9,8 @@ import { loadConfig } from '../../config/load.js';
 import { MetricstorError } from '../../errors.js';
 import { maxTimeMs, minTimeMs, parseTime } from '../../http/params.js';
 import { NativeEngine } from '../../native/engine.js';
+import { engineOptions } from '../../native/options.js';
 import { parseSelector } from '../../promql/parse.js';
-import { engineOptions } from '../../server.js';
 import type { ExportRequest } from '../../storage/transfer.js';
 import { type Environment, UsageError } from '../arguments.js';
 
