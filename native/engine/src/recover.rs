@@ -1,14 +1,13 @@
 //! Opening a data directory: lock, format version, blocks, then the log into a head.
 //!
-//! Which part of the log is already in blocks is read off the blocks: each names the log range it
-//! holds and how many parts its flush had. A flush whose log is still there and of which a part is
-//! missing was cut off while it was being published: its blocks are removed and its log is
-//! replayed.
+//! Which blocks count, and which part of the log they hold, says `recover/settle.rs`.
 
-use std::collections::{BTreeMap, HashMap};
+mod settle;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::block::{self, Block};
+use crate::block::Block;
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
@@ -22,6 +21,7 @@ use crate::wal::record::exemplars::ExemplarRecord;
 use crate::wal::record::metadata::MetadataRecord;
 use crate::wal::record::{self, RecordVisitor};
 use crate::wal::{self, Recovered};
+use settle::Settled;
 
 /// The version of the directory's layout that this engine writes, and the newest it opens.
 const FORMAT_VERSION: u32 = 1;
@@ -37,6 +37,8 @@ pub struct Layout {
     pub wal: PathBuf,
     /// The blocks.
     pub blocks: PathBuf,
+    /// Damaged blocks; made when there is one.
+    pub quarantine: PathBuf,
     /// What of the head is in no block.
     pub saved: SavedFiles,
 }
@@ -48,6 +50,7 @@ impl Layout {
             root: root.to_path_buf(),
             wal: root.join("wal"),
             blocks: root.join("blocks"),
+            quarantine: root.join("quarantine"),
             saved: SavedFiles::new(root),
         }
     }
@@ -131,6 +134,8 @@ pub struct Restored {
     pub blocks: Vec<Arc<Block>>,
     /// The log position up to which everything is in blocks.
     pub flushed: Position,
+    /// A sentence for each block that was damaged and set aside now.
+    pub quarantined: Vec<String>,
     /// What the replay found.
     pub log: Recovered,
 }
@@ -140,13 +145,8 @@ pub struct Restored {
 /// # Errors
 /// `corruption` with file and offset, `io`.
 pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Restored> {
-    block::sweep(&**disk, &layout.blocks)?;
-    let mut blocks = Vec::new();
-    for dir in block::list(&**disk, &layout.blocks)? {
-        blocks.push(Block::open(disk.clone(), &dir)?);
-    }
     let logged = wal::first_position(&**disk, &layout.wal)?;
-    let (blocks, flushed) = settle(&**disk, &layout.blocks, blocks, logged)?;
+    let Settled { blocks, flushed, quarantined } = settle::settle(disk, layout, logged)?;
     for block in &blocks {
         head.saw_time(block.meta().maxt);
     }
@@ -156,41 +156,7 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     let log = wal::replay(&**disk, &layout.wal, flushed, &mut |_, payload| {
         record::decode(payload, &mut visitor)
     })?;
-    Ok(Restored { blocks, flushed, log })
-}
-
-/// Removes the blocks of an unfinished flush; returns the others and where the replay begins.
-fn settle(
-    disk: &dyn Disk,
-    dir: &Path,
-    blocks: Vec<Arc<Block>>,
-    logged: Option<Position>,
-) -> Result<(Vec<Arc<Block>>, Position)> {
-    let mut flushes: BTreeMap<(Position, Position), Vec<Arc<Block>>> = BTreeMap::new();
-    for block in blocks {
-        let log = &block.meta().log;
-        flushes.entry((log.from, log.to)).or_default().push(block);
-    }
-    let (mut kept, mut flushed) = (Vec::new(), Position(0));
-    for ((_, to), parts) in flushes {
-        let in_log = logged.is_some_and(|start| start < to);
-        if in_log && !is_complete(&parts) {
-            for block in parts {
-                block::remove(disk, dir, block.meta().ulid)?;
-            }
-            continue;
-        }
-        flushed = flushed.max(to);
-        kept.extend(parts);
-    }
-    kept.sort_by_key(|b| (b.meta().log.to, b.meta().window.start));
-    Ok((kept, flushed))
-}
-
-fn is_complete(blocks: &[Arc<Block>]) -> bool {
-    let parts: Vec<_> = blocks.iter().map(|b| b.meta().flush).collect();
-    let wanted = parts.iter().map(|p| p.parts).max().unwrap_or(0);
-    (0..wanted).all(|n| parts.iter().any(|p| p.part == n))
+    Ok(Restored { blocks, flushed, quarantined, log })
 }
 
 /// Puts the records of the log into the head.
