@@ -1,4 +1,4 @@
-//! The engine's own thread for work that nobody waits for: rotation, flush, retention.
+//! The life of a head generation: it ends, becomes blocks, and leaves the head.
 //!
 //! One generation at a time goes through these states:
 //!
@@ -15,12 +15,11 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use roaring::RoaringBitmap;
 
-use crate::block;
+use super::{Answer, closing};
 use crate::compact::flush::Flush;
-use crate::compact::retention;
 use crate::error::{Error, ErrorCode, Result};
 use crate::read::view::View;
 use crate::refs::{Generation, Position};
@@ -28,20 +27,10 @@ use crate::sample::{TimestampMs, Window};
 use crate::store::Store;
 use crate::sync::{Arc, Ordering};
 
-/// How often conditions are looked at.
-const TICK: Duration = Duration::from_millis(100);
 /// How long the thread waits at a time for the log to pass a mark.
 const MARK_WAIT: Duration = Duration::from_millis(20);
 /// Pause after a failed flush.
 const RETRY: Duration = Duration::from_secs(2);
-
-/// What others ask of the thread.
-pub enum Command {
-    /// Flush what is in the head now, and say when it is in blocks.
-    Flush(Box<dyn FnOnce(Result<()>) + Send>),
-    /// End.
-    Stop,
-}
 
 /// A generation whose log range is closed.
 #[derive(Debug, Clone, Copy)]
@@ -67,57 +56,44 @@ enum State {
     Releasing { dead: RoaringBitmap, older: std::sync::Weak<View> },
 }
 
-/// The loop of the thread.
-pub struct Background {
+/// Where the oldest generation that is not in blocks is on its way, and who waits for it.
+pub struct FlushCycle {
     store: Arc<Store>,
-    commands: Receiver<Command>,
     state: State,
     /// Where the log of the active generation begins.
     active_from: Position,
     /// When the active generation began.
     active_since_ms: TimestampMs,
-    waiting: Vec<Box<dyn FnOnce(Result<()>) + Send>>,
+    waiting: Vec<Answer>,
     retry_at: Option<Instant>,
-    retention_at: Instant,
 }
 
-impl Background {
+impl FlushCycle {
     /// `flushed` is the log position up to which everything is in blocks.
-    pub fn new(store: Arc<Store>, commands: Receiver<Command>, flushed: Position) -> Self {
+    pub fn new(store: Arc<Store>, flushed: Position) -> Self {
         let active_since_ms = store.clock.now_ms();
         Self {
             store,
-            commands,
             state: State::Idle,
             active_from: flushed,
             active_since_ms,
             waiting: Vec::new(),
             retry_at: None,
-            retention_at: Instant::now(),
         }
     }
 
-    /// Runs until told to stop.
-    pub fn run(mut self) {
-        loop {
-            match self.commands.recv_timeout(TICK) {
-                Ok(Command::Flush(answer)) => self.waiting.push(answer),
-                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            self.step();
-            if self.retention_at <= Instant::now() {
-                let every = Duration::from_millis(self.store.options.retention_interval_ms);
-                self.retention_at = Instant::now() + every;
-                self.drop_expired();
-            }
-        }
-        let closed = || Error::new(ErrorCode::Closed, "the engine is closing");
-        self.waiting.drain(..).for_each(|answer| answer(Err(closed())));
+    /// Has what is in the head now flushed; `answer` hears when it is in blocks.
+    pub fn ask(&mut self, answer: Answer) {
+        self.waiting.push(answer);
+    }
+
+    /// Tells those who still wait that nothing will come.
+    pub fn close(self) {
+        self.waiting.into_iter().for_each(|answer| answer(Err(closing())));
     }
 
     /// Moves the generation on as far as it goes without waiting.
-    fn step(&mut self) {
+    pub fn step(&mut self) {
         loop {
             let state = std::mem::replace(&mut self.state, State::Idle);
             let (next, moved) = match state {
@@ -270,67 +246,5 @@ impl Background {
     /// Replaces the view by an equal one; the old one is gone when its last reader is.
     fn renew_view(&self) -> std::sync::Weak<View> {
         self.store.replace_view(View::clone)
-    }
-
-    /// Drops blocks that are older than retention.
-    fn drop_expired(&self) {
-        let store = &self.store;
-        let view = store.view.load_full();
-        let metas: Vec<_> = view.blocks.iter().map(|b| b.meta()).collect();
-        let newest = store.head.counters().newest_ever.load(Ordering::Relaxed);
-        let now_ms = store.clock.now_ms().min(newest);
-        let expired = retention::expired(&metas, now_ms, store.options.retention_ms);
-        if expired.is_empty() {
-            return;
-        }
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            view.blocks.iter().cloned().partition(|b| expired.contains(&b.meta().ulid));
-        store.replace_view(|view| view.with_blocks(kept.clone()));
-        for block in gone {
-            match block::remove(&*store.disk, &store.layout.blocks, block.meta().ulid) {
-                Ok(()) => store.counters.blocks_dropped.fetch_add(1, Ordering::Relaxed),
-                Err(error) => {
-                    store.note_failure(&error);
-                    0
-                }
-            };
-        }
-    }
-}
-
-/// The handle that the engine keeps.
-pub struct Handle {
-    commands: Sender<Command>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Handle {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// `io` when the system refuses a thread.
-    pub fn start(store: Arc<Store>, flushed: Position) -> Result<Self> {
-        let (commands, received) = crossbeam_channel::unbounded();
-        let background = Background::new(store, received, flushed);
-        let thread = std::thread::Builder::new()
-            .name("background".to_owned())
-            .spawn(move || background.run())
-            .map_err(|e| Error::new(ErrorCode::Io, format!("cannot start a thread: {e}")))?;
-        Ok(Self { commands, thread })
-    }
-
-    /// Asks for something; the answer is called with `closed` when the thread has ended.
-    pub fn ask(&self, command: Command) {
-        if let Err(crossbeam_channel::SendError(Command::Flush(answer))) =
-            self.commands.send(command)
-        {
-            answer(Err(Error::new(ErrorCode::Closed, "the engine is closing")));
-        }
-    }
-
-    /// Stops the thread and waits for it.
-    pub fn stop(self) {
-        let _ = self.commands.send(Command::Stop);
-        let _ = self.thread.join();
     }
 }
