@@ -6,6 +6,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::background::{Command, Handle};
 use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
+use crate::deletes::{DeleteAnswer, DeleteRequest, Deletes, Mode};
 use crate::disk::os::OsDisk;
 use crate::disk::{DirLock, Disk};
 use crate::error::{Error, ErrorCode, Result};
@@ -15,7 +16,7 @@ use crate::read::cancel::Cancel;
 use crate::read::session::Session;
 use crate::read::view::View;
 use crate::recover::{Layout, create_durably, restore};
-use crate::refs::Generation;
+use crate::retention::RetentionPolicy;
 use crate::source::Scope;
 use crate::stats::{Counters, Stats, counter_stats};
 use crate::store::Store;
@@ -44,6 +45,7 @@ struct Writers {
 pub struct Engine {
     store: Arc<Store>,
     writers: RwLock<Option<Writers>>,
+    deletes: Mutex<Option<Deletes>>,
     background: Mutex<Option<Handle>>,
     lock: Mutex<Option<Box<dyn DirLock>>>,
     waiting_bytes: Arc<AtomicU64>,
@@ -68,7 +70,8 @@ impl Engine {
         let lock = disk.lock(&options.dir)?;
         let layout = Layout::new(&options.dir);
         layout.prepare(&*disk)?;
-        let head = Arc::new(Head::new(random_seed(), options.write, options.retention_ms));
+        let retention = Arc::new(RetentionPolicy::new(options.retention_ms, &options.retention)?);
+        let head = Arc::new(Head::new(random_seed(), options.write, retention.clone()));
         let restored = restore(&disk, &layout, &head)?;
         let generation = head.generation();
         let wal_options = WalOptions {
@@ -78,7 +81,12 @@ impl Engine {
             queue_bytes: options.write_queue_bytes,
         };
         let wal = Arc::new(Wal::open(disk.clone(), wal_options, &restored.log, generation)?);
-        let view = View { blocks: restored.blocks, from: Generation(0), to: generation };
+        let mut view = View::new(generation, generation)
+            .with_blocks(restored.blocks)
+            .with_tombstones(restored.tombstones);
+        if !retention.rules().is_empty() {
+            view = view.with_horizon(head.horizon(clock.now_ms()));
+        }
         let store = Arc::new(Store {
             disk,
             clock,
@@ -87,17 +95,26 @@ impl Engine {
             wal,
             view: ArcSwap::from_pointee(view),
             view_writer: Mutex::new(()),
+            saved_tombstones: Mutex::new(restored.saved_tombstones),
+            retention,
             counters: Counters::default(),
             last_failure: Mutex::new(None),
             options,
         });
         store.counters.torn_bytes.store(restored.log.torn_bytes, Ordering::Relaxed);
+        if let Err(error) = store.save_tombstones()
+            && error.code() != ErrorCode::DiskFull
+        {
+            return Err(error);
+        }
         let background = Handle::start(store.clone(), restored.flushed)?;
+        let deletes = Deletes::start(store.clone())?;
         let waiting_bytes = Arc::new(AtomicU64::new(0));
         let writers = start_writers(&store, &waiting_bytes)?;
         Ok(Self {
             store,
             writers: RwLock::new(Some(writers)),
+            deletes: Mutex::new(Some(deletes)),
             background: Mutex::new(Some(background)),
             lock: Mutex::new(Some(lock)),
             waiting_bytes,
@@ -134,6 +151,24 @@ impl Engine {
         }
     }
 
+    /// Deletes what the request names, or counts it; `answer` is called once, on an engine thread
+    /// or at once on this one. `Ok` of a delete means that it is durable and to be seen by every
+    /// query that begins now; space on disk comes back when blocks are written anew.
+    pub fn delete(&self, request: DeleteRequest, mode: Mode, answer: DeleteAnswer) {
+        match self.deletes.lock().as_ref() {
+            Some(deletes) => deletes.ask(request, mode, answer),
+            None => answer(Err(closed())),
+        }
+    }
+
+    /// Writes the blocks anew in which something is deleted; `answer` is called when that is done.
+    pub fn clean_tombstones(&self, answer: Box<dyn FnOnce(Result<()>) + Send>) {
+        match self.background.lock().as_ref() {
+            Some(background) => background.ask(Command::Clean(answer)),
+            None => answer(Err(closed())),
+        }
+    }
+
     /// This moment's numbers.
     pub fn stats(&self) -> Stats {
         let store = &self.store;
@@ -144,6 +179,10 @@ impl Engine {
         let view = store.view.load();
         out.push(("blocks", view.blocks.len() as f64));
         out.push(("blockBytes", view.blocks.iter().map(|b| b.bytes()).sum::<u64>() as f64));
+        out.push(("tombstones", view.tombstones.len() as f64));
+        if let Ok(free) = store.disk.free_bytes(&store.layout.root) {
+            out.push(("diskFreeBytes", free as f64));
+        }
         let wal = store.wal.stats();
         out.push(("walBytes", store.wal.bytes() as f64));
         out.push(("walFrames", wal.frames as f64));
@@ -171,6 +210,9 @@ impl Engine {
             for thread in writers.threads {
                 let _ = thread.join();
             }
+        }
+        if let Some(deletes) = self.deletes.lock().take() {
+            deletes.stop();
         }
         let closed = self.store.wal.close();
         if let Some(background) = self.background.lock().take() {

@@ -6,10 +6,10 @@
 //! | 0 | [`sync`], [`clock`], [`stats`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
-//! | 3 | [`source`], [`merge`], [`label_order`] |
+//! | 3 | [`source`], [`merge`], [`label_order`], [`tombstone`], [`retention`] |
 //! | 4 | [`head`], [`block`] |
 //! | 5 | [`compact`], [`read`] |
-//! | 6 | [`commit`], [`recover`], [`store`], [`background`] |
+//! | 6 | [`commit`], [`deletes`], [`recover`], [`store`], [`background`] |
 //! | 7 | [`engine`] |
 //!
 //! A write: [`commit`] has it decoded by [`wire`], prepared by [`head`], logged by [`wal`], applied
@@ -29,6 +29,7 @@ pub mod clock;
 pub mod codec;
 pub mod commit;
 pub mod compact;
+pub mod deletes;
 pub mod dictionary;
 pub mod disk;
 pub mod engine;
@@ -42,10 +43,12 @@ pub mod options;
 pub mod read;
 pub mod recover;
 pub mod refs;
+pub mod retention;
 pub mod sample;
 pub mod source;
 pub mod stats;
 pub mod store;
 pub mod sync;
+pub mod tombstone;
 pub mod wal;
 pub mod wire;

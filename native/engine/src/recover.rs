@@ -3,11 +3,14 @@
 //! Which part of the log is already in blocks is read off the blocks: each names the log range it
 //! holds and how many parts its flush had. A flush whose log is still there and of which a part is
 //! missing was cut off while it was being published: its blocks are removed and its log is
-//! replayed.
+//! replayed. Deletes are in the log, and in a file for as long as blocks need them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use ulid::Ulid;
+
+use crate::block::tombstones::TombstoneList;
 use crate::block::{self, Block};
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
@@ -16,11 +19,15 @@ use crate::labels::Labels;
 use crate::refs::{Position, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
 use crate::sync::Arc;
+use crate::tombstone::Tombstone;
 use crate::wal::record::{self, RecordVisitor};
 use crate::wal::{self, Recovered};
 
-/// The version of the directory's layout that this engine writes, and the newest it opens.
-const FORMAT_VERSION: u32 = 1;
+/// The newest version of the directory's layout that this engine opens. A directory has the least
+/// version that can read it: 2 once something was deleted in blocks, 1 before.
+const FORMAT_VERSION: u32 = 2;
+/// The version of a new directory.
+const FIRST_VERSION: u32 = 1;
 /// The file that names it.
 const FORMAT_FILE: &str = "metricstor.json";
 
@@ -50,16 +57,33 @@ impl Layout {
         for dir in [&self.wal, &self.blocks] {
             create_durably(disk, dir)?;
         }
-        let file = self.root.join(FORMAT_FILE);
-        if !disk.exists(&file) {
-            let text = format!("{{\"formatVersion\":{FORMAT_VERSION}}}\n");
-            return publish::publish_file(disk, &file, text.as_bytes());
+        if !disk.exists(&self.root.join(FORMAT_FILE)) {
+            return self.write_version(disk, FIRST_VERSION);
         }
+        self.version(disk).map(drop)
+    }
+
+    /// Sees to it that a version that does not know deletes in blocks does not open the directory:
+    /// it would show them.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn note_deletes(&self, disk: &dyn Disk) -> Result<()> {
+        if self.version(disk)? >= 2 { Ok(()) } else { self.write_version(disk, 2) }
+    }
+
+    fn write_version(&self, disk: &dyn Disk, version: u32) -> Result<()> {
+        let text = format!("{{\"formatVersion\":{version}}}\n");
+        publish::publish_file(disk, &self.root.join(FORMAT_FILE), text.as_bytes())
+    }
+
+    fn version(&self, disk: &dyn Disk) -> Result<u64> {
+        let file = self.root.join(FORMAT_FILE);
         let text = disk.read(&file)?;
         let found: serde_json::Value = serde_json::from_slice(&text)
             .map_err(|e| Error::corruption(&file, 0, format!("want a JSON object: {e}")))?;
         match found.get("formatVersion").and_then(serde_json::Value::as_u64) {
-            Some(version) if version <= u64::from(FORMAT_VERSION) => Ok(()),
+            Some(version) if version <= u64::from(FORMAT_VERSION) => Ok(version),
             Some(version) => Err(Error::new(
                 ErrorCode::Corruption,
                 format!(
@@ -97,6 +121,10 @@ pub struct Restored {
     pub blocks: Vec<Arc<Block>>,
     /// The log position up to which everything is in blocks.
     pub flushed: Position,
+    /// What is deleted in blocks.
+    pub tombstones: Arc<TombstoneList>,
+    /// What their file says: the same list, unless the log had more.
+    pub saved_tombstones: Arc<TombstoneList>,
     /// What the replay found.
     pub log: Recovered,
 }
@@ -111,16 +139,64 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     for dir in block::list(&**disk, &layout.blocks)? {
         blocks.push(Block::open(disk.clone(), &dir)?);
     }
+    let blocks = without_replaced(&**disk, &layout.blocks, blocks)?;
     let logged = wal::first_position(&**disk, &layout.wal)?;
     let (blocks, flushed) = settle(&**disk, &layout.blocks, blocks, logged)?;
     for block in &blocks {
         head.saw_time(block.meta().maxt);
     }
-    let mut visitor = Replay { head, series: HashMap::new() };
-    let log = wal::replay(&**disk, &layout.wal, flushed, &mut |_, payload| {
-        record::decode(payload, &mut visitor)
+    let saved = Arc::new(TombstoneList::read(&**disk, &layout.blocks)?);
+    let (mut log, tombstones) = replay(&**disk, layout, head, &saved, flushed)?;
+    // What a power loss took of a log that was not synced must not be written again below a
+    // tombstone that survived it: a write after a delete would be taken for one before it.
+    log.end = log.end.max(tombstones.newest());
+    Ok(Restored { blocks, flushed, tombstones, saved_tombstones: saved, log })
+}
+
+/// Replays the log behind `flushed`; returns the tombstones of file and log.
+fn replay(
+    disk: &dyn Disk,
+    layout: &Layout,
+    head: &Head,
+    saved: &Arc<TombstoneList>,
+    flushed: Position,
+) -> Result<(Recovered, Arc<TombstoneList>)> {
+    let mut visitor = Replay {
+        head,
+        series: HashMap::new(),
+        position: flushed,
+        deletes: Vec::new(),
+        tombstones: saved.clone(),
+    };
+    let log = wal::replay(disk, &layout.wal, flushed, &mut |position, payload| {
+        visitor.position = position;
+        record::decode(payload, &mut visitor)?;
+        visitor.end_frame();
+        Ok(())
     })?;
-    Ok(Restored { blocks, flushed, log })
+    // Under a policy that acknowledges before the sync the log may have lost a delete whose file
+    // is durable. What is left of the log was all written before it.
+    for placed in saved.iter().filter(|placed| placed.position > visitor.position) {
+        head.delete(&placed.tombstone)?;
+    }
+    Ok((log, visitor.tombstones))
+}
+
+/// Removes the blocks that another one was made of: the process stopped between publishing that one
+/// and removing them.
+fn without_replaced(
+    disk: &dyn Disk,
+    dir: &Path,
+    blocks: Vec<Arc<Block>>,
+) -> Result<Vec<Arc<Block>>> {
+    let replaced: HashSet<Ulid> =
+        blocks.iter().flat_map(|block| block.meta().compaction.sources.clone()).collect();
+    let (gone, kept): (Vec<_>, Vec<_>) =
+        blocks.into_iter().partition(|block| replaced.contains(&block.meta().ulid));
+    for block in gone {
+        block::remove(disk, dir, block.meta().ulid)?;
+    }
+    Ok(kept)
 }
 
 /// Removes the blocks of an unfinished flush; returns the others and where the replay begins.
@@ -162,6 +238,21 @@ struct Replay<'a> {
     head: &'a Head,
     /// What the log's refs mean now; a later definition replaces an earlier one.
     series: HashMap<SeriesRef, SeriesRef>,
+    /// The end of the frame that is being read.
+    position: Position,
+    /// The tombstones of that frame.
+    deletes: Vec<Arc<Tombstone>>,
+    /// Those of the file and of all frames so far.
+    tombstones: Arc<TombstoneList>,
+}
+
+impl Replay<'_> {
+    fn end_frame(&mut self) {
+        let deletes = std::mem::take(&mut self.deletes);
+        if !deletes.is_empty() && !self.tombstones.has(self.position) {
+            self.tombstones = Arc::new(self.tombstones.with(self.position, &deletes));
+        }
+    }
 }
 
 impl RecordVisitor for Replay<'_> {
@@ -180,6 +271,13 @@ impl RecordVisitor for Replay<'_> {
             )
         })?;
         self.head.restore_sample(*known, t, v);
+        Ok(())
+    }
+
+    fn tombstone(&mut self, encoded: &[u8]) -> Result<()> {
+        let tombstone = Tombstone::decode(encoded)?;
+        self.head.delete(&tombstone)?;
+        self.deletes.push(Arc::new(tombstone));
         Ok(())
     }
 }

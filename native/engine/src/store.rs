@@ -2,13 +2,15 @@
 
 use arc_swap::ArcSwap;
 
+use crate::block::tombstones::TombstoneList;
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::options::Options;
 use crate::read::view::View;
 use crate::recover::Layout;
+use crate::retention::RetentionPolicy;
 use crate::stats::Counters;
 use crate::sync::{Arc, Mutex};
 use crate::wal::Wal;
@@ -32,6 +34,11 @@ pub struct Store {
     pub view: ArcSwap<View>,
     /// See `view`.
     pub view_writer: Mutex<()>,
+    /// What the file of tombstones says; held while it is replaced, so that it is by one thread at
+    /// a time.
+    pub saved_tombstones: Mutex<Arc<TombstoneList>>,
+    /// How long samples are kept.
+    pub retention: Arc<RetentionPolicy>,
     /// Counters.
     pub counters: Counters,
     /// The last failure of background work.
@@ -45,6 +52,44 @@ impl Store {
         let old = self.view.load_full();
         self.view.store(Arc::new(change(&old)));
         Arc::downgrade(&old)
+    }
+
+    /// Makes durable what the view says is deleted in blocks. To be done before anything is
+    /// published that lets a start skip a part of the log: the tombstones there are then in the
+    /// file alone.
+    ///
+    /// # Errors
+    /// Those of the disk; the deletes stay in the view and in the log, and the next call tries
+    /// again.
+    pub fn save_tombstones(&self) -> Result<()> {
+        let mut saved = self.saved_tombstones.lock();
+        let wanted = self.view.load().tombstones.clone();
+        if !Arc::ptr_eq(&saved, &wanted) {
+            self.layout.note_deletes(&*self.disk)?;
+            wanted.publish(&*self.disk, &self.layout.blocks)?;
+            *saved = wanted;
+        }
+        Ok(())
+    }
+
+    /// Forgets the tombstones that no block needs any more. A generation that ended and is not yet
+    /// in a block may need any of them.
+    pub fn drop_spent_tombstones(&self) {
+        let spent = |view: &View| {
+            let metas = view.blocks.iter().map(|block| block.meta());
+            (view.from == view.to).then(|| view.tombstones.needed_by(metas)).flatten()
+        };
+        if spent(&self.view.load()).is_none() {
+            return;
+        }
+        self.replace_view(|view| match spent(view) {
+            Some(needed) => view.with_tombstones(Arc::new(needed)),
+            None => view.clone(),
+        });
+        // Until they are out of the file, they only hide what is not there.
+        if let Err(error) = self.save_tombstones() {
+            self.note_failure(&error);
+        }
     }
 
     /// Keeps a failure of background work for whoever asks for the status.

@@ -1,6 +1,7 @@
 //! The engine's own thread for work that nobody waits for.
 //!
 //! ```text
+//! clean.rs      what is deleted leaves the blocks, when somebody asks for it
 //! flush.rs      the active generation ends, becomes blocks, and leaves the head
 //! retention.rs  blocks that are too old go
 //! ```
@@ -8,6 +9,7 @@
 //! The thread looks at each in turn; none of them waits for long. What one of them notes as failed
 //! it tries again by itself.
 
+mod clean;
 mod flush;
 mod retention;
 
@@ -19,6 +21,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::refs::Position;
 use crate::store::Store;
 use crate::sync::Arc;
+use clean::Cleaning;
 use flush::FlushCycle;
 use retention::Retention;
 
@@ -32,6 +35,8 @@ pub type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 pub enum Command {
     /// Flush what is in the head now, and say when it is in blocks.
     Flush(Answer),
+    /// Write the blocks anew in which something is deleted, and say when that is done.
+    Clean(Answer),
     /// End.
     Stop,
 }
@@ -40,6 +45,7 @@ pub enum Command {
 struct Background {
     commands: Receiver<Command>,
     flush: FlushCycle,
+    clean: Cleaning,
     retention: Retention,
 }
 
@@ -47,15 +53,19 @@ impl Background {
     /// Runs until told to stop.
     fn run(mut self) {
         loop {
-            match self.commands.recv_timeout(TICK) {
+            let wait = if self.clean.is_busy() { Duration::ZERO } else { TICK };
+            match self.commands.recv_timeout(wait) {
                 Ok(Command::Flush(answer)) => self.flush.ask(answer),
+                Ok(Command::Clean(answer)) => self.clean.ask(answer),
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.flush.step();
+            self.clean.step();
             self.retention.step();
         }
         self.flush.close();
+        self.clean.close();
     }
 }
 
@@ -75,6 +85,7 @@ impl Handle {
         let background = Background {
             commands: received,
             flush: FlushCycle::new(store.clone(), flushed),
+            clean: Cleaning::new(store.clone()),
             retention: Retention::new(store),
         };
         let thread = std::thread::Builder::new()
@@ -86,10 +97,11 @@ impl Handle {
 
     /// Asks for something; the answer is called with `closed` when the thread has ended.
     pub fn ask(&self, command: Command) {
-        if let Err(crossbeam_channel::SendError(Command::Flush(answer))) =
-            self.commands.send(command)
-        {
-            answer(Err(closing()));
+        if let Err(crossbeam_channel::SendError(command)) = self.commands.send(command) {
+            match command {
+                Command::Flush(answer) | Command::Clean(answer) => answer(Err(closing())),
+                Command::Stop => {}
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! blocks/<ULID>/meta.json   what the block is; every file with length and CRC32C   (meta.rs)
 //!               index       series by label, chunks by series        (index/file.rs)
 //!               chunks      the samples                              (chunks.rs)
+//! blocks/tombstones           what is deleted in blocks, until they are rewritten (tombstones.rs)
 //! ```
 //!
 //! A block appears whole, by one rename (`writer.rs`), never changes, and disappears whole. Every
@@ -11,10 +12,12 @@
 //! stays readable while somebody holds it, also after its directory was removed.
 
 pub mod chunks;
+pub mod hidden;
 pub mod meta;
 mod selection;
 #[cfg(test)]
 mod tests;
+pub mod tombstones;
 pub mod writer;
 
 use std::path::{Path, PathBuf};

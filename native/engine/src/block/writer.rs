@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ulid::Ulid;
 
 use super::chunks::ChunkWriter;
-use super::meta::{Counts, FileEntry, META_VERSION, Meta, MetaSeed};
+use super::meta::{Counts, FileEntry, Meta, MetaSeed};
 use super::{CHUNKS_FILE, INDEX_FILE, META_FILE};
 use crate::chunk::{Encoding, gorilla};
 use crate::disk::Disk;
@@ -20,6 +20,7 @@ use crate::disk::sections::FileSummary;
 use crate::error::{Error, Result};
 use crate::index::file::{ChunkMeta, IndexWriter};
 use crate::labels::Labels;
+use crate::refs::Position;
 use crate::sample::{TimeRange, TimestampMs};
 
 /// The most samples in a chunk. A chunk costs some 30 bytes beside its samples, and a read that
@@ -35,6 +36,7 @@ pub struct BlockWriter {
     chunks: ChunkWriter,
     counts: Counts,
     range: TimeRange,
+    tombstones_applied: Position,
     /// The chunks of the current series.
     metas: Vec<ChunkMeta>,
 }
@@ -62,6 +64,7 @@ impl BlockWriter {
             ulid,
             counts: Counts::default(),
             range: TimeRange::EMPTY,
+            tombstones_applied: Position(0),
             metas: Vec::new(),
         })
     }
@@ -112,6 +115,14 @@ impl BlockWriter {
         Ok(())
     }
 
+    /// Says that what is added leaves out all that tombstones up to `newest` delete: see
+    /// [`Meta::tombstones_applied`].
+    #[must_use]
+    pub fn without_tombstones_to(mut self, newest: Position) -> Self {
+        self.tombstones_applied = newest;
+        self
+    }
+
     /// What was added so far.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -136,7 +147,7 @@ impl BlockWriter {
         let chunks = file_entry(CHUNKS_FILE, self.chunks.finish()?);
         let index = file_entry(INDEX_FILE, self.index.finish(disk)?);
         let meta = Meta {
-            version: META_VERSION,
+            version: if self.tombstones_applied == Position(0) { 1 } else { 2 },
             ulid: self.ulid,
             tenant: seed.tenant,
             mint: self.range.mint,
@@ -146,6 +157,7 @@ impl BlockWriter {
             log: seed.log,
             flush: seed.flush,
             compaction: seed.compaction,
+            tombstones_applied: self.tombstones_applied,
             files: vec![chunks, index],
         };
         let mut file = disk.create(&self.temp.path.join(META_FILE))?;

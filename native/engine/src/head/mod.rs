@@ -4,6 +4,7 @@
 //! append.rs    prepare(batch): look up or reserve series, judge every sample; apply: cannot fail
 //! series.rs    one series: open chunk, sealed chunks, late samples, per generation
 //! shard.rs     labels hash to series, and the series by slot
+//! delete.rs    deleted ranges leave memory; series without a sample left are not found any more
 //! snapshot.rs  what a reader sees: the head as a SeriesSource over a span of generations
 //! ```
 //!
@@ -15,6 +16,7 @@
 //! batches apply in log order; prepare runs on any number of threads.
 
 pub mod append;
+mod delete;
 pub mod series;
 pub mod shard;
 pub mod snapshot;
@@ -27,6 +29,7 @@ use crate::index::memory::MemoryIndex;
 use crate::labels::LabelsHasher;
 use crate::options::WriteLimits;
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
+use crate::retention::{Horizon, RetentionPolicy};
 use crate::sample::TimestampMs;
 use crate::stats::Stats;
 use crate::sync::{Arc, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, RwLock};
@@ -64,6 +67,8 @@ pub struct HeadCounters {
     pub replaced: AtomicU64,
     /// Samples that were there already.
     pub duplicates: AtomicU64,
+    /// Samples that deletes took out of the head.
+    pub deleted: AtomicU64,
 }
 
 impl HeadCounters {
@@ -78,6 +83,7 @@ impl HeadCounters {
         out.push(("samplesLate", get(&self.late)));
         out.push(("samplesReplaced", get(&self.replaced)));
         out.push(("samplesDuplicate", get(&self.duplicates)));
+        out.push(("headSamplesDeleted", get(&self.deleted)));
     }
 }
 
@@ -87,14 +93,17 @@ pub struct Head {
     indexes: RwLock<HashMap<TenantId, Arc<RwLock<MemoryIndex>>>>,
     hasher: LabelsHasher,
     limits: WriteLimits,
-    retention_ms: i64,
+    retention: Arc<RetentionPolicy>,
     generation: AtomicU32,
+    /// Series that a delete left without a sample, until one is written or they are forgotten: the
+    /// index still has them.
+    emptied: RwLock<RoaringBitmap>,
     counters: HeadCounters,
 }
 
 impl Head {
     /// An empty head; `seed` keys the series map.
-    pub fn new(seed: [u8; 32], limits: WriteLimits, retention_ms: i64) -> Self {
+    pub fn new(seed: [u8; 32], limits: WriteLimits, retention: Arc<RetentionPolicy>) -> Self {
         let counters = HeadCounters::default();
         counters.newest.store(i64::MIN, Ordering::Relaxed);
         counters.newest_ever.store(i64::MIN, Ordering::Relaxed);
@@ -104,8 +113,9 @@ impl Head {
             indexes: RwLock::default(),
             hasher: LabelsHasher::new(seed),
             limits,
-            retention_ms,
+            retention,
             generation: AtomicU32::new(1),
+            emptied: RwLock::default(),
             counters,
         }
     }
@@ -140,11 +150,11 @@ impl Head {
         self.counters.newest_ever.fetch_max(t, Ordering::Relaxed);
     }
 
-    /// The oldest time that a write may have now.
-    pub fn oldest_allowed(&self, now_ms: TimestampMs) -> TimestampMs {
+    /// What has expired now: retention counts from the earlier of the clock and the newest sample.
+    pub fn horizon(&self, now_ms: TimestampMs) -> Horizon {
         let newest = self.counters.newest_ever.load(Ordering::Relaxed);
-        let from = if newest == i64::MIN { now_ms } else { now_ms.min(newest) };
-        from.saturating_sub(self.retention_ms)
+        let reference = if newest == i64::MIN { now_ms } else { now_ms.min(newest) };
+        Horizon::new(self.retention.clone(), reference)
     }
 
     /// The index of a tenant, if it ever wrote.
@@ -221,6 +231,7 @@ impl Head {
         for index in self.indexes.read().values() {
             index.write().remove_all(dead);
         }
+        *self.emptied.write() -= &*dead;
         self.counters.series.fetch_sub(dead.len() as usize, Ordering::Relaxed);
         self.counters.series_removed.fetch_add(dead.len(), Ordering::Relaxed);
     }

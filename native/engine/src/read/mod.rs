@@ -1,6 +1,7 @@
 //! Reading: result columns, and what is made of them.
 
 pub mod cancel;
+pub mod count;
 pub mod json;
 pub mod selection;
 pub mod session;

@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::refs::{SHARD_COUNT, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
 
-/// The kinds of records. The numbers are on disk. Version 1 writes series and samples; the others
-/// have their numbers so that a reader can name what it does not know.
+/// The kinds of records. The numbers are on disk. Series, samples and tombstones are written; the
+/// others have their numbers so that a reader can name what it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RecordKind {
@@ -177,6 +177,17 @@ impl BatchEncoder {
     }
 }
 
+/// The payload of a delete: its tombstones, each encoded (`tombstone.rs`).
+pub fn encode_tombstones<'a>(tombstones: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut section = vec![0; SECTION_HEADER_BYTES];
+    for tombstone in tombstones {
+        varint::write(&mut section, tombstone.len() as u64);
+        section.extend_from_slice(tombstone);
+    }
+    close_section(&mut section, RecordKind::Tombstones);
+    section
+}
+
 fn step(from: u32, to: u32) -> i64 {
     i64::from(to) - i64::from(from)
 }
@@ -214,6 +225,12 @@ pub trait RecordVisitor {
     /// # Errors
     /// What the visitor finds wrong with it, such as a series that was not defined.
     fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()>;
+
+    /// A delete of what was written before; `encoded` is a tombstone (`tombstone.rs`), unchecked.
+    ///
+    /// # Errors
+    /// What the visitor finds wrong with it.
+    fn tombstone(&mut self, encoded: &[u8]) -> Result<()>;
 }
 
 /// Reads a payload.
@@ -233,10 +250,11 @@ pub fn decode<V: RecordVisitor + ?Sized>(payload: &[u8], visitor: &mut V) -> Res
         match *kind {
             kind if kind == RecordKind::Series as u8 => decode_series(content, visitor)?,
             kind if kind == RecordKind::Samples as u8 => decode_samples(content, visitor)?,
+            kind if kind == RecordKind::Tombstones as u8 => decode_tombstones(content, visitor)?,
             other => {
                 let name = RecordKind::name(other);
                 return Err(broken(format!(
-                    "record kind {other} ({name}) is unknown to this version (knows: 1, 2); \
+                    "record kind {other} ({name}) is unknown to this version (knows: 1, 2, 6); \
                      a newer version of metricstor has written this log"
                 )));
             }
@@ -278,6 +296,20 @@ fn decode_samples<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) ->
         let (value, tail) = one_sample(rest, &mut series, &mut t)
             .ok_or_else(|| broken("a sample record is malformed"))?;
         visitor.sample(SeriesRef(series), t, value)?;
+        rest = tail;
+    }
+    Ok(())
+}
+
+fn decode_tombstones<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) -> Result<()> {
+    let mut rest = content;
+    while !rest.is_empty() {
+        let split = varint::read(rest)
+            .and_then(|(length, tail)| tail.split_at_checked(usize::try_from(length).ok()?));
+        let Some((encoded, tail)) = split else {
+            return Err(broken("a tombstone record is malformed"));
+        };
+        visitor.tombstone(encoded)?;
         rest = tail;
     }
     Ok(())
@@ -339,6 +371,7 @@ mod tests {
     struct Seen {
         series: Vec<Series>,
         samples: Vec<Sample>,
+        tombstones: Vec<Vec<u8>>,
     }
 
     impl RecordVisitor for Seen {
@@ -350,6 +383,11 @@ mod tests {
 
         fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
             self.samples.push((series.0, t, v.to_bits()));
+            Ok(())
+        }
+
+        fn tombstone(&mut self, encoded: &[u8]) -> Result<()> {
+            self.tombstones.push(encoded.to_vec());
             Ok(())
         }
     }
@@ -420,6 +458,17 @@ mod tests {
     }
 
     #[test]
+    fn tombstones_come_back_as_they_were_given() {
+        let given: [&[u8]; 3] = [b"one", b"", &[7; 300]];
+        let payload = encode_tombstones(given);
+        assert_eq!(payload[..9], [6, 51, 1, 0, 0, 3, b'o', b'n', b'e']);
+        assert_eq!(decoded(&payload).unwrap().tombstones, given);
+        for len in [1, 4, 5 + 2, payload.len() - 1] {
+            assert!(decoded(&payload[..len]).is_err(), "length {len}");
+        }
+    }
+
+    #[test]
     fn a_cut_payload_is_an_error() {
         let payload = encode(&[(7, 0, b"labels".to_vec())], &[(7, 1000, 1), (23, 1000, 2)]);
         let series_end = SECTION_HEADER_BYTES + 9;
@@ -430,7 +479,7 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_is_an_error_that_names_it() {
-        for (kind, name) in [(3u8, "3 (histograms)"), (6, "6 (tombstones)"), (200, "200")] {
+        for (kind, name) in [(3u8, "3 (histograms)"), (5, "5 (metadata)"), (200, "200")] {
             let error = decoded(&[kind, 0, 0, 0, 0]).err().unwrap();
             assert_eq!(error.code(), ErrorCode::Corruption);
             assert!(error.message().contains(&format!("record kind {name}")), "{error}");
