@@ -313,6 +313,30 @@ fn a_failing_call_and_a_later_power_loss_leave_deletes_whole_and_acknowledged_on
 }
 
 #[test]
+fn what_a_failed_delete_left_to_be_seen_is_what_every_later_start_finds() {
+    let (mut gone, mut there) = (0, 0);
+    for n in 0..16 {
+        let disk = FaultyDisk::new();
+        let engine = open(&disk).unwrap();
+        write_host(&engine, "a", &series(0, 9, 0.0)).unwrap();
+        flush(&engine).unwrap();
+        write_host(&engine, "a", &series(9, 9, 0.0)).unwrap();
+        disk.fail_in(n, Fault::Io);
+        let answer = delete_hosts(&engine, &["a"], TimeRange::ALL);
+        let seen = held(&engine);
+        gone += usize::from(answer.is_err() && seen.is_empty());
+        there += usize::from(answer.is_err() && !seen.is_empty());
+        write_host(&engine, "b", &series(20, 3, 0.0)).unwrap();
+        let seen = held(&engine);
+        wait_until("the flush is done", || flush(&engine).is_ok());
+        assert_eq!(held(&engine), seen, "call {n}");
+        let crashed = disk.crash(n);
+        assert_eq!(held(&open(&crashed).unwrap()), seen, "call {n}, after a power loss");
+    }
+    assert!(gone > 0 && there > 0, "{gone} failed after the log, {there} before");
+}
+
+#[test]
 fn a_delete_on_a_full_disk_fails_and_works_again_with_space() {
     let disk = FaultyDisk::new();
     let engine = open(&disk).unwrap();
