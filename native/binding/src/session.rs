@@ -2,7 +2,7 @@
 
 use metricstor_engine::error::{Error, ErrorCode, Result as EngineResult};
 use metricstor_engine::index::label_regex::LabelRegex;
-use metricstor_engine::index::matcher::{MatchOp, Matcher};
+use metricstor_engine::index::matcher::Matcher;
 use metricstor_engine::label_order::sort_order;
 use metricstor_engine::read::json;
 use metricstor_engine::read::selection::{Filled, Selection, Target};
@@ -29,23 +29,13 @@ pub struct JsMatcher {
     pub value: String,
 }
 
-fn matchers(from: &[JsMatcher]) -> EngineResult<Vec<Matcher>> {
-    from.iter()
-        .map(|m| {
-            let op = match m.op.as_str() {
-                "=" => MatchOp::Equal,
-                "!=" => MatchOp::NotEqual,
-                "=~" => MatchOp::Regex,
-                "!~" => MatchOp::NotRegex,
-                other => return Err(Error::internal(format!("unknown matcher {other:?}"))),
-            };
-            Matcher::new(&m.name, op, &m.value)
-        })
-        .collect()
+/// Compiles.
+pub fn matchers(from: &[JsMatcher]) -> EngineResult<Vec<Matcher>> {
+    from.iter().map(|m| Matcher::parse(&m.name, &m.op, &m.value)).collect()
 }
 
 /// A time as JavaScript has it: any double.
-fn time(ms: f64) -> i64 {
+pub fn time(ms: f64) -> i64 {
     // Casting saturates, and NaN cannot come from the façade.
     ms as i64
 }

@@ -326,7 +326,8 @@ fn what_a_failed_delete_left_to_be_seen_is_what_every_later_start_finds() {
         let seen = held(&engine);
         gone += usize::from(answer.is_err() && seen.is_empty());
         there += usize::from(answer.is_err() && !seen.is_empty());
-        write_host(&engine, "b", &series(20, 3, 0.0)).unwrap();
+        let again = || write_host(&engine, "b", &series(20, 3, 0.0)).is_ok();
+        wait_until("the log is written again", again);
         let seen = held(&engine);
         wait_until("the flush is done", || flush(&engine).is_ok());
         assert_eq!(held(&engine), seen, "call {n}");
