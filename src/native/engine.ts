@@ -17,6 +17,7 @@ import type {
   QuerySession,
   SampleBatch,
   Scope,
+  SessionLimits,
   Selection,
   SelectRequest,
   SessionRegex,
@@ -136,6 +137,7 @@ interface Addon {
     tenant: number,
     scope: readonly LabelMatcher[],
     token: number,
+    maxSeries: number,
   ) => AddonSession;
   LabelRegex: new (
     pattern: string,
@@ -305,10 +307,10 @@ export class NativeEngine implements Querier, Appender {
     return new NativeEngine(handle);
   }
 
-  openSession(scope: Scope, cancelToken: number): QuerySession {
+  openSession(scope: Scope, { cancelToken = 0, maxSeries = 0 }: SessionLimits): QuerySession {
     const { tenant, matchers } = scope;
     return new NativeSession(
-      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken)),
+      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken, maxSeries)),
     );
   }
 

@@ -7,8 +7,15 @@ import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { PromqlEngine, QueryOutcome } from '../promql/engine.js';
 import { parseSelector } from '../promql/parse.js';
-import type { LabelMatcher, LabelRequest, Querier, QuerySession } from '../storage/querier.js';
-import type { QueryAnswer, QueryJob, ResultColumns, WorkerRequest } from './service.js';
+import type {
+  LabelMatcher,
+  LabelRequest,
+  Querier,
+  QuerySession,
+  Scope,
+  SessionLimits,
+} from '../storage/querier.js';
+import type { QueryAnswer, QueryJob, ResultColumns } from './service.js';
 
 const truncatedWarning = 'results truncated due to limit';
 
@@ -17,16 +24,24 @@ export interface Executor {
   readonly engine: PromqlEngine;
 }
 
+/** A job, for whom, and until when. */
+export interface Work extends SessionLimits {
+  readonly job: QueryJob;
+  readonly scope: Scope;
+  /** Epoch milliseconds. */
+  readonly deadlineMs: number;
+}
+
 type ExpressionJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
 type LookUpJob = Exclude<QueryJob, ExpressionJob>;
 
 /** Answers a job. Throws {@link MetricstorError}. */
-export function execute(executor: Executor, request: WorkerRequest): QueryAnswer {
-  const session = executor.querier.openSession(request.scope, request.cancelToken);
+export function execute(executor: Executor, work: Work): QueryAnswer {
+  const session = executor.querier.openSession(work.scope, work);
   try {
-    const { job } = request;
+    const { job } = work;
     return job.kind === 'instant' || job.kind === 'range'
-      ? evaluate(executor.engine, session, job, request.deadlineMs)
+      ? evaluate(executor.engine, session, job, work.deadlineMs)
       : lookUp(session, job);
   } finally {
     session.close();

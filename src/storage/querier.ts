@@ -113,8 +113,17 @@ export interface LabelAnswer {
   readonly truncated: boolean;
 }
 
+export interface SessionLimits {
+  /** From `openCancelToken` of the engine façade; 0, the default, means none. */
+  readonly cancelToken?: number;
+  /**
+   * A selection of more series fails with `limit_exceeded` before it costs much; 0, the default,
+   * means no limit.
+   */
+  readonly maxSeries?: number;
+}
+
 /** What a query engine needs of a store. */
 export interface Querier {
-  /** `cancelToken` comes from `openCancelToken` of the engine façade; 0 means none. */
-  openSession(scope: Scope, cancelToken: number): QuerySession;
+  openSession(scope: Scope, limits: SessionLimits): QuerySession;
 }

@@ -14,6 +14,7 @@ import type {
   QuerySession,
   SampleBatch,
   Scope,
+  SessionLimits,
   Selection,
   SelectRequest,
   SessionRegex,
@@ -121,7 +122,7 @@ export class MemoryQuerier implements Querier {
     return this.inOrder;
   }
 
-  openSession(_scope?: Scope, _cancelToken?: number): MemorySession {
+  openSession(_scope?: Scope, _limits?: SessionLimits): MemorySession {
     return new MemorySession(this);
   }
 }

@@ -39,7 +39,7 @@ export function keepEverything(dir: string): NativeEngineOptions {
 export async function readStored(dir: string, matchers = everything): Promise<SeriesBits> {
   const engine = await NativeEngine.open(keepEverything(dir));
   try {
-    const session = engine.openSession({ tenant: 0, matchers: [] }, 0);
+    const session = engine.openSession({ tenant: 0, matchers: [] }, {});
     try {
       return readAll(session, matchers);
     } finally {

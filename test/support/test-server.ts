@@ -69,6 +69,9 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     cancel: () => undefined,
     closeCancelToken: () => undefined,
     stats: () => ({}),
+    openSession: () => {
+      throw new Error('this engine takes writes only');
+    },
     close: async () => undefined,
   };
   const server = await start(settings, async () => engine);

@@ -97,12 +97,21 @@ impl JsSession {
 
 #[napi]
 impl JsSession {
-    /// Opens a session on the engine of a handle; `token` 0 cannot be canceled.
+    /// Opens a session on the engine of a handle; `token` 0 cannot be canceled, `max_series` 0 is
+    /// no limit.
     #[napi(constructor)]
-    pub fn new(handle: u32, tenant: u32, scope: Vec<JsMatcher>, token: u32) -> Result<Self> {
+    pub fn new(
+        handle: u32,
+        tenant: u32,
+        scope: Vec<JsMatcher>,
+        token: u32,
+        max_series: u32,
+    ) -> Result<Self> {
         guarded(|| {
             let scope = Scope { tenant: TenantId(tenant), matchers: matchers(&scope)? };
-            let inner = registry::engine(handle)?.session(scope, registry::cancel(token));
+            let inner = registry::engine(handle)?
+                .session(scope, registry::cancel(token))
+                .with_max_series(max_series as usize);
             Ok(Self { inner: Some(inner), encoded: Vec::new() })
         })
     }

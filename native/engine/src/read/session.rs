@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::dictionary::Dictionary;
-use crate::error::Result;
+use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
 use crate::index::matcher::Matcher;
 use crate::label_order::{LabelIds, sort_order};
@@ -51,6 +51,8 @@ pub struct Session {
     view: Arc<View>,
     scope: Scope,
     cancel: Cancel,
+    /// Most series of a selection, counted once for each source that has them; 0 means no limit.
+    max_series: usize,
     /// Text of the label ids of every selection of this session.
     pub dictionary: Dictionary,
 }
@@ -58,7 +60,15 @@ pub struct Session {
 impl Session {
     /// A session over a view.
     pub fn new(head: Arc<Head>, view: Arc<View>, scope: Scope, cancel: Cancel) -> Self {
-        Self { head, view, scope, cancel, dictionary: Dictionary::default() }
+        Self { head, view, scope, cancel, max_series: 0, dictionary: Dictionary::default() }
+    }
+
+    /// Refuses selections of more series than `max_series`, before a label of them is looked up:
+    /// for a caller that has little time. 0 means no limit.
+    #[must_use]
+    pub fn with_max_series(mut self, max_series: usize) -> Self {
+        self.max_series = max_series;
+        self
     }
 
     /// Whether the query is to stop.
@@ -69,14 +79,20 @@ impl Session {
     /// The series that satisfy all matchers and may have a sample in `range`.
     ///
     /// # Errors
-    /// `canceled`, `corruption`.
+    /// `canceled`, `corruption`, `limit_exceeded` past [`Session::with_max_series`].
     pub fn select(&mut self, matchers: Vec<Matcher>, range: TimeRange) -> Result<Selection> {
         let request = SelectRequest { scope: self.scope.clone(), matchers, range };
-        let mut parts = Vec::new();
+        let (mut parts, mut found) = (Vec::new(), 0);
         if !range.is_empty() {
             for source in self.view.sources(&self.head, range) {
                 self.cancel.check()?;
-                parts.push(source.select(&request)?);
+                let part = source.select(&request)?;
+                found += part.len();
+                if self.max_series > 0 && found > self.max_series {
+                    let text = format!("over {} series are selected", self.max_series);
+                    return Err(Error::new(ErrorCode::LimitExceeded, text));
+                }
+                parts.push(part);
             }
         }
         Selection::new(parts, range, &mut self.dictionary, self.cancel.clone())
