@@ -12,15 +12,18 @@ import { TlsReload } from './auth/reload.js';
 import { TlsContext, tlsEnabled } from './auth/tls.js';
 import type { Config, TlsSettings } from './config/schema.js';
 import { parseAddress } from './config/values.js';
+import { MetricstorError } from './errors.js';
 import { GrpcListener } from './grpc/listener.js';
 import { buildHttpApp } from './http/app.js';
 import { buildHealthApp } from './http/health-app.js';
-import type { NativeEngineOptions } from './native/engine.js';
+import type { NativeEngineOptions, RetentionRule } from './native/engine.js';
 import { type EngineOptions, PromqlEngine } from './promql/engine.js';
+import { parseSelector } from './promql/parse.js';
 import { InlineQueries, inlineLimits } from './query/inline.js';
 import { type CancelTokens, QueryPool } from './query/pool.js';
 import type { ThreadData } from './query/thread.js';
 import type { Appender } from './storage/appender.js';
+import type { Deleter } from './storage/deleter.js';
 import type { Querier } from './storage/querier.js';
 import type { Logger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
@@ -28,7 +31,7 @@ import { Readiness } from './telemetry/readiness.js';
 import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 
 /** What the server needs of an engine: `NativeEngine` is one. */
-export interface Engine extends Appender, CancelTokens, Querier {
+export interface Engine extends Appender, Deleter, CancelTokens, Querier {
   /** A query thread attaches with it. */
   readonly handle: number;
   stats(): Readonly<Record<string, number>>;
@@ -72,6 +75,21 @@ export function startQueryThread(workerData: ThreadData): Worker {
   });
 }
 
+/** The rules of retention, compiled. Throws `bad_data` for a `match` that is not a selector. */
+export function retentionRules({ retention }: Config): readonly RetentionRule[] {
+  return retention.rules.map(({ match, days }, index) => {
+    try {
+      return { matchers: parseSelector(match), keepMs: Math.round(days * dayMs) };
+    } catch (error) {
+      if (error instanceof MetricstorError) {
+        const text = `retention.rules[${index}].match: ${error.message}`;
+        throw new MetricstorError('bad_data', text, { cause: error });
+      }
+      throw error;
+    }
+  });
+}
+
 /** The engine's options of a configuration. */
 export function engineOptions(config: Config): NativeEngineOptions {
   const { ingest, limits, storage } = config;
@@ -79,6 +97,8 @@ export function engineOptions(config: Config): NativeEngineOptions {
     dir: config.dataDir,
     sync: config.wal.sync,
     retentionMs: Math.round(config.retention.days * dayMs),
+    retentionBytes: config.retention.size,
+    retentionRules: retentionRules(config),
     maxRequestBytes: ingest.maxRequestBytes,
     maxFutureMs: ingest.maxFuture,
     rejectNonFinite: ingest.rejectNonFinite,
@@ -209,6 +229,7 @@ export class Server {
       ...shared,
       config: this.#config,
       appender: engine,
+      deleter: engine,
       tls: this.#tls,
       startedMs: Date.now(),
     });

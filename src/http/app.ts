@@ -22,11 +22,13 @@ import type { Config } from '../config/schema.js';
 import { MetricstorError } from '../errors.js';
 import type { QueryService } from '../query/service.js';
 import type { Appender } from '../storage/appender.js';
+import type { Deleter } from '../storage/deleter.js';
 import { type Logger, messageOf } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Readiness } from '../telemetry/readiness.js';
 import type { BuildInfo } from '../telemetry/version.js';
 import { errorEnvelope } from './result-json.js';
+import { deleteRoutes } from './routes/delete.js';
 import { healthRoutes } from './routes/health.js';
 import { labelRoutes } from './routes/labels.js';
 import { metricsRoutes } from './routes/metrics.js';
@@ -50,6 +52,7 @@ export interface HttpParts {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly appender: Appender;
+  readonly deleter: Deleter;
   readonly queries: QueryService;
   readonly readiness: Readiness;
   readonly policy: AccessPolicy;
@@ -113,6 +116,7 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
   queryRoutes(app, parts);
   labelRoutes(app, parts);
   statusRoutes(app, parts);
+  deleteRoutes(app, parts);
   app.register(async (scope) => writeRoutes(scope, parts));
   return app;
 }

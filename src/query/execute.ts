@@ -153,7 +153,7 @@ function lookUp(session: QuerySession, job: LookUpJob): QueryAnswer {
 }
 
 /** The one rule whose text differs between `match[]` and an expression. */
-function readSelector(text: string): readonly LabelMatcher[] {
+export function readSelector(text: string): readonly LabelMatcher[] {
   try {
     return parseSelector(text);
   } catch (error) {

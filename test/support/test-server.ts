@@ -68,6 +68,9 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     openCancelToken: () => 0,
     cancel: () => undefined,
     closeCancelToken: () => undefined,
+    deleteSeries: async () => undefined,
+    countSeries: async () => ({ series: 0, samples: 0 }),
+    cleanTombstones: async () => undefined,
     stats: () => ({}),
     openSession: () => {
       throw new Error('this engine takes writes only');

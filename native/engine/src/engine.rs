@@ -26,6 +26,8 @@ use crate::wal::{Wal, WalOptions};
 /// Bodies that may wait for a write thread, in bytes of request body: past it a write is refused
 /// with `overloaded` before it costs anything.
 const WAITING_BODY_BYTES: u64 = 64 << 20;
+/// With a limit of size the log is flushed at this part of it.
+const LOG_PARTS: u64 = 4;
 /// Most write threads; more only add contention on the shard maps.
 const WRITE_THREADS_MAX: usize = 8;
 
@@ -65,7 +67,16 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::open`].
-    pub fn open_with(options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn open_with(
+        mut options: Options,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let limit = options.retention.size_bytes;
+        if limit > 0 {
+            // Retention drops blocks, not log: a log as large as the limit would leave none.
+            options.wal_max_bytes = options.wal_max_bytes.min((limit / LOG_PARTS).max(1));
+        }
         create_durably(&*disk, &options.dir)?;
         let lock = disk.lock(&options.dir)?;
         let layout = Layout::new(&options.dir);

@@ -71,7 +71,8 @@ pub struct RuleOptions {
 /// What is dropped beyond [`Options::retention_ms`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RetentionOptions {
-    /// Bytes of blocks and log past which the oldest blocks go; 0 means no limit.
+    /// Bytes of blocks and log past which the oldest blocks go; 0 means no limit. The log is then
+    /// flushed at a quarter of it, whatever [`Options::wal_max_bytes`] says.
     pub size_bytes: u64,
     /// Rules of which the first that a series satisfies counts in place of `retention_ms`.
     pub rules: Vec<RuleOptions>,

@@ -25,6 +25,7 @@ use metricstor_engine::options::WriteLimits;
 use metricstor_engine::refs::{Position, SeriesRef, TenantId};
 use metricstor_engine::sample::{TimeRange, TimestampMs};
 use metricstor_engine::wal;
+use metricstor_engine::tombstone::Tombstone;
 use metricstor_engine::wal::record::{self, RecordVisitor};
 use metricstor_engine::wire::compression::{BodyEncoding, decompress};
 use metricstor_engine::wire::labels::canonicalize;
@@ -122,6 +123,11 @@ impl RecordVisitor for Anything {
     }
 
     fn sample(&mut self, _: SeriesRef, _: TimestampMs, _: f64) -> Result<()> {
+        Ok(())
+    }
+
+    fn tombstone(&mut self, encoded: &[u8]) -> Result<()> {
+        let _ = Tombstone::decode(encoded);
         Ok(())
     }
 }
