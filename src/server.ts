@@ -24,6 +24,7 @@ import { type CancelTokens, QueryPool } from './query/pool.js';
 import type { ThreadData } from './query/thread.js';
 import type { Appender } from './storage/appender.js';
 import type { Deleter } from './storage/deleter.js';
+import type { Maintenance } from './storage/maintenance.js';
 import type { Querier } from './storage/querier.js';
 import type { Logger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
@@ -31,7 +32,7 @@ import { Readiness } from './telemetry/readiness.js';
 import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 
 /** What the server needs of an engine: `NativeEngine` is one. */
-export interface Engine extends Appender, Deleter, CancelTokens, Querier {
+export interface Engine extends Appender, Deleter, Maintenance, CancelTokens, Querier {
   /** A query thread attaches with it. */
   readonly handle: number;
   stats(): Readonly<Record<string, number>>;
@@ -92,7 +93,7 @@ export function retentionRules({ retention }: Config): readonly RetentionRule[] 
 
 /** The engine's options of a configuration. */
 export function engineOptions(config: Config): NativeEngineOptions {
-  const { ingest, limits, storage } = config;
+  const { compaction, ingest, limits, storage } = config;
   return {
     dir: config.dataDir,
     sync: config.wal.sync,
@@ -114,6 +115,8 @@ export function engineOptions(config: Config): NativeEngineOptions {
     walMaxBytes: storage.walMaxBytes,
     walSegmentBytes: storage.walSegmentBytes,
     writeQueueBytes: ingest.writeQueueBytes,
+    compactCpuShare: compaction.cpuShare,
+    compactMaxBytes: compaction.maxBytes,
   };
 }
 
@@ -207,6 +210,10 @@ export class Server {
         : await this.#listen(buildHealthApp(this.#readiness), http.healthAddr);
     const engine = await this.#parts.openEngine(engineOptions(this.#config));
     this.#closers.push(() => engine.close());
+    const damage = engine.lastFailure();
+    if (damage !== undefined) {
+      this.#parts.log.error({ damage }, 'something in the data directory is damaged');
+    }
     const pool = await startQueries(this.#config, engine, this.#parts.startWorker);
     this.#closers.push(() => pool.close());
     const queries = inlineQueries(this.#config, engine, pool);
@@ -223,6 +230,7 @@ export class Server {
       policy: this.#policy,
       readiness: this.#readiness,
       engineNumbers: () => engine.stats(),
+      engineFailure: () => engine.lastFailure(),
       now: () => Date.now(),
     };
     const app = buildHttpApp({
@@ -230,6 +238,7 @@ export class Server {
       config: this.#config,
       appender: engine,
       deleter: engine,
+      maintenance: engine,
       tls: this.#tls,
       startedMs: Date.now(),
     });

@@ -23,12 +23,14 @@ import { MetricstorError } from '../errors.js';
 import type { QueryService } from '../query/service.js';
 import type { Appender } from '../storage/appender.js';
 import type { Deleter } from '../storage/deleter.js';
+import type { Maintenance } from '../storage/maintenance.js';
 import { type Logger, messageOf } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Readiness } from '../telemetry/readiness.js';
 import type { BuildInfo } from '../telemetry/version.js';
 import { errorEnvelope } from './result-json.js';
 import { deleteRoutes } from './routes/delete.js';
+import { adminRoutes } from './routes/admin.js';
 import { healthRoutes } from './routes/health.js';
 import { labelRoutes } from './routes/labels.js';
 import { metricsRoutes } from './routes/metrics.js';
@@ -53,6 +55,7 @@ export interface HttpParts {
   readonly metrics: Metrics;
   readonly appender: Appender;
   readonly deleter: Deleter;
+  readonly maintenance: Maintenance;
   readonly queries: QueryService;
   readonly readiness: Readiness;
   readonly policy: AccessPolicy;
@@ -60,6 +63,8 @@ export interface HttpParts {
   readonly tls: TlsContext | undefined;
   /** The engine's numbers, for the status routes. */
   engineNumbers(): Readonly<Record<string, number>>;
+  /** The last failure of the engine's background work. */
+  engineFailure(): string | undefined;
   /** Epoch milliseconds. */
   now(): number;
   readonly startedMs: number;
@@ -117,6 +122,7 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
   labelRoutes(app, parts);
   statusRoutes(app, parts);
   deleteRoutes(app, parts);
+  adminRoutes(app, parts);
   app.register(async (scope) => writeRoutes(scope, parts));
   return app;
 }

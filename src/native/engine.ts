@@ -10,6 +10,7 @@ import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage/appender.js';
 import type { DeleteCount, DeleteRequest, Deleter } from '../storage/deleter.js';
+import type { Maintenance } from '../storage/maintenance.js';
 import type {
   LabelAnswer,
   LabelMatcher,
@@ -55,6 +56,8 @@ export interface NativeEngineOptions {
   readonly walMaxBytes: number;
   readonly walSegmentBytes: number;
   readonly writeQueueBytes: number;
+  readonly compactCpuShare: number;
+  readonly compactMaxBytes: number;
 }
 
 /** Numbers of an engine by stable name (`native/engine/src/stats.rs`). */
@@ -153,6 +156,7 @@ interface Addon {
   ): Promise<DeleteAnswer>;
   cleanTombstones(handle: number): Promise<DoneAnswer>;
   flushEngine(handle: number): Promise<DoneAnswer>;
+  compactEngine(handle: number): Promise<DoneAnswer>;
   closeEngine(handle: number): Promise<DoneAnswer>;
   engineStats(handle: number): { name: string; value: number }[];
   engineFailure(handle: number): string | null;
@@ -314,7 +318,7 @@ class NativeSession implements QuerySession {
 }
 
 /** An open engine, or a worker's attachment to one. */
-export class NativeEngine implements Querier, Appender, Deleter {
+export class NativeEngine implements Querier, Appender, Deleter, Maintenance {
   /** Names the engine in this process; a worker attaches with it. */
   readonly handle: number;
 
@@ -365,7 +369,6 @@ export class NativeEngine implements Querier, Appender, Deleter {
     return Object.fromEntries(stats.map(({ name, value }) => [name, value]));
   }
 
-  /** The last failure of background work, if there was one. */
   lastFailure(): string | undefined {
     return guarded(() => addon.engineFailure(this.handle)) ?? undefined;
   }
@@ -392,9 +395,12 @@ export class NativeEngine implements Querier, Appender, Deleter {
     await done(addon.cleanTombstones(this.handle));
   }
 
-  /** Makes blocks of what the head holds. */
   async flush(): Promise<void> {
     await done(addon.flushEngine(this.handle));
+  }
+
+  async compact(): Promise<void> {
+    await done(addon.compactEngine(this.handle));
   }
 
   /** Finishes what was accepted and lets the directory go. */

@@ -34,6 +34,8 @@ export function keepEverything(dir: string): NativeEngineOptions {
     walMaxBytes: 4096 * mebibyte,
     walSegmentBytes: 128 * mebibyte,
     writeQueueBytes: 128 * mebibyte,
+    compactCpuShare: 0.25,
+    compactMaxBytes: 64 * 2 ** 30,
   };
 }
 

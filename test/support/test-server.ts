@@ -72,6 +72,9 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     countSeries: async () => ({ series: 0, samples: 0 }),
     cleanTombstones: async () => undefined,
     stats: () => ({}),
+    flush: async () => undefined,
+    compact: async () => undefined,
+    lastFailure: () => undefined,
     openSession: () => {
       throw new Error('this engine takes writes only');
     },

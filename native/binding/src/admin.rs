@@ -10,10 +10,10 @@ use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;
 
-use crate::engine::FlushAnswer;
+use crate::engine::ask;
 use crate::registry;
 use crate::session::{JsMatcher, matchers, time};
-use crate::settle::{DeleteAnswer, DoneAnswer, promise};
+use crate::settle::{DeleteAnswer, promise};
 
 /// What is to be deleted.
 #[napi(object)]
@@ -66,13 +66,5 @@ pub fn delete_series<'env>(
 /// Writes the blocks anew in which something is deleted.
 #[napi(ts_return_type = "Promise<DoneAnswer>")]
 pub fn clean_tombstones(env: &Env, handle: u32) -> napi::Result<Object<'_>> {
-    let (settle, promised) = promise::<DoneAnswer>(env)?;
-    let answer: FlushAnswer = Box::new(move |result| {
-        settle.resolve(Box::new(move |_| Ok(DoneAnswer::new(&result.map(|()| 0)))));
-    });
-    match registry::engine(handle) {
-        Ok(engine) => engine.clean_tombstones(answer),
-        Err(error) => answer(Err(error)),
-    }
-    Ok(promised)
+    ask(env, handle, |engine, answer| engine.clean_tombstones(answer))
 }

@@ -3,7 +3,9 @@
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::background::{Command, Handle};
+use crate::background::compact::{CompactThread, Task};
+use crate::background::{Answer as TaskAnswer, Command, Handle};
+use crate::block::{Block, quarantine};
 use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
 use crate::deletes::{DeleteAnswer, DeleteRequest, Deletes, Mode};
@@ -31,6 +33,10 @@ const LOG_PARTS: u64 = 4;
 /// Most write threads; more only add contention on the shard maps.
 const WRITE_THREADS_MAX: usize = 8;
 
+/// Numbers of blocks by `compaction.level`; the last stands for all above, too.
+const LEVEL_STATS: [&str; 5] =
+    ["blocksLevel1", "blocksLevel2", "blocksLevel3", "blocksLevel4", "blocksLevel5"];
+
 /// A write on its way to a write thread.
 struct Job {
     request: WriteRequest,
@@ -49,6 +55,7 @@ pub struct Engine {
     writers: RwLock<Option<Writers>>,
     deletes: Mutex<Option<Deletes>>,
     background: Mutex<Option<Handle>>,
+    compaction: Mutex<Option<CompactThread>>,
     lock: Mutex<Option<Box<dyn DirLock>>>,
     waiting_bytes: Arc<AtomicU64>,
 }
@@ -105,13 +112,19 @@ impl Engine {
             head,
             wal,
             view: ArcSwap::from_pointee(view),
-            view_writer: Mutex::new(()),
             saved_tombstones: Mutex::new(restored.saved_tombstones),
             retention,
+            replaced: Mutex::default(),
+            removal: Mutex::new(()),
             counters: Counters::default(),
             last_failure: Mutex::new(None),
             options,
         });
+        let quarantined = quarantine::count(&*store.disk, &store.layout.quarantine)?;
+        store.counters.blocks_quarantined.store(quarantined, Ordering::Relaxed);
+        if !restored.quarantined.is_empty() {
+            *store.last_failure.lock() = Some(restored.quarantined.join("; "));
+        }
         store.counters.torn_bytes.store(restored.log.torn_bytes, Ordering::Relaxed);
         if let Err(error) = store.save_tombstones()
             && error.code() != ErrorCode::DiskFull
@@ -119,6 +132,7 @@ impl Engine {
             return Err(error);
         }
         let background = Handle::start(store.clone(), restored.flushed)?;
+        let compaction = CompactThread::start(store.clone())?;
         let deletes = Deletes::start(store.clone())?;
         let waiting_bytes = Arc::new(AtomicU64::new(0));
         let writers = start_writers(&store, &waiting_bytes)?;
@@ -127,6 +141,7 @@ impl Engine {
             writers: RwLock::new(Some(writers)),
             deletes: Mutex::new(Some(deletes)),
             background: Mutex::new(Some(background)),
+            compaction: Mutex::new(Some(compaction)),
             lock: Mutex::new(Some(lock)),
             waiting_bytes,
         })
@@ -155,7 +170,7 @@ impl Engine {
     }
 
     /// Makes blocks of what the head holds; `answer` is called when they are published.
-    pub fn flush(&self, answer: Box<dyn FnOnce(Result<()>) + Send>) {
+    pub fn flush(&self, answer: TaskAnswer) {
         match self.background.lock().as_ref() {
             Some(background) => background.ask(Command::Flush(answer)),
             None => answer(Err(closed())),
@@ -173,9 +188,19 @@ impl Engine {
     }
 
     /// Writes the blocks anew in which something is deleted; `answer` is called when that is done.
-    pub fn clean_tombstones(&self, answer: Box<dyn FnOnce(Result<()>) + Send>) {
-        match self.background.lock().as_ref() {
-            Some(background) => background.ask(Command::Clean(answer)),
+    pub fn clean_tombstones(&self, answer: TaskAnswer) {
+        match self.compaction.lock().as_ref() {
+            Some(compaction) => compaction.ask(Task::Clean, answer),
+            None => answer(Err(closed())),
+        }
+    }
+
+    /// Merges the blocks that may be merged, all of them and as fast as it goes; `answer` is called
+    /// when that is done. A block that turns out to be damaged is set aside, the others are merged,
+    /// and the answer says so.
+    pub fn compact(&self, answer: TaskAnswer) {
+        match self.compaction.lock().as_ref() {
+            Some(compaction) => compaction.ask(Task::Compact, answer),
             None => answer(Err(closed())),
         }
     }
@@ -189,6 +214,11 @@ impl Engine {
         counter_stats(&store.counters, &mut out);
         let view = store.view.load();
         out.push(("blocks", view.blocks.len() as f64));
+        let level_of = |block: &Arc<Block>| (block.meta().compaction.level as usize).clamp(1, 5);
+        for (level, name) in LEVEL_STATS.iter().enumerate() {
+            let blocks = view.blocks.iter().filter(|block| level_of(block) == level + 1).count();
+            out.push((name, blocks as f64));
+        }
         out.push(("blockBytes", view.blocks.iter().map(|b| b.bytes()).sum::<u64>() as f64));
         out.push(("tombstones", view.tombstones.len() as f64));
         if let Ok(free) = store.disk.free_bytes(&store.layout.root) {
@@ -216,6 +246,10 @@ impl Engine {
     /// # Errors
     /// Those of the last sync.
     pub fn close(&self) -> Result<()> {
+        let compaction = self.compaction.lock().take();
+        if let Some(compaction) = &compaction {
+            compaction.stop();
+        }
         if let Some(writers) = self.writers.write().take() {
             drop(writers.jobs);
             for thread in writers.threads {
@@ -228,6 +262,9 @@ impl Engine {
         let closed = self.store.wal.close();
         if let Some(background) = self.background.lock().take() {
             background.stop();
+        }
+        if let Some(compaction) = compaction {
+            compaction.join();
         }
         self.lock.lock().take();
         closed

@@ -1,17 +1,15 @@
 //! Opening a data directory: lock, format version, blocks, then the log into a head.
 //!
-//! Which part of the log is already in blocks is read off the blocks: each names the log range it
-//! holds and how many parts its flush had. A flush whose log is still there and of which a part is
-//! missing was cut off while it was being published: its blocks are removed and its log is
-//! replayed. Deletes are in the log, and in a file for as long as blocks need them.
+//! Which blocks count, and which part of the log they hold, says `recover/settle.rs`. Deletes are in
+//! the log, and in a file for as long as blocks need them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod settle;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use ulid::Ulid;
-
+use crate::block::Block;
 use crate::block::tombstones::TombstoneList;
-use crate::block::{self, Block};
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
@@ -22,6 +20,7 @@ use crate::sync::Arc;
 use crate::tombstone::Tombstone;
 use crate::wal::record::{self, RecordVisitor};
 use crate::wal::{self, Recovered};
+use settle::Settled;
 
 /// The newest version of the directory's layout that this engine opens. A directory has the least
 /// version that can read it: 2 once something was deleted in blocks, 1 before.
@@ -40,12 +39,19 @@ pub struct Layout {
     pub wal: PathBuf,
     /// The blocks.
     pub blocks: PathBuf,
+    /// Damaged blocks; made when there is one.
+    pub quarantine: PathBuf,
 }
 
 impl Layout {
     /// The places inside `root`.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf(), wal: root.join("wal"), blocks: root.join("blocks") }
+        Self {
+            root: root.to_path_buf(),
+            wal: root.join("wal"),
+            blocks: root.join("blocks"),
+            quarantine: root.join("quarantine"),
+        }
     }
 
     /// Creates what is not there and checks the format version.
@@ -125,6 +131,8 @@ pub struct Restored {
     pub tombstones: Arc<TombstoneList>,
     /// What their file says: the same list, unless the log had more.
     pub saved_tombstones: Arc<TombstoneList>,
+    /// A sentence for each block that was damaged and set aside now.
+    pub quarantined: Vec<String>,
     /// What the replay found.
     pub log: Recovered,
 }
@@ -134,14 +142,8 @@ pub struct Restored {
 /// # Errors
 /// `corruption` with file and offset, `io`.
 pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Restored> {
-    block::sweep(&**disk, &layout.blocks)?;
-    let mut blocks = Vec::new();
-    for dir in block::list(&**disk, &layout.blocks)? {
-        blocks.push(Block::open(disk.clone(), &dir)?);
-    }
-    let blocks = without_replaced(&**disk, &layout.blocks, blocks)?;
     let logged = wal::first_position(&**disk, &layout.wal)?;
-    let (blocks, flushed) = settle(&**disk, &layout.blocks, blocks, logged)?;
+    let Settled { blocks, flushed, quarantined } = settle::settle(disk, layout, logged)?;
     for block in &blocks {
         head.saw_time(block.meta().maxt);
     }
@@ -150,7 +152,7 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     // What a power loss took of a log that was not synced must not be written again below a
     // tombstone that survived it: a write after a delete would be taken for one before it.
     log.end = log.end.max(tombstones.newest());
-    Ok(Restored { blocks, flushed, tombstones, saved_tombstones: saved, log })
+    Ok(Restored { blocks, flushed, tombstones, saved_tombstones: saved, quarantined, log })
 }
 
 /// Replays the log behind `flushed`; returns the tombstones of file and log.
@@ -180,57 +182,6 @@ fn replay(
         head.delete(&placed.tombstone)?;
     }
     Ok((log, visitor.tombstones))
-}
-
-/// Removes the blocks that another one was made of: the process stopped between publishing that one
-/// and removing them.
-fn without_replaced(
-    disk: &dyn Disk,
-    dir: &Path,
-    blocks: Vec<Arc<Block>>,
-) -> Result<Vec<Arc<Block>>> {
-    let replaced: HashSet<Ulid> =
-        blocks.iter().flat_map(|block| block.meta().compaction.sources.clone()).collect();
-    let (gone, kept): (Vec<_>, Vec<_>) =
-        blocks.into_iter().partition(|block| replaced.contains(&block.meta().ulid));
-    for block in gone {
-        block::remove(disk, dir, block.meta().ulid)?;
-    }
-    Ok(kept)
-}
-
-/// Removes the blocks of an unfinished flush; returns the others and where the replay begins.
-fn settle(
-    disk: &dyn Disk,
-    dir: &Path,
-    blocks: Vec<Arc<Block>>,
-    logged: Option<Position>,
-) -> Result<(Vec<Arc<Block>>, Position)> {
-    let mut flushes: BTreeMap<(Position, Position), Vec<Arc<Block>>> = BTreeMap::new();
-    for block in blocks {
-        let log = &block.meta().log;
-        flushes.entry((log.from, log.to)).or_default().push(block);
-    }
-    let (mut kept, mut flushed) = (Vec::new(), Position(0));
-    for ((_, to), parts) in flushes {
-        let in_log = logged.is_some_and(|start| start < to);
-        if in_log && !is_complete(&parts) {
-            for block in parts {
-                block::remove(disk, dir, block.meta().ulid)?;
-            }
-            continue;
-        }
-        flushed = flushed.max(to);
-        kept.extend(parts);
-    }
-    kept.sort_by_key(|b| (b.meta().log.to, b.meta().window.start));
-    Ok((kept, flushed))
-}
-
-fn is_complete(blocks: &[Arc<Block>]) -> bool {
-    let parts: Vec<_> = blocks.iter().map(|b| b.meta().flush).collect();
-    let wanted = parts.iter().map(|p| p.parts).max().unwrap_or(0);
-    (0..wanted).all(|n| parts.iter().any(|p| p.part == n))
 }
 
 /// Puts the records of the log into the head.

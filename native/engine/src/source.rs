@@ -144,6 +144,12 @@ pub trait SourceSelection: Send {
         out: &mut Vec<u32>,
     ) -> Result<()>;
 
+    /// How many samples series `index` has at all times, where that is known without decoding them.
+    /// A reader that bounds its memory goes by it.
+    fn sample_count(&self, _index: usize) -> Option<u64> {
+        None
+    }
+
     /// Decodes the samples of the series `which` over `range` and appends one entry to `out` for
     /// each, empty ones included, in the order of `which`.
     ///

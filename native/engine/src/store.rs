@@ -2,13 +2,14 @@
 
 use arc_swap::ArcSwap;
 
+use crate::block::meta::Meta;
 use crate::block::tombstones::TombstoneList;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::options::Options;
-use crate::read::view::View;
+use crate::read::view::{OlderViews, View};
 use crate::recover::Layout;
 use crate::retention::RetentionPolicy;
 use crate::stats::Counters;
@@ -29,16 +30,20 @@ pub struct Store {
     pub head: Arc<Head>,
     /// The log.
     pub wal: Arc<Wal>,
-    /// What a reader sees. Written by the log thread at a rotation and by the background thread;
-    /// `view_writer` orders the two.
+    /// What a reader sees. Written by the log thread at a rotation and by the background threads;
+    /// `replaced` orders them.
     pub view: ArcSwap<View>,
-    /// See `view`.
-    pub view_writer: Mutex<()>,
     /// What the file of tombstones says; held while it is replaced, so that it is by one thread at
     /// a time.
     pub saved_tombstones: Mutex<Arc<TombstoneList>>,
     /// How long samples are kept.
     pub retention: Arc<RetentionPolicy>,
+    /// The views that `view` had and that may still have readers.
+    pub replaced: Mutex<OlderViews>,
+    /// Held by whoever takes blocks away, from the look at the view until the blocks have left it
+    /// and what replaces them is on disk: so a block that somebody else dropped meanwhile does not
+    /// come back in another. The log thread and readers never take it.
+    pub removal: Mutex<()>,
     /// Counters.
     pub counters: Counters,
     /// The last failure of background work.
@@ -46,12 +51,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Replaces the view and returns the old one, which is gone when its last reader is.
-    pub fn replace_view(&self, change: impl FnOnce(&View) -> View) -> std::sync::Weak<View> {
-        let _ordered = self.view_writer.lock();
+    /// Replaces the view; returns all earlier ones that may still have readers.
+    pub fn replace_view(&self, change: impl FnOnce(&View) -> View) -> OlderViews {
+        let mut replaced = self.replaced.lock();
         let old = self.view.load_full();
         self.view.store(Arc::new(change(&old)));
-        Arc::downgrade(&old)
+        replaced.add(&old);
+        replaced.clone()
     }
 
     /// Makes durable what the view says is deleted in blocks. To be done before anything is
@@ -76,8 +82,8 @@ impl Store {
     /// in a block may need any of them.
     pub fn drop_spent_tombstones(&self) {
         let spent = |view: &View| {
-            let metas = view.blocks.iter().map(|block| block.meta());
-            (view.from == view.to).then(|| view.tombstones.needed_by(metas)).flatten()
+            let metas: Vec<&Meta> = view.blocks.iter().map(|block| block.meta()).collect();
+            (view.from == view.to).then(|| view.tombstones.needed_by(&metas)).flatten()
         };
         if spent(&self.view.load()).is_none() {
             return;

@@ -22,7 +22,7 @@ use metricstor_engine::read::session::LabelRequest;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
 use proptest::prelude::*;
-use support::{all, clean, delete, flush, like, stat, wait_until, write};
+use support::{all, clean, compact, delete, flush, like, stat, wait_until, write};
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const MINUTE_MS: i64 = 60_000;
@@ -205,6 +205,31 @@ fn cleaning_gives_the_space_back_and_forgets_the_tombstones() {
 }
 
 #[test]
+fn compaction_leaves_out_what_is_deleted() {
+    let disk = FaultyDisk::new();
+    let engine = open(&disk).unwrap();
+    let mut want = Held::new();
+    for (host, v) in [("a", 0.0), ("b", 100.0), ("a", 200.0)] {
+        write_host(&engine, host, &series(0, 30, v)).unwrap();
+        written(&mut want, host, &series(0, 30, v));
+        flush(&engine).unwrap();
+        delete_hosts(&engine, &["a"], minutes(3, 14)).unwrap();
+        deleted(&mut want, &["a"], minutes(3, 14));
+    }
+    write_host(&engine, "a", &[(at(5), 7.0)]).unwrap();
+    written(&mut want, "a", &[(at(5), 7.0)]);
+    flush(&engine).unwrap();
+    assert_eq!(stat(&engine, "tombstones"), 3.0);
+    compact(&engine).unwrap();
+    assert_eq!(held(&engine), want);
+    assert!(stat(&engine, "compactions") > 0.0);
+    clean(&engine).unwrap();
+    assert_eq!((held(&engine), stat(&engine, "tombstones")), (want.clone(), 0.0));
+    engine.close().unwrap();
+    assert_eq!(held(&open(&disk).unwrap()), want);
+}
+
+#[test]
 fn an_acknowledged_delete_survives_a_power_loss_that_takes_the_unsynced_log() {
     for seed in 0..12 {
         let disk = FaultyDisk::new();
@@ -274,6 +299,8 @@ fn script(disk: &FaultyDisk, model: &mut Model) -> Result<()> {
     let engine = open(disk)?;
     model.write(&engine, "a", &[(at(8), 500.0)])?;
     flush(&engine)?;
+    model.delete(&engine, &["b"], minutes(4, 6))?;
+    compact(&engine)?;
     model.delete(&engine, &["a"], TimeRange::ALL)?;
     clean(&engine)?;
     engine.close()
@@ -384,6 +411,7 @@ enum Step {
     Delete(Vec<usize>, i64, i64),
     Flush,
     Clean,
+    Compact,
     Restart,
 }
 
@@ -394,6 +422,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(hosts, from, n)| Step::Delete(hosts, from, from + n)),
         2 => Just(Step::Flush),
         1 => Just(Step::Clean),
+        2 => Just(Step::Compact),
         1 => Just(Step::Restart),
     ]
 }
@@ -421,6 +450,7 @@ proptest! {
                 }
                 Step::Flush => flush(&engine).unwrap(),
                 Step::Clean => clean(&engine).unwrap(),
+                Step::Compact => compact(&engine).unwrap(),
                 Step::Restart => {
                     engine.close().unwrap();
                     engine = open(&disk).unwrap();

@@ -24,8 +24,8 @@ use metricstor_engine::labels::Labels;
 use metricstor_engine::options::WriteLimits;
 use metricstor_engine::refs::{Position, SeriesRef, TenantId};
 use metricstor_engine::sample::{TimeRange, TimestampMs};
-use metricstor_engine::wal;
 use metricstor_engine::tombstone::Tombstone;
+use metricstor_engine::wal;
 use metricstor_engine::wal::record::{self, RecordVisitor};
 use metricstor_engine::wire::compression::{BodyEncoding, decompress};
 use metricstor_engine::wire::labels::canonicalize;
@@ -175,7 +175,8 @@ pub fn index_open(data: &[u8]) {
         for pair in 0..index.pair_count().min(4096) {
             let _ = index.value_of(pair, &mut text);
         }
-        for (op, value) in [(MatchOp::Equal, "up"), (MatchOp::Regex, "u.*"), (MatchOp::NotEqual, "")]
+        for (op, value) in
+            [(MatchOp::Equal, "up"), (MatchOp::Regex, "u.*"), (MatchOp::NotEqual, "")]
         {
             let matcher = Matcher::new("__name__", op, value).unwrap();
             let _ = select(&index, &[&matcher]);

@@ -15,6 +15,7 @@ export interface StatusRouteParts {
   readonly build: BuildInfo;
   readonly config: Config;
   engineNumbers(): Readonly<Record<string, number>>;
+  engineFailure(): string | undefined;
   readonly startedMs: number;
   /** Epoch milliseconds. */
   now(): number;
@@ -46,5 +47,12 @@ export function statusRoutes(app: FastifyInstance, parts: StatusRouteParts): voi
     serverTime: new Date(parts.now()).toISOString(),
     storageRetention: `${config.retention.days}d`,
     timeSeriesCount: parts.engineNumbers().headSeries ?? 0,
+    corruptionCount: parts.engineNumbers().blocksQuarantined ?? 0,
+    ...optional('lastFailure', parts.engineFailure()),
   }));
+}
+
+/** A member that is left out where there is nothing to say. */
+function optional(name: string, value: string | undefined): Record<string, string> {
+  return value === undefined ? {} : { [name]: value };
 }

@@ -1,16 +1,22 @@
-//! The engine's own thread for work that nobody waits for.
+//! The engine's own threads for work that nobody waits for.
 //!
 //! ```text
-//! clean.rs      what is deleted leaves the blocks, when somebody asks for it
-//! flush.rs      the active generation ends, becomes blocks, and leaves the head
-//! retention.rs  blocks that are too old go
+//! thread "background"
+//!   flush.rs      the active generation ends, becomes blocks, and leaves the head
+//!   retention.rs  blocks that are too old go
+//! thread "compact-0"
+//!   compact.rs    blocks are merged
+//!   clean.rs      which of them are written anew without what is deleted or has expired in them
+//!   pace.rs       its share of the processors, and its priority
 //! ```
 //!
-//! The thread looks at each in turn; none of them waits for long. What one of them notes as failed
-//! it tries again by itself.
+//! The first thread looks at each of its tasks in turn; none of them waits for long. What a task
+//! notes as failed it tries again by itself.
 
 mod clean;
+pub mod compact;
 mod flush;
+mod pace;
 mod retention;
 
 use std::time::Duration;
@@ -21,7 +27,6 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::refs::Position;
 use crate::store::Store;
 use crate::sync::Arc;
-use clean::Cleaning;
 use flush::FlushCycle;
 use retention::Retention;
 
@@ -35,8 +40,6 @@ pub type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 pub enum Command {
     /// Flush what is in the head now, and say when it is in blocks.
     Flush(Answer),
-    /// Write the blocks anew in which something is deleted, and say when that is done.
-    Clean(Answer),
     /// End.
     Stop,
 }
@@ -45,7 +48,6 @@ pub enum Command {
 struct Background {
     commands: Receiver<Command>,
     flush: FlushCycle,
-    clean: Cleaning,
     retention: Retention,
 }
 
@@ -53,19 +55,15 @@ impl Background {
     /// Runs until told to stop.
     fn run(mut self) {
         loop {
-            let wait = if self.clean.is_busy() { Duration::ZERO } else { TICK };
-            match self.commands.recv_timeout(wait) {
+            match self.commands.recv_timeout(TICK) {
                 Ok(Command::Flush(answer)) => self.flush.ask(answer),
-                Ok(Command::Clean(answer)) => self.clean.ask(answer),
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.flush.step();
-            self.clean.step();
             self.retention.step();
         }
         self.flush.close();
-        self.clean.close();
     }
 }
 
@@ -85,7 +83,6 @@ impl Handle {
         let background = Background {
             commands: received,
             flush: FlushCycle::new(store.clone(), flushed),
-            clean: Cleaning::new(store.clone()),
             retention: Retention::new(store),
         };
         let thread = std::thread::Builder::new()
@@ -97,11 +94,10 @@ impl Handle {
 
     /// Asks for something; the answer is called with `closed` when the thread has ended.
     pub fn ask(&self, command: Command) {
-        if let Err(crossbeam_channel::SendError(command)) = self.commands.send(command) {
-            match command {
-                Command::Flush(answer) | Command::Clean(answer) => answer(Err(closing())),
-                Command::Stop => {}
-            }
+        if let Err(crossbeam_channel::SendError(Command::Flush(answer))) =
+            self.commands.send(command)
+        {
+            answer(Err(closing()));
         }
     }
 

@@ -1,16 +1,14 @@
 //! Retention: from time to time, blocks that are too old or too many leave the view and then the
-//! disk; blocks of which a part has expired are written anew.
+//! disk. What has expired in others is hidden; compaction writes them anew (`clean.rs`).
 
 use std::time::{Duration, Instant};
 
 use ulid::Ulid;
 
-use super::clean::rewrite;
 use crate::block;
 use crate::block::meta::Meta;
 use crate::compact::retention;
 use crate::error::Result;
-use crate::read::view::View;
 use crate::store::Store;
 use crate::sync::{Arc, Ordering};
 
@@ -44,18 +42,16 @@ impl Retention {
         if !store.retention.rules().is_empty() {
             store.replace_view(|view| view.with_horizon(horizon.clone()));
         }
-        let view = store.view.load_full();
-        let metas = metas_of(&view);
-        let holds = |block: usize, class| view.visible[block].has_class(class);
-        self.drop_blocks(&retention::expired(&metas, &horizon, holds)?);
+        let _alone = store.removal.lock();
+        let expired = {
+            let view = store.view.load_full();
+            let metas: Vec<&Meta> = view.blocks.iter().map(|block| block.meta()).collect();
+            retention::expired(&metas, &horizon, |block, class| {
+                view.visible[block].has_class(class)
+            })?
+        };
+        self.drop_blocks(&expired);
         self.drop_blocks(&self.oversized());
-
-        let view = store.view.load_full();
-        let holds = |block: usize, class| view.visible[block].has_class(class);
-        // One a time: the next look is soon, and a flush may be waiting.
-        if let Some(partly) = retention::to_rewrite(&metas_of(&view), &horizon, holds)? {
-            rewrite(store, &view, &view.blocks[partly])?;
-        }
         Ok(())
     }
 
@@ -75,10 +71,7 @@ impl Retention {
             return;
         }
         let store = &self.store;
-        store.replace_view(|view| {
-            let kept = view.blocks.iter().filter(|b| !gone.contains(&b.meta().ulid));
-            view.with_blocks(kept.cloned().collect())
-        });
+        store.replace_view(|view| view.without(gone));
         for ulid in gone {
             match block::remove(&*store.disk, &store.layout.blocks, *ulid) {
                 Ok(()) => {
@@ -89,8 +82,4 @@ impl Retention {
         }
         store.drop_spent_tombstones();
     }
-}
-
-fn metas_of(view: &View) -> Vec<&Meta> {
-    view.blocks.iter().map(|block| block.meta()).collect()
 }

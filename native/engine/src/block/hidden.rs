@@ -278,6 +278,11 @@ impl SourceSelection for HiddenSelection {
         self.inner.labels(index, dictionary, out)
     }
 
+    /// What is hidden is counted, too: it is only for sizing.
+    fn sample_count(&self, index: usize) -> Option<u64> {
+        self.inner.sample_count(index)
+    }
+
     /// Neighbours in `which` that keep the same are read by one call of the block.
     fn read(&mut self, which: &[u32], range: TimeRange, out: &mut Columns) -> Result<()> {
         let mut rest = which;

@@ -14,6 +14,7 @@
 pub mod chunks;
 pub mod hidden;
 pub mod meta;
+pub mod quarantine;
 mod selection;
 #[cfg(test)]
 mod tests;

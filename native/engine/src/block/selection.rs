@@ -234,6 +234,11 @@ impl SourceSelection for BlockSelection {
         Ok(())
     }
 
+    fn sample_count(&self, index: usize) -> Option<u64> {
+        let entry = self.block.index.series(*self.series.get(index)?).ok()?;
+        entry.chunks().try_fold(0, |sum, chunk| Some(sum + u64::from(chunk?.samples)))
+    }
+
     fn read(&mut self, which: &[u32], range: TimeRange, out: &mut Columns) -> Result<()> {
         for index in which {
             let number = self.number(*index as usize)?;

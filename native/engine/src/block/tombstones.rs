@@ -91,8 +91,8 @@ impl TombstoneList {
     /// The list without those that no block needs any more; `None` when all are needed.
     ///
     /// Only to be asked when every generation that ended is in a block.
-    pub fn needed_by<'a>(&self, blocks: impl Iterator<Item = &'a Meta> + Clone) -> Option<Self> {
-        let needed = |placed: &&Placed| blocks.clone().any(|meta| placed.concerns(meta));
+    pub fn needed_by(&self, blocks: &[&Meta]) -> Option<Self> {
+        let needed = |placed: &&Placed| blocks.iter().any(|meta| placed.concerns(meta));
         let kept: Vec<Placed> = self.0.iter().filter(needed).cloned().collect();
         (kept.len() < self.0.len()).then_some(Self(kept))
     }

@@ -22,10 +22,9 @@ impl Encoding {
     pub fn from_byte(byte: u8) -> Result<Self> {
         match byte {
             1 => Ok(Self::Gorilla),
-            other => Err(Error::new(
-                crate::error::ErrorCode::Corruption,
-                format!("chunk encoding {other} is unknown to this version (knows: 1)"),
-            )),
+            other => Err(Error::newer_format(format!(
+                "chunk encoding {other} is unknown to this version (knows: 1)"
+            ))),
         }
     }
 }

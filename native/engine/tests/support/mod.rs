@@ -103,11 +103,6 @@ pub fn clean(engine: &Engine) -> Result<()> {
     receive.recv().unwrap()
 }
 
-/// A number of the engine's statistics.
-pub fn stat(engine: &Engine, name: &str) -> f64 {
-    engine.stats().iter().find(|(known, _)| *known == name).unwrap().1
-}
-
 /// Waits until `what` holds.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
@@ -115,6 +110,19 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(std::time::Instant::now() < deadline, "still not so: {what}");
         std::thread::yield_now();
     }
+}
+
+/// Merges what may be merged, and waits.
+pub fn compact(engine: &Engine) -> Result<()> {
+    let (send, receive) = channel();
+    engine.compact(Box::new(move |result| send.send(result).unwrap()));
+    receive.recv().unwrap()
+}
+
+/// One of the engine's numbers.
+pub fn stat(engine: &Engine, name: &str) -> f64 {
+    let stats = engine.stats();
+    stats.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no {name}")).1
 }
 
 /// Labels as text and samples by bits of every series that matches.
