@@ -117,8 +117,8 @@ fn stop_at_every_call(fault: Fault, seeds: u64) {
     script(&whole, &mut Model::default()).unwrap();
     // Threads of the engine race a little, so a run may take a few calls more than the first.
     let calls = whole.calls() + 20;
-    let merged = stat(&open(&whole).unwrap(), "blocksLevel2");
-    assert!(merged > 1.0, "the script merges into several windows, got {merged}");
+    let twice = stat(&open(&whole).unwrap(), "blocksLevel3");
+    assert!(twice > 0.0, "the script merges blocks, and what they became again");
     for n in 0..calls {
         let disk = FaultyDisk::new();
         disk.fail_in(n, fault);

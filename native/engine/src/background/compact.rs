@@ -310,12 +310,15 @@ impl Compactor {
         self.remove_doomed()
     }
 
-    /// Removes what must not be there when the next job begins.
+    /// Removes, durably, what must not be there when the next job begins.
     fn remove_doomed(&mut self) -> Result<()> {
         let (disk, dir) = (&*self.store.disk, &self.store.layout.blocks);
         while let Some(ulid) = self.doomed.last() {
             if disk.exists(&dir.join(ulid.to_string())) {
                 block::remove(disk, dir, *ulid)?;
+            } else {
+                // An earlier attempt came this far, and a power loss must not undo it.
+                disk.sync_dir(dir)?;
             }
             self.doomed.pop();
         }
