@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::meta::Meta;
-use crate::codec::varint;
+use crate::codec::{checksum, varint};
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::refs::Position;
@@ -158,7 +158,7 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<TombstoneList> {
         return Err(wrong(8, text));
     }
     let (got, want) = (crc32c::crc32c(content), u32::from_le_bytes(*crc));
-    if got != want {
+    if !checksum::matches(got, want) {
         let text = format!("tombstones checksum: got {got:08x}, want {want:08x}");
         return Err(wrong(content.len(), text));
     }
