@@ -14,9 +14,9 @@ import type {
   QuerySession,
   SampleBatch,
   Scope,
-  SessionLimits,
   Selection,
   SelectRequest,
+  SessionLimits,
   SessionRegex,
 } from '../../src/storage/querier.js';
 

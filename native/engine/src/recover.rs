@@ -1,7 +1,7 @@
 //! Opening a data directory: lock, format version, blocks, then the log into a head.
 //!
-//! Which blocks count, and which part of the log they hold, says `recover/settle.rs`. Deletes are in
-//! the log, and in a file for as long as blocks need them.
+//! Which blocks count, and which part of the log they hold, says `recover/settle.rs`. Deletes are
+//! in the log, and in a file for as long as blocks need them.
 
 mod settle;
 
