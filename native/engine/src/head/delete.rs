@@ -21,8 +21,8 @@ impl Head {
     /// Drops what `tombstone` names from all generations. Everything that was applied before is
     /// concerned, nothing that is applied later.
     ///
-    /// Cost: 0.1 µs for a series that goes whole, some microseconds for one that is cut. Appends
-    /// wait meanwhile, reads only for a slice.
+    /// Cost: half a microsecond for a series that goes whole, about 10 for one that is cut (100
+    /// samples in its open chunk). Appends wait meanwhile, reads only for a slice.
     ///
     /// # Errors
     /// `corruption` when the memory is not what was written: a bug.
