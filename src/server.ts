@@ -26,13 +26,14 @@ import type { Appender } from './storage/appender.js';
 import type { Deleter } from './storage/deleter.js';
 import type { Maintenance } from './storage/maintenance.js';
 import type { Querier } from './storage/querier.js';
+import type { Exporter, Snapshots } from './storage/transfer.js';
 import type { Logger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { Readiness } from './telemetry/readiness.js';
 import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 
 /** What the server needs of an engine: `NativeEngine` is one. */
-export interface Engine extends Appender, Deleter, Maintenance, CancelTokens, Querier {
+export interface Engine extends Appender, CancelTokens, Deleter, Exporter, Maintenance, Querier, Snapshots {
   /** A query thread attaches with it. */
   readonly handle: number;
   stats(): Readonly<Record<string, number>>;
@@ -107,6 +108,8 @@ export function engineOptions(config: Config): NativeEngineOptions {
     maxLabelNameBytes: limits.labelNameBytes,
     maxLabelValueBytes: limits.labelValueBytes,
     maxSeries: limits.series,
+    maxExemplars: config.exemplars.max,
+    maxMetadata: config.metadata.max,
     blockRangeMs: storage.blockRange,
     flushSlackMs: storage.flushSlack,
     flushMinSamples: storage.flushMinSamples,
@@ -239,6 +242,8 @@ export class Server {
       appender: engine,
       deleter: engine,
       maintenance: engine,
+      exporter: engine,
+      snapshots: engine,
       tls: this.#tls,
       startedMs: Date.now(),
     });

@@ -24,6 +24,7 @@ import type { QueryService } from '../query/service.js';
 import type { Appender } from '../storage/appender.js';
 import type { Deleter } from '../storage/deleter.js';
 import type { Maintenance } from '../storage/maintenance.js';
+import type { Exporter, Snapshots } from '../storage/transfer.js';
 import { type Logger, messageOf } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Readiness } from '../telemetry/readiness.js';
@@ -31,8 +32,12 @@ import type { BuildInfo } from '../telemetry/version.js';
 import { errorEnvelope } from './result-json.js';
 import { adminRoutes } from './routes/admin.js';
 import { deleteRoutes } from './routes/delete.js';
+import { exemplarRoutes } from './routes/exemplars.js';
+import { exportRoutes } from './routes/export.js';
 import { healthRoutes } from './routes/health.js';
+import { importRoutes } from './routes/import.js';
 import { labelRoutes } from './routes/labels.js';
+import { metadataRoutes } from './routes/metadata.js';
 import { metricsRoutes } from './routes/metrics.js';
 import { queryRoutes } from './routes/query.js';
 import { statusRoutes } from './routes/status.js';
@@ -56,6 +61,8 @@ export interface HttpParts {
   readonly appender: Appender;
   readonly deleter: Deleter;
   readonly maintenance: Maintenance;
+  readonly exporter: Exporter;
+  readonly snapshots: Snapshots;
   readonly queries: QueryService;
   readonly readiness: Readiness;
   readonly policy: AccessPolicy;
@@ -120,10 +127,14 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
   metricsRoutes(app, parts.metrics);
   queryRoutes(app, parts);
   labelRoutes(app, parts);
+  exemplarRoutes(app, parts);
+  metadataRoutes(app, parts);
   statusRoutes(app, parts);
   deleteRoutes(app, parts);
   adminRoutes(app, parts);
+  exportRoutes(app, parts);
   app.register(async (scope) => writeRoutes(scope, parts));
+  app.register(async (scope) => importRoutes(scope, parts));
   return app;
 }
 

@@ -1,20 +1,21 @@
 /**
- * @file The typed façade over the add-on, its only importer: implements `storage/`.
+ * @file The typed façade over the add-on: implements `storage/`. With `tools.ts` its only importer.
  *
- * An engine is opened once, on the main thread; workers attach to it by its handle. A promise of
- * the add-on is always fulfilled, with a `failure` where it failed, because only so does the
- * engine's code arrive; here it becomes a `MetricstorError`.
+ * An engine is opened once, on the main thread; workers attach to it by its handle.
  */
 import { isErrorCode, MetricstorError } from '../errors.js';
+import { type PackedHistograms, packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage/appender.js';
 import type { DeleteCount, DeleteRequest, Deleter } from '../storage/deleter.js';
 import type { Maintenance } from '../storage/maintenance.js';
 import type {
+  ExemplarRequest,
   LabelAnswer,
   LabelMatcher,
   LabelRequest,
+  MetadataRequest,
   Querier,
   QuerySession,
   SampleBatch,
@@ -24,6 +25,8 @@ import type {
   SessionLimits,
   SessionRegex,
 } from '../storage/querier.js';
+import type { Exporter, ExportRequest, Snapshots } from '../storage/transfer.js';
+import { type Failure, fail, type TextAnswer, textOf } from './answers.js';
 import { loadAddon } from './load.js';
 
 /** Series that are kept for a time of their own. */
@@ -48,6 +51,8 @@ export interface NativeEngineOptions {
   readonly maxLabelNameBytes: number;
   readonly maxLabelValueBytes: number;
   readonly maxSeries: number;
+  readonly maxExemplars: number;
+  readonly maxMetadata: number;
   readonly blockRangeMs: number;
   readonly flushSlackMs: number;
   readonly flushMinSamples: number;
@@ -62,13 +67,6 @@ export interface NativeEngineOptions {
 
 /** Numbers of an engine by stable name (`native/engine/src/stats.rs`). */
 export type EngineStats = Readonly<Record<string, number>>;
-
-interface Failure {
-  readonly code: string;
-  readonly message: string;
-  readonly file?: string;
-  readonly offset?: number;
-}
 
 interface DoneAnswer {
   readonly failure?: Failure;
@@ -89,6 +87,10 @@ interface AddonSelection {
   labelOffsets(): Uint32Array;
   read(first: number, timestamps: Float64Array, values: Float64Array, offsets: Uint32Array): number;
   readonly required: number;
+  /** Of the last read. */
+  readonly histogramCount: number;
+  readonly histogramDoubles: number;
+  readHistograms(rows: Uint32Array, offsets: Uint32Array, packed: Float64Array): void;
   close(): void;
 }
 
@@ -127,9 +129,13 @@ interface AddonSession {
     timestamps: Float64Array,
     values: Float64Array,
   ): number;
+  setHistograms(rows: Uint32Array, offsets: Uint32Array, packed: Float64Array): void;
   encodeScalar(timestamp: number, value: Float64Array): number;
   encodeString(timestamp: number, value: string): number;
   encodeLabels(ids: Uint32Array, offsets: Uint32Array): number;
+  encodeExemplars(selectors: Selectors, mint: number, maxt: number): number;
+  encodeMetadata(family: string, limit: number): number;
+  encodeCardinality(limit: number): number;
   takeEncoded(target: Uint8Array): void;
   close(): void;
 }
@@ -142,6 +148,7 @@ interface Addon {
     format: string,
     encoding: string,
     tenant: number,
+    firstLine: number,
   ): Promise<WriteAnswer>;
   deleteSeries(
     handle: number,
@@ -155,6 +162,25 @@ interface Addon {
     },
   ): Promise<DeleteAnswer>;
   cleanTombstones(handle: number): Promise<DoneAnswer>;
+  importPrometheus(handle: number, dir: string): Promise<TextAnswer>;
+  exportPrometheus(
+    handle: number,
+    dir: string,
+    selectors: Selectors,
+    mint: number,
+    maxt: number,
+  ): Promise<TextAnswer>;
+  snapshotEngine(handle: number, blocksOnly: boolean): Promise<TextAnswer>;
+  JsonExport: new (
+    handle: number,
+    selectors: Selectors,
+    mint: number,
+    maxt: number,
+    token: number,
+  ) => {
+    next(): Promise<{ failure?: Failure; text: Uint8Array }>;
+    close(): void;
+  };
   flushEngine(handle: number): Promise<DoneAnswer>;
   compactEngine(handle: number): Promise<DoneAnswer>;
   closeEngine(handle: number): Promise<DoneAnswer>;
@@ -179,13 +205,8 @@ interface Addon {
 
 const addon = loadAddon() as Addon;
 
-function fail(failure: Failure): never {
-  const code = isErrorCode(failure.code) ? failure.code : 'internal';
-  const detail: Record<string, string | number> = {};
-  if (failure.file !== undefined) detail.file = failure.file;
-  if (failure.offset !== undefined) detail.offset = failure.offset;
-  throw new MetricstorError(code, failure.message, { detail });
-}
+/** The largest number that crosses the boundary as a limit. */
+const noLimit = 2 ** 32 - 1;
 
 /** Runs a synchronous call of the add-on and gives its errors their class. */
 function guarded<T>(call: () => T): T {
@@ -217,6 +238,18 @@ class NativeSelection implements Selection {
 
   read(first: number, batch: SampleBatch): number {
     return guarded(() => this.#inner.read(first, batch.timestamps, batch.values, batch.offsets));
+  }
+
+  histograms(): PackedHistograms | undefined {
+    const count = this.#inner.histogramCount;
+    if (count === 0) {
+      return undefined;
+    }
+    const rows = new Uint32Array(count);
+    const offsets = new Uint32Array(count + 1);
+    const packed = new Float64Array(this.#inner.histogramDoubles);
+    guarded(() => this.#inner.readHistograms(rows, offsets, packed));
+    return { rows, offsets, packed };
   }
 
   get required(): number {
@@ -289,18 +322,41 @@ class NativeSession implements QuerySession {
           return this.#inner.encodeString(result.timestampMs, result.value);
         case 'vector': {
           const { labels, timestamps, values } = result;
+          this.#setHistograms(packCells(result.histograms, values.length));
           return this.#inner.encodeVector(labels.ids, labels.offsets, timestamps, values);
         }
         case 'matrix': {
           const { labels, offsets, timestamps, values } = result;
+          this.#setHistograms(packCells(result.histograms, values.length));
           return this.#inner.encodeMatrix(labels.ids, labels.offsets, offsets, timestamps, values);
         }
       }
     });
   }
 
+  /** Those of the result that is encoded next. */
+  #setHistograms(histograms: PackedHistograms | undefined): void {
+    if (histograms !== undefined) {
+      const { rows, offsets, packed } = histograms;
+      this.#inner.setHistograms(rows, offsets, packed);
+    }
+  }
+
   encodeLabels(labels: LabelTable): Uint8Array {
     return this.#encoded(() => this.#inner.encodeLabels(labels.ids, labels.offsets));
+  }
+
+  encodeExemplars({ selectors, mint, maxt }: ExemplarRequest): Uint8Array {
+    return this.#encoded(() => this.#inner.encodeExemplars(selectors, mint, maxt));
+  }
+
+  encodeMetadata({ metric, limit }: MetadataRequest): Uint8Array {
+    const most = Math.min(limit ?? noLimit, noLimit);
+    return this.#encoded(() => this.#inner.encodeMetadata(metric, most));
+  }
+
+  encodeCardinality(limit: number): Uint8Array {
+    return this.#encoded(() => this.#inner.encodeCardinality(limit));
   }
 
   /** Text is copied into memory of JavaScript, which moves between threads without a copy. */
@@ -317,8 +373,32 @@ class NativeSession implements QuerySession {
   }
 }
 
+/** What an import did: `native/engine/src/transfer.rs`. */
+export interface ImportReport {
+  readonly blocks: number;
+  readonly read: number;
+  readonly stored: number;
+  readonly tooOld: number;
+  readonly refused: number;
+  readonly refusals: readonly string[];
+  readonly replaced: number;
+  readonly histograms: number;
+  readonly deleted: number;
+  readonly unnamed: number;
+  readonly exemplars: number;
+  readonly metadata: number;
+}
+
+/** What an export into Prometheus' blocks wrote. */
+export interface ExportReport {
+  readonly blocks: number;
+  readonly series: number;
+  readonly samples: number;
+  readonly histograms: number;
+}
+
 /** An open engine, or a worker's attachment to one. */
-export class NativeEngine implements Querier, Appender, Deleter, Maintenance {
+export class NativeEngine implements Querier, Appender, Deleter, Maintenance, Exporter, Snapshots {
   /** Names the engine in this process; a worker attaches with it. */
   readonly handle: number;
 
@@ -346,8 +426,9 @@ export class NativeEngine implements Querier, Appender, Deleter, Maintenance {
   }
 
   async write(body: Uint8Array, request: WriteRequest): Promise<WriteOutcome> {
-    const { format, encoding, scope } = request;
-    const answer = await addon.write(this.handle, body, format, encoding, scope.tenant);
+    const { format, encoding, scope, firstLine = 1 } = request;
+    const { tenant } = scope;
+    const answer = await addon.write(this.handle, body, format, encoding, tenant, firstLine);
     if (answer.failure) fail(answer.failure);
     return answer;
   }
@@ -401,6 +482,40 @@ export class NativeEngine implements Querier, Appender, Deleter, Maintenance {
 
   async compact(): Promise<void> {
     await done(addon.compactEngine(this.handle));
+  }
+
+  async *exportJson(request: ExportRequest): AsyncGenerator<Uint8Array, undefined> {
+    const { selectors, mint, maxt } = request;
+    const token = addon.openCancelToken();
+    const pieces = guarded(() => new addon.JsonExport(this.handle, selectors, mint, maxt, token));
+    try {
+      while (true) {
+        const { failure, text } = await pieces.next();
+        if (failure) fail(failure);
+        if (text.length === 0) return;
+        yield text;
+      }
+    } finally {
+      addon.cancel(token);
+      addon.closeCancelToken(token);
+      pieces.close();
+    }
+  }
+
+  async snapshot({ blocksOnly }: { readonly blocksOnly: boolean }): Promise<string> {
+    return JSON.parse(await textOf(addon.snapshotEngine(this.handle, blocksOnly)));
+  }
+
+  /** Imports a data directory of Prometheus. */
+  async importPrometheus(dir: string): Promise<ImportReport> {
+    return JSON.parse(await textOf(addon.importPrometheus(this.handle, dir)));
+  }
+
+  /** Exports into blocks of Prometheus, in a directory that is empty or not there. */
+  async exportPrometheus(dir: string, request: ExportRequest): Promise<ExportReport> {
+    const { selectors, mint, maxt } = request;
+    const answer = addon.exportPrometheus(this.handle, dir, selectors, mint, maxt);
+    return JSON.parse(await textOf(answer));
   }
 
   /** Finishes what was accepted and lets the directory go. */

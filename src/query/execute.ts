@@ -3,10 +3,14 @@
  * and the result as JSON or as columns.
  */
 import { MetricstorError } from '../errors.js';
+import { packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { PromqlEngine, QueryOutcome } from '../promql/engine.js';
-import { parseSelector } from '../promql/parse.js';
+import { parseQuery, parseSelector } from '../promql/parse.js';
+import { pretty } from '../promql/pretty.js';
+import { checkAllRegexes, checkRegexes } from '../promql/regexes.js';
+import { treeJson } from '../promql/tree-json.js';
 import type {
   LabelMatcher,
   LabelRequest,
@@ -15,7 +19,14 @@ import type {
   Scope,
   SessionLimits,
 } from '../storage/querier.js';
-import type { QueryAnswer, QueryJob, ResultColumns } from './service.js';
+import type {
+  ExemplarsJob,
+  FormatJob,
+  ParseJob,
+  QueryAnswer,
+  QueryJob,
+  ResultColumns,
+} from './service.js';
 
 const truncatedWarning = 'results truncated due to limit';
 
@@ -32,26 +43,46 @@ export interface Work extends SessionLimits {
   readonly deadlineMs: number;
 }
 
-type ExpressionJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
-type LookUpJob = Exclude<QueryJob, ExpressionJob>;
+type EvaluatedJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
+type LookUpJob = Extract<QueryJob, { kind: 'series' | 'labelNames' | 'labelValues' }>;
 
 /** Answers a job. Throws {@link MetricstorError}. */
 export function execute(executor: Executor, work: Work): QueryAnswer {
   const session = executor.querier.openSession(work.scope, work);
   try {
     const { job } = work;
-    return job.kind === 'instant' || job.kind === 'range'
-      ? evaluate(executor.engine, session, job, work.deadlineMs)
-      : lookUp(session, job);
+    switch (job.kind) {
+      case 'instant':
+      case 'range':
+        return evaluate(executor.engine, session, job, work.deadlineMs);
+      case 'exemplars':
+        return exemplars(executor.engine, session, job);
+      case 'metadata':
+        return plain(session.encodeMetadata(job));
+      case 'cardinality':
+        return plain(session.encodeCardinality(job.limit));
+      case 'format':
+      case 'parse':
+        return understand(session, job);
+      default:
+        return lookUp(session, job);
+    }
   } finally {
     session.close();
   }
 }
 
+function understand(session: QuerySession, { kind, query }: FormatJob | ParseJob): QueryAnswer {
+  const expr = parseQuery(query);
+  checkAllRegexes(expr, query, session);
+  const value = kind === 'format' ? pretty(expr) : treeJson(expr);
+  return { json: encoder.encode(JSON.stringify(value)), warnings: [], infos: [] };
+}
+
 function evaluate(
   engine: PromqlEngine,
   session: QuerySession,
-  job: ExpressionJob,
+  job: EvaluatedJob,
   deadlineMs: number,
 ): QueryAnswer {
   const outcome: QueryOutcome =
@@ -78,13 +109,13 @@ function truncate(result: QueryResult, limit: number): readonly [QueryResult, bo
   const labels = firstSeries(result.labels, limit);
   if (result.type === 'vector') {
     const timestamps = result.timestamps.slice(0, limit);
-    return [{ type: 'vector', labels, timestamps, values: result.values.slice(0, limit) }, true];
+    return [{ ...result, labels, timestamps, values: result.values.slice(0, limit) }, true];
   }
   const offsets = result.offsets.slice(0, limit + 1);
   const end = offsets[limit];
   const timestamps = result.timestamps.slice(0, end);
   const values = result.values.slice(0, end);
-  return [{ type: 'matrix', labels, offsets, timestamps, values }, true];
+  return [{ ...result, labels, offsets, timestamps, values }, true];
 }
 
 function firstSeries(labels: LabelTable, count: number): LabelTable {
@@ -117,7 +148,9 @@ function toColumns(session: QuerySession, result: QueryResult): ResultColumns {
       ? result.offsets.slice()
       : Uint32Array.from({ length: labels.count + 1 }, (_, index) => index);
   const points = offsets[labels.count];
+  const histograms = packCells(result.histograms, points);
   return {
+    ...(histograms === undefined ? {} : { histograms }),
     type: result.type,
     texts,
     labelIds,
@@ -128,11 +161,23 @@ function toColumns(session: QuerySession, result: QueryResult): ResultColumns {
   };
 }
 
+const plain = (json: Uint8Array): QueryAnswer => ({ json, warnings: [], infos: [] });
+
+function exemplars(engine: PromqlEngine, session: QuerySession, job: ExemplarsJob): QueryAnswer {
+  const selectors = engine.selectors(job.query);
+  return plain(
+    selectors.length === 0
+      ? new Uint8Array(0)
+      : session.encodeExemplars({ selectors, mint: job.mint, maxt: job.maxt }),
+  );
+}
+
 const encoder = new TextEncoder();
 
 function lookUp(session: QuerySession, job: LookUpJob): QueryAnswer {
   const { mint, maxt, limit } = job;
-  const request: LabelRequest = { selectors: job.selectors.map(readSelector), mint, maxt, limit };
+  const selectors = job.selectors.map((text) => readSelector(session, text));
+  const request: LabelRequest = { selectors, mint, maxt, limit };
   const answer = (json: Uint8Array, truncated: boolean): QueryAnswer => ({
     json,
     warnings: truncated ? [truncatedWarning] : [],
@@ -153,9 +198,11 @@ function lookUp(session: QuerySession, job: LookUpJob): QueryAnswer {
 }
 
 /** The one rule whose text differs between `match[]` and an expression. */
-export function readSelector(text: string): readonly LabelMatcher[] {
+function readSelector(session: QuerySession, text: string): readonly LabelMatcher[] {
   try {
-    return parseSelector(text);
+    const matchers = parseSelector(text);
+    checkRegexes(matchers, text, session);
+    return matchers;
   } catch (error) {
     const emptyMatchers = 'must contain at least one non-empty matcher';
     if (error instanceof MetricstorError && error.message.endsWith(emptyMatchers)) {

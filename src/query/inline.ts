@@ -99,6 +99,9 @@ export class InlineQueries implements QueryService {
 
 /** What a repeated panel has in common; undefined for what is not tried. */
 function keyOf(job: QueryJob): string | undefined {
+  if (job.kind === 'format' || job.kind === 'parse') {
+    return job.query.length > longestRemembered ? undefined : `${job.kind} ${job.query}`;
+  }
   if (job.kind === 'instant') {
     return job.query.length > longestRemembered ? undefined : job.query;
   }

@@ -3,13 +3,15 @@
  */
 import type { Scope } from './querier.js';
 
-export type WireFormat = 'remote-write-1';
+export type WireFormat = 'remote-write-1' | 'remote-write-2' | 'json-lines';
 export type BodyEncoding = 'identity' | 'snappy' | 'zstd';
 
 export interface WriteRequest {
   readonly format: WireFormat;
   readonly encoding: BodyEncoding;
   readonly scope: Scope;
+  /** For `json-lines`: the number of the first line, which refusals count from; 1 unless given. */
+  readonly firstLine?: number;
 }
 
 /** Why samples of a request were refused, one entry per reason. */
@@ -26,10 +28,16 @@ export interface Rejection {
 export interface WriteOutcome {
   /** Samples stored: as durable as `wal.sync` promises. */
   readonly samples: number;
+  /** Native histogram samples stored. */
+  readonly histograms: number;
+  /** Exemplars stored, or stored before. */
+  readonly exemplars: number;
   /** Stored samples that replaced another value at the same timestamp. */
   readonly replaced: number;
   readonly rejections: readonly Rejection[];
+  /** Exemplars that were not stored, of which the sender need not hear. */
   readonly droppedExemplars: number;
+  /** Metadata that was not stored, of which the sender need not hear. */
   readonly droppedMetadata: number;
 }
 

@@ -26,6 +26,8 @@ export function keepEverything(dir: string): NativeEngineOptions {
     maxLabelNameBytes: 4096,
     maxLabelValueBytes: 65_536,
     maxSeries: 0,
+    maxExemplars: 100_000,
+    maxMetadata: 100_000,
     blockRangeMs: 2 * 3_600_000,
     flushSlackMs: 60_000,
     flushMinSamples: 100_000,

@@ -18,6 +18,8 @@ export interface WriteSeen {
 
 export const nothingRefused: WriteOutcome = {
   samples: 1,
+  histograms: 0,
+  exemplars: 0,
   replaced: 0,
   rejections: [],
   droppedExemplars: 0,
@@ -71,6 +73,8 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     deleteSeries: async () => undefined,
     countSeries: async () => ({ series: 0, samples: 0 }),
     cleanTombstones: async () => undefined,
+    async *exportJson() {},
+    snapshot: async () => '',
     stats: () => ({}),
     flush: async () => undefined,
     compact: async () => undefined,

@@ -9,6 +9,7 @@ const layers: Readonly<Record<string, number>> = {
   refs: 0,
   labels: 0,
   histogram: 0,
+  run: 0,
   sync: 0,
   clock: 0,
   stats: 0,
@@ -38,7 +39,9 @@ const layers: Readonly<Record<string, number>> = {
   recover: 6,
   store: 6,
   background: 6,
+  inspect: 6,
   engine: 7,
+  transfer: 8,
 };
 
 /**

@@ -66,6 +66,10 @@ pub struct OpenOptions {
     pub max_label_value_bytes: f64,
     /// Series in the head; 0 means no limit.
     pub max_series: f64,
+    /// Exemplars that are kept.
+    pub max_exemplars: f64,
+    /// Metric families whose metadata is kept.
+    pub max_metadata: f64,
     /// Width of a block.
     pub block_range_ms: f64,
     /// Slack after a window.
@@ -114,6 +118,8 @@ impl OpenOptions {
                 max_label_name_bytes: self.max_label_name_bytes as usize,
                 max_label_value_bytes: self.max_label_value_bytes as usize,
                 max_series: self.max_series as usize,
+                max_exemplars: self.max_exemplars as usize,
+                max_metadata: self.max_metadata as usize,
             },
             block_range_ms: self.block_range_ms as i64,
             flush_slack_ms: self.flush_slack_ms as i64,
@@ -143,7 +149,8 @@ pub fn open_engine(env: &Env, options: OpenOptions) -> napi::Result<Object<'_>> 
 }
 
 /// Writes a request body, which JavaScript leaves alone until the promise is settled.
-/// `format` is `remote-write-1`; `encoding` is `identity`, `snappy` or `zstd`.
+/// `format` is `remote-write-1`, `remote-write-2` or `json-lines`, whose first line has the number
+/// `first_line`; `encoding` is `identity`, `snappy` or `zstd`.
 #[napi(ts_return_type = "Promise<WriteAnswer>")]
 pub fn write<'env>(
     env: &'env Env,
@@ -152,12 +159,13 @@ pub fn write<'env>(
     format: String,
     encoding: String,
     tenant: u32,
+    first_line: f64,
 ) -> napi::Result<Object<'env>> {
     let (settle, promised) = promise::<WriteAnswer>(env)?;
     let answer: Answer = Box::new(move |result| {
         settle.resolve(Box::new(move |_| Ok(WriteAnswer::new(&result))));
     });
-    match (registry::engine(handle), request(body, &format, &encoding, tenant)) {
+    match (registry::engine(handle), request(body, (&format, &encoding), tenant, first_line)) {
         (Ok(engine), Ok(request)) => engine.write(request, answer),
         (Err(error), _) | (_, Err(error)) => answer(Err(error)),
     }
@@ -166,9 +174,9 @@ pub fn write<'env>(
 
 fn request(
     body: Buffer,
-    format: &str,
-    encoding: &str,
+    (format, encoding): (&str, &str),
     tenant: u32,
+    first_line: f64,
 ) -> std::result::Result<WriteRequest, Error> {
     let encoding = match encoding {
         "identity" => BodyEncoding::Identity,
@@ -178,6 +186,8 @@ fn request(
     };
     let format = match format {
         "remote-write-1" => WireFormat::RemoteWrite1,
+        "remote-write-2" => WireFormat::RemoteWrite2,
+        "json-lines" => WireFormat::JsonLines { first_line: first_line as u64 },
         other => return Err(unknown("format", other)),
     };
     Ok(WriteRequest { body: Box::new(body), encoding, format, tenant: TenantId(tenant) })

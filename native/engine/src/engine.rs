@@ -5,6 +5,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::background::compact::{CompactThread, Task};
 use crate::background::{Answer as TaskAnswer, Command, Handle};
+use crate::backup;
 use crate::block::{Block, quarantine};
 use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
@@ -18,12 +19,15 @@ use crate::read::cancel::Cancel;
 use crate::read::session::Session;
 use crate::read::view::View;
 use crate::recover::{Layout, create_durably, restore};
+use crate::refs::TenantId;
 use crate::retention::RetentionPolicy;
+use crate::sample::TimestampMs;
 use crate::source::Scope;
 use crate::stats::{Counters, Stats, counter_stats};
 use crate::store::Store;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering, RwLock};
 use crate::wal::{Wal, WalOptions};
+use crate::wire::WireBatch;
 
 /// Bodies that may wait for a write thread, in bytes of request body: past it a write is refused
 /// with `overloaded` before it costs anything.
@@ -36,6 +40,8 @@ const WRITE_THREADS_MAX: usize = 8;
 /// Numbers of blocks by `compaction.level`; the last stands for all above, too.
 const LEVEL_STATS: [&str; 5] =
     ["blocksLevel1", "blocksLevel2", "blocksLevel3", "blocksLevel4", "blocksLevel5"];
+/// Room for labels that a write thread keeps for the next request: those of 4,000 series.
+const KEPT_ARENA_BYTES: usize = 1 << 20;
 
 /// A write on its way to a write thread.
 struct Job {
@@ -58,7 +64,21 @@ pub struct Engine {
     compaction: Mutex<Option<CompactThread>>,
     lock: Mutex<Option<Box<dyn DirLock>>>,
     waiting_bytes: Arc<AtomicU64>,
+    /// Held while a snapshot is made: the directory is not let go before.
+    snapshots: Arc<Mutex<()>>,
 }
+
+/// What a snapshot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotOf {
+    /// Everything: the head becomes blocks first.
+    Everything,
+    /// What is in blocks.
+    Blocks,
+}
+
+/// Called once with the name of a snapshot.
+pub type SnapshotAnswer = Box<dyn FnOnce(Result<String>) + Send>;
 
 impl Engine {
     /// Opens the directory of `options` on the machine's disk and clock.
@@ -90,6 +110,7 @@ impl Engine {
         layout.prepare(&*disk)?;
         let retention = Arc::new(RetentionPolicy::new(options.retention_ms, &options.retention)?);
         let head = Arc::new(Head::new(random_seed(), options.write, retention.clone()));
+        backup::sweep_snapshots(&*disk, &layout)?;
         let restored = restore(&disk, &layout, &head)?;
         let generation = head.generation();
         let wal_options = WalOptions {
@@ -144,6 +165,7 @@ impl Engine {
             compaction: Mutex::new(Some(compaction)),
             lock: Mutex::new(Some(lock)),
             waiting_bytes,
+            snapshots: Arc::default(),
         })
     }
 
@@ -205,12 +227,58 @@ impl Engine {
         }
     }
 
+    /// Takes a decoded write, on this thread; otherwise as [`Engine::write`].
+    pub fn write_batch(&self, batch: &WireBatch<'_>, tenant: TenantId, answer: Answer) {
+        commit_of(&self.store).write_batch(batch, tenant, answer);
+    }
+
+    /// Says that samples as new as `t` are about to be written: older ones are judged, and put into
+    /// blocks, by that. What lies ahead of the clock counts as now.
+    pub fn expect_time(&self, t: TimestampMs) {
+        self.store.head.saw_time(t.min(self.store.clock.now_ms()));
+    }
+
+    /// Memory of the head, about.
+    pub fn head_bytes(&self) -> u64 {
+        self.store.head.bytes()
+    }
+
+    /// Links what is in the store into `snapshots/<name>` of the data directory, durably, and
+    /// answers the name; on a thread of its own.
+    pub fn snapshot(&self, of: SnapshotOf, answer: SnapshotAnswer) {
+        let flushed = match of {
+            SnapshotOf::Blocks => None,
+            SnapshotOf::Everything => {
+                let (send, flushed) = crossbeam_channel::bounded(1);
+                self.flush(Box::new(move |result| {
+                    let _ = send.send(result);
+                }));
+                Some(flushed)
+            }
+        };
+        let (store, snapshots) = (self.store.clone(), self.snapshots.clone());
+        std::thread::spawn(move || {
+            let _open = snapshots.lock();
+            let flushed = flushed.map_or(Ok(()), |f| f.recv().unwrap_or_else(|_| Err(closed())));
+            answer(flushed.and_then(|()| {
+                let random = u64::from_le_bytes(*random_seed().first_chunk().unwrap_or(&[0; 8]));
+                let name = backup::snapshot_name(store.clock.now_ms(), random);
+                backup::snapshot(&store, &name)?;
+                Ok(name)
+            }));
+        });
+    }
+
     /// This moment's numbers.
     pub fn stats(&self) -> Stats {
         let store = &self.store;
         let mut out = Stats::new();
         store.head.counters().report(&mut out);
         out.push(("headBytes", store.head.bytes() as f64));
+        let (exemplars, exemplars_added) = store.head.exemplars().counts();
+        out.push(("exemplars", exemplars as f64));
+        out.push(("exemplarsAppended", exemplars_added as f64));
+        out.push(("metadataFamilies", store.head.metadata().len() as f64));
         counter_stats(&store.counters, &mut out);
         let view = store.view.load();
         out.push(("blocks", view.blocks.len() as f64));
@@ -259,6 +327,7 @@ impl Engine {
         if let Some(deletes) = self.deletes.lock().take() {
             deletes.stop();
         }
+        drop(self.snapshots.lock());
         let closed = self.store.wal.close();
         if let Some(background) = self.background.lock().take() {
             background.stop();
@@ -291,6 +360,15 @@ fn random_seed() -> [u8; 32] {
     seed
 }
 
+fn commit_of(store: &Store) -> Commit {
+    Commit {
+        head: store.head.clone(),
+        wal: store.wal.clone(),
+        clock: store.clock.clone(),
+        max_request_bytes: store.options.write.max_request_bytes,
+    }
+}
+
 fn start_writers(store: &Arc<Store>, waiting_bytes: &Arc<AtomicU64>) -> Result<Writers> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let (jobs, received) = crossbeam_channel::unbounded::<Job>();
@@ -308,14 +386,12 @@ fn start_writers(store: &Arc<Store>, waiting_bytes: &Arc<AtomicU64>) -> Result<W
 }
 
 fn serve_writes(jobs: &Receiver<Job>, store: &Store, waiting_bytes: &AtomicU64) {
-    let commit = Commit {
-        head: store.head.clone(),
-        wal: store.wal.clone(),
-        clock: store.clock.clone(),
-        max_request_bytes: store.options.write.max_request_bytes,
-    };
+    let commit = commit_of(store);
+    let mut arena = Vec::new();
     for Job { request, answer, bytes } in jobs {
-        commit.write(&request, answer);
+        commit.write(&request, &mut arena, answer);
+        arena.clear();
+        arena.shrink_to(KEPT_ARENA_BYTES);
         waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

@@ -13,6 +13,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::BuildHasher;
 
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
@@ -30,7 +31,9 @@ pub struct Labels {
 }
 
 /// Appends one pair in the canonical encoding. The caller keeps the order.
-pub fn encode_pair(out: &mut Vec<u8>, name: &str, value: &str) {
+#[inline]
+pub fn encode_pair(out: &mut Vec<u8>, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+    let (name, value) = (name.as_ref(), value.as_ref());
     let inner = 2
         + varint::len(name.len() as u64)
         + name.len()
@@ -40,10 +43,10 @@ pub fn encode_pair(out: &mut Vec<u8>, name: &str, value: &str) {
     varint::write(out, inner as u64);
     out.push(0x0A);
     varint::write(out, name.len() as u64);
-    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(name);
     out.push(0x12);
     varint::write(out, value.len() as u64);
-    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(value);
 }
 
 impl Labels {
@@ -205,6 +208,16 @@ impl LabelsHasher {
                 .copy_from_slice(&xxhash_rust::xxh3::xxh3_128(&input).to_le_bytes()[..piece.len()]);
         }
         Self { secret }
+    }
+
+    /// A hasher whose secret nobody knows.
+    pub fn random() -> Self {
+        let random = std::hash::RandomState::new();
+        let mut seed = [0; 32];
+        for (i, piece) in seed.chunks_mut(8).enumerate() {
+            piece.copy_from_slice(&random.hash_one(i).to_le_bytes());
+        }
+        Self::new(seed)
     }
 
     /// The hash of `encoded` (canonical or as a sender wrote it) for `tenant`.

@@ -2,15 +2,17 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`dictionary`] |
-//! | 0 | [`sync`], [`clock`], [`stats`] |
+//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`histogram`] |
+//! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`], [`tombstone`], [`retention`] |
 //! | 4 | [`head`], [`block`] |
-//! | 5 | [`compact`], [`read`] |
+//! | 5 | [`compact`], [`read`], [`foreign`] |
 //! | 6 | [`commit`], [`deletes`], [`recover`], [`store`], [`background`] |
+//! | 6 | [`backup`], [`inspect`] |
 //! | 7 | [`engine`] |
+//! | 8 | [`transfer`] |
 //!
 //! A write: [`commit`] has it decoded by [`wire`], prepared by [`head`], logged by [`wal`], applied
 //! by [`head`]. A read: [`read::session`] pins a [`read::view`], selects in its sources and puts
@@ -24,6 +26,7 @@
 #![warn(missing_docs)]
 
 pub mod background;
+pub mod backup;
 pub mod block;
 pub mod chunk;
 pub mod clock;
@@ -35,8 +38,11 @@ pub mod dictionary;
 pub mod disk;
 pub mod engine;
 pub mod error;
+pub mod foreign;
 pub mod head;
+pub mod histogram;
 pub mod index;
+pub mod inspect;
 pub mod label_order;
 pub mod labels;
 pub mod merge;
@@ -45,11 +51,13 @@ pub mod read;
 pub mod recover;
 pub mod refs;
 pub mod retention;
+pub mod run;
 pub mod sample;
 pub mod source;
 pub mod stats;
 pub mod store;
 pub mod sync;
 pub mod tombstone;
+pub mod transfer;
 pub mod wal;
 pub mod wire;

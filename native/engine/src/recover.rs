@@ -13,11 +13,15 @@ use crate::block::tombstones::TombstoneList;
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
+use crate::head::saved::SavedFiles;
+use crate::histogram::Histogram;
 use crate::labels::Labels;
 use crate::refs::{Position, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
 use crate::sync::Arc;
 use crate::tombstone::Tombstone;
+use crate::wal::record::exemplars::ExemplarRecord;
+use crate::wal::record::metadata::MetadataRecord;
 use crate::wal::record::{self, RecordVisitor};
 use crate::wal::{self, Recovered};
 use settle::Settled;
@@ -31,7 +35,7 @@ const FIRST_VERSION: u32 = 1;
 const FORMAT_FILE: &str = "metricstor.json";
 
 /// The places inside a data directory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Layout {
     /// The directory.
     pub root: PathBuf,
@@ -41,6 +45,8 @@ pub struct Layout {
     pub blocks: PathBuf,
     /// Damaged blocks; made when there is one.
     pub quarantine: PathBuf,
+    /// What of the head is in no block.
+    pub saved: SavedFiles,
 }
 
 impl Layout {
@@ -51,6 +57,7 @@ impl Layout {
             wal: root.join("wal"),
             blocks: root.join("blocks"),
             quarantine: root.join("quarantine"),
+            saved: SavedFiles::new(root),
         }
     }
 
@@ -63,9 +70,31 @@ impl Layout {
         for dir in [&self.wal, &self.blocks] {
             create_durably(disk, dir)?;
         }
-        if !disk.exists(&self.root.join(FORMAT_FILE)) {
+        self.prepare_format(disk)
+    }
+
+    /// Writes the format version if none is there, and checks the one that is.
+    ///
+    /// # Errors
+    /// As [`Layout::prepare`].
+    pub fn prepare_format(&self, disk: &dyn Disk) -> Result<()> {
+        if !disk.exists(&self.format_file()) {
             return self.write_version(disk, FIRST_VERSION);
         }
+        self.check_format(disk)
+    }
+
+    /// The file that names the format version.
+    pub fn format_file(&self) -> PathBuf {
+        self.root.join(FORMAT_FILE)
+    }
+
+    /// Checks that this build reads the directory's format.
+    ///
+    /// # Errors
+    /// `not_found` when the directory is no data directory, `corruption` when a newer version wrote
+    /// it.
+    pub fn check_format(&self, disk: &dyn Disk) -> Result<()> {
         self.version(disk).map(drop)
     }
 
@@ -80,11 +109,11 @@ impl Layout {
 
     fn write_version(&self, disk: &dyn Disk, version: u32) -> Result<()> {
         let text = format!("{{\"formatVersion\":{version}}}\n");
-        publish::publish_file(disk, &self.root.join(FORMAT_FILE), text.as_bytes())
+        publish::publish_file(disk, &self.format_file(), text.as_bytes())
     }
 
     fn version(&self, disk: &dyn Disk) -> Result<u64> {
-        let file = self.root.join(FORMAT_FILE);
+        let file = self.format_file();
         let text = disk.read(&file)?;
         let found: serde_json::Value = serde_json::from_slice(&text)
             .map_err(|e| Error::corruption(&file, 0, format!("want a JSON object: {e}")))?;
@@ -147,6 +176,8 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     for block in &blocks {
         head.saw_time(block.meta().maxt);
     }
+    publish::sweep(&**disk, &layout.root)?;
+    layout.saved.restore(&**disk, head)?;
     let saved = Arc::new(TombstoneList::read(&**disk, &layout.blocks)?);
     let (mut log, tombstones) = replay(&**disk, layout, head, &saved, flushed)?;
     // What a power loss took of a log that was not synced must not be written again below a
@@ -204,6 +235,16 @@ impl Replay<'_> {
             self.tombstones = Arc::new(self.tombstones.with(self.position, &deletes));
         }
     }
+
+    /// The series that the log means by `series`.
+    fn known(&self, series: SeriesRef) -> Result<SeriesRef> {
+        self.series.get(&series).copied().ok_or_else(|| {
+            Error::new(
+                ErrorCode::Corruption,
+                format!("the log has a sample of series {} before its definition", series.0),
+            )
+        })
+    }
 }
 
 impl RecordVisitor for Replay<'_> {
@@ -215,13 +256,7 @@ impl RecordVisitor for Replay<'_> {
     }
 
     fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
-        let known = self.series.get(&series).ok_or_else(|| {
-            Error::new(
-                ErrorCode::Corruption,
-                format!("the log has a sample of series {} before its definition", series.0),
-            )
-        })?;
-        self.head.restore_sample(*known, t, v);
+        self.head.restore_sample(self.known(series)?, t, v);
         Ok(())
     }
 
@@ -230,5 +265,18 @@ impl RecordVisitor for Replay<'_> {
         self.head.delete(&tombstone)?;
         self.deletes.push(Arc::new(tombstone));
         Ok(())
+    }
+
+    fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()> {
+        self.head.restore_histogram(self.known(series)?, t, h);
+        Ok(())
+    }
+
+    fn exemplar(&mut self, exemplar: ExemplarRecord<'_>) -> Result<()> {
+        self.head.exemplars().restore(&exemplar)
+    }
+
+    fn metadata(&mut self, metadata: MetadataRecord<'_>) -> Result<()> {
+        self.head.metadata().restore(&metadata)
     }
 }

@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use metricstor_engine::block::meta::Meta;
 use metricstor_engine::block::tombstones::{TOMBSTONES_FILE, TombstoneList};
-use metricstor_engine::chunk::gorilla;
+use metricstor_engine::chunk::{dense, gorilla};
 use metricstor_engine::codec::checksum::accepting_any;
 use metricstor_engine::disk::Disk;
 use metricstor_engine::disk::faulty::FaultyDisk;
 use metricstor_engine::error::Result;
+use metricstor_engine::histogram::Histogram;
 use metricstor_engine::index::file::IndexFile;
 use metricstor_engine::index::go_regex;
 use metricstor_engine::index::matcher::{MatchOp, Matcher};
@@ -27,10 +28,14 @@ use metricstor_engine::refs::{Position, SeriesRef, TenantId};
 use metricstor_engine::sample::{TimeRange, TimestampMs};
 use metricstor_engine::tombstone::Tombstone;
 use metricstor_engine::wal;
+use metricstor_engine::wal::record::exemplars::ExemplarRecord;
+use metricstor_engine::wal::record::metadata::MetadataRecord;
 use metricstor_engine::wal::record::{self, RecordVisitor};
+use metricstor_engine::wire::WireBatch;
 use metricstor_engine::wire::compression::{BodyEncoding, decompress};
-use metricstor_engine::wire::labels::canonicalize;
+use metricstor_engine::wire::labels::{canonicalize, canonicalize_exemplar};
 use metricstor_engine::wire::remote_write::parse_v1;
+use metricstor_engine::wire::remote_write_2::parse_v2;
 
 /// A target and its name, which is also its corpus' directory.
 pub type Target = (&'static str, fn(&[u8]));
@@ -38,6 +43,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets.
 pub const TARGETS: &[Target] = &[
     ("gorilla", gorilla),
+    ("dense_column", dense_column),
     ("labels", labels),
     ("write_batch", write_batch),
     ("wal_record", wal_record),
@@ -87,6 +93,29 @@ fn assert_same_after_encoding(timestamps: &[TimestampMs], values: &[f64]) {
     assert!(got_values.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
 }
 
+/// A column from any bytes, the first two of which say how many values it is asked for; and the
+/// bytes as values into a column and back.
+pub fn dense_column(data: &[u8]) {
+    let mut scratch = dense::Scratch::default();
+    if let Some((count, column)) = data.split_first_chunk() {
+        let count = usize::from(u16::from_le_bytes(*count)) % (dense::SAMPLES_MAX + 1);
+        let _ = dense::decode_values(column, &mut scratch, &mut vec![0.0; count]);
+        let mut times = vec![0; count];
+        if dense::decode_times(column, &mut scratch, &mut times).is_ok() {
+            assert!(times.is_sorted_by(|a, b| a < b));
+        }
+    }
+    let words = data.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    let values: Vec<f64> = words.map(f64::from_bits).take(dense::SAMPLES_MAX).collect();
+    if values.is_empty() {
+        return;
+    }
+    let (mut column, mut got) = (Vec::new(), vec![0.0; values.len()]);
+    dense::encode_values(&values, &mut scratch, &mut column);
+    dense::decode_values(&column, &mut scratch, &mut got).unwrap();
+    assert!(got.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
+}
+
 /// The labels of a series, canonical or as a sender wrote them.
 pub fn labels(data: &[u8]) {
     if let Ok(labels) = Labels::from_canonical(data) {
@@ -104,14 +133,25 @@ pub fn write_batch(data: &[u8]) {
     for encoding in [BodyEncoding::Identity, BodyEncoding::Snappy, BodyEncoding::Zstd] {
         let Ok(body) = decompress(encoding, data, BODY_BYTES_MAX) else { continue };
         assert!(body.len() <= BODY_BYTES_MAX);
-        let Ok(batch) = parse_v1(&body) else { continue };
-        let mut start = 0;
-        for series in &batch.series {
-            let end = series.samples_end as usize;
-            assert!(start <= end && end <= batch.samples.len());
-            start = end;
-            let _ = canonicalize(&series.labels, &WriteLimits::default());
+        let mut arena = Vec::new();
+        let batches = [parse_v1(&body), parse_v2(&body, &mut arena, BODY_BYTES_MAX)];
+        batches.iter().flatten().for_each(check_batch);
+        drop(batches);
+        assert!(arena.len() <= 2 * BODY_BYTES_MAX);
+    }
+}
+
+fn check_batch(batch: &WireBatch<'_>) {
+    for (i, series) in batch.series.iter().enumerate() {
+        let spans = batch.spans(i);
+        let _ = (&batch.samples[spans.samples], &batch.exemplars[spans.exemplars]);
+        for histogram in &batch.histograms[spans.histograms] {
+            let _ = histogram.value.validate();
         }
+        let _ = canonicalize(&series.labels, &WriteLimits::default());
+    }
+    for exemplar in &batch.exemplars {
+        let _ = canonicalize_exemplar(&exemplar.labels, 128);
     }
 }
 
@@ -130,6 +170,19 @@ impl RecordVisitor for Anything {
 
     fn tombstone(&mut self, encoded: &[u8]) -> Result<()> {
         let _ = Tombstone::decode(encoded);
+        Ok(())
+    }
+
+    fn histogram(&mut self, _: SeriesRef, _: TimestampMs, _: Histogram) -> Result<()> {
+        Ok(())
+    }
+
+    fn exemplar(&mut self, exemplar: ExemplarRecord<'_>) -> Result<()> {
+        let _ = Labels::from_canonical(exemplar.series);
+        Ok(())
+    }
+
+    fn metadata(&mut self, _: MetadataRecord<'_>) -> Result<()> {
         Ok(())
     }
 }
@@ -183,7 +236,7 @@ pub fn index_open(data: &[u8]) {
             if index.schema(entry.schema, &mut schema).is_ok() {
                 let _ = entry.pairs(&schema).count();
             }
-            let _ = entry.chunks().take(4096).count();
+            let _ = entry.pieces().take(4096).count();
         }
         let mut text = String::new();
         for pair in 0..index.pair_count().min(4096) {

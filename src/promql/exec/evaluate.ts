@@ -5,6 +5,7 @@
  * them where it needs all. Shared parts of a plan are collected once and kept to the end.
  */
 import { MetricstorError } from '../../errors.js';
+import type { Histogram } from '../../model/histogram.js';
 import type { QuerySession } from '../../storage/querier.js';
 import type { AnnotationLog, Recording } from '../annotations.js';
 import { rangeArgument } from '../functions/range.js';
@@ -22,8 +23,18 @@ import { aggregateRows } from './aggregate.js';
 import { binaryRows, scalarBinary } from './binary.js';
 import type { Budget } from './budget.js';
 import type { Buffers, EvalContext, SeriesReader } from './context.js';
-import { droppingNames, mappingRows } from './names.js';
-import { type Grid, GridCollector, type Row, type RowSink, releaseGrid, sendGrid } from './rows.js';
+import { joinRow, scalarOperation, splitRow } from './histogram-scalar.js';
+import { droppingNames, mappingRows, policyOf } from './names.js';
+import {
+  type Grid,
+  GridCollector,
+  type HistogramPolicy,
+  type Row,
+  type RowSink,
+  releaseGrid,
+  sendGrid,
+  sendRow,
+} from './rows.js';
 import { readSeries, selectorRows } from './selector.js';
 import { subquerySeries } from './subquery.js';
 import { windowRows } from './window.js';
@@ -70,12 +81,18 @@ export class Evaluator implements EvalContext {
     this.nameLabel = metadata[0];
   }
 
-  grid(node: Plan): Grid {
+  grid(node: Plan, histograms?: HistogramPolicy, onSkipped?: () => void): Grid {
     const shared = this.shared(node);
-    if (shared !== undefined) {
+    const collector = new GridCollector(node.grid.steps, this.budget, histograms, onSkipped);
+    if (shared === undefined) {
+      this.evaluate(node, collector);
+      return collector.finish();
+    }
+    if (shared.histograms === undefined || histograms === 'take') {
       return shared;
     }
-    return this.collect(node);
+    sendGrid(shared, collector);
+    return collector.finish();
   }
 
   release(grid: Grid): void {
@@ -127,12 +144,6 @@ export class Evaluator implements EvalContext {
     }
   }
 
-  private collect(node: Plan): Grid {
-    const collector = new GridCollector(node.grid.steps, this.budget);
-    this.evaluate(node, collector);
-    return collector.finish();
-  }
-
   /** The grid of a part that occurs more than once, evaluated at its first use. */
   private shared(node: Plan): Grid | undefined {
     const { plan, query } = this.parts;
@@ -150,7 +161,9 @@ export class Evaluator implements EvalContext {
       return known.grid;
     }
     const recording = this.annotations.record();
-    const grid = this.collect(node);
+    const collector = new GridCollector(node.grid.steps, this.budget, 'take');
+    this.evaluate(node, collector);
+    const grid = collector.finish();
     this.annotations.stop(recording);
     this.known.set(key, { grid, annotations: recording, start });
     this.kept.add(grid);
@@ -181,7 +194,7 @@ export class Evaluator implements EvalContext {
           this.rows(node.inner, sink);
         } else {
           const { steps } = node.grid;
-          this.rows(node.inner, mappingRows(droppingNames(this, sink, steps), steps, negate));
+          this.rows(node.inner, negatingRows(droppingNames(this, sink, steps), steps));
         }
         return;
       case 'repeat':
@@ -206,7 +219,7 @@ export class Evaluator implements EvalContext {
       }
       case 'map': {
         const map = implementation.make(this, node);
-        const target = mappingRows(droppingNames(this, sink, steps), steps, map);
+        const target = mappingRows(droppingNames(this, sink, steps), steps, map, 'skip');
         this.rows(node.args[0], target);
         return;
       }
@@ -222,16 +235,40 @@ export class Evaluator implements EvalContext {
     const { steps } = node.grid;
     const out: Row = { values: new Float64Array(steps), base: 0, present: null, presentBase: 0 };
     this.rows(node.inner, {
+      ...policyOf(sink),
       begin: (labels, dropName) => sink.begin(labels, dropName),
       row: (series, row) => {
         if (row.present === null || row.present[row.presentBase] !== 0) {
           out.values.fill(row.values[row.base]);
+          const histogram = row.histograms?.[row.base];
+          out.histograms = histogram && new Array<Histogram>(steps).fill(histogram);
           sink.row(series, out);
         }
       },
       end: () => sink.end(),
     });
   }
+}
+
+/** `-x`: a histogram's counts and sum are turned over like a float. */
+function negatingRows(sink: RowSink, steps: number): RowSink {
+  const floats = mappingRows(sink, steps, negate);
+  const operation = scalarOperation('*', false);
+  return {
+    ...floats,
+    histograms: 'take',
+    row: (series, row) => {
+      if (row.histograms === undefined || operation === undefined) {
+        floats.row(series, row);
+        return;
+      }
+      const split = splitRow(row, steps);
+      const values = new Float64Array(steps);
+      negate(split.floats.values, split.floats.base, values);
+      const turned = split.histograms.map((histogram) => histogram && operation(histogram, -1));
+      sendRow(sink, series, joinRow({ ...split.floats, values, base: 0 }, turned, steps), steps);
+    },
+  };
 }
 
 function negate(from: Float64Array, base: number, to: Float64Array): void {

@@ -128,7 +128,8 @@ impl FlushCycle {
 
     fn rotate_when_due(&mut self) -> (State, bool) {
         let asked = !self.waiting.is_empty();
-        let empty = self.store.head.counters().samples.load(Ordering::Relaxed) == 0;
+        let empty = self.store.head.counters().samples.load(Ordering::Relaxed) == 0
+            && !self.is_full_of_other_records();
         if empty && asked {
             // Writes that were answered before the question are applied, so nothing is missing.
             self.waiting.drain(..).for_each(|answer| answer(Ok(())));
@@ -144,6 +145,12 @@ impl FlushCycle {
                 (State::Idle, false)
             }
         }
+    }
+
+    /// Whether the log is too large for what comes beside samples, which needs no block.
+    fn is_full_of_other_records(&self) -> bool {
+        self.store.wal.bytes() >= self.store.options.wal_max_bytes
+            && self.store.layout.saved.is_behind(&self.store.head)
     }
 
     /// Whether the active generation is to end: its newest sample left the window of its time, or
@@ -236,6 +243,8 @@ impl FlushCycle {
         // Blocks are denser than chunks in memory, but not by this much: with less room the flush
         // would fail in any case, and take the log's last room meanwhile.
         require_room(&*store.disk, &store.layout.blocks, frozen.bytes / 2)?;
+        // The blocks say from where the log is read again: what they do not hold goes first.
+        store.layout.saved.save(&*store.disk, &store.head)?;
         let flush = Flush {
             disk: store.disk.clone(),
             blocks_dir: store.layout.blocks.clone(),

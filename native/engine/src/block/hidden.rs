@@ -23,6 +23,7 @@ use super::selection::BlockSelection;
 use super::tombstones::Placed;
 use crate::dictionary::Dictionary;
 use crate::error::Result;
+use crate::index::file::SeriesWalk;
 use crate::index::matcher::Matcher;
 use crate::index::select::select;
 use crate::retention::{Horizon, RetentionPolicy};
@@ -147,7 +148,7 @@ impl HiddenBlock {
         Ok(hidden)
     }
 
-    /// The series that satisfy the request and keep a chunk in its range, and what they keep.
+    /// The series that satisfy the request and keep a chunk or column in its range, and what they keep.
     fn visible(&self, request: &SelectRequest) -> Result<(RoaringBitmap, Kept)> {
         let mut found = self.block.matching(request)?;
         let range = request.range.intersect(&self.block.meta().range());
@@ -161,11 +162,11 @@ impl HiddenBlock {
         if touched.is_empty() {
             return Ok((found, kept));
         }
-        let mut kept_of: Vec<(u32, u32)> = Vec::new();
+        let (mut kept_of, mut walk) = (Vec::<(u32, u32)>::new(), SeriesWalk::default());
         for number in &touched {
             let ranges = hidden.iter().filter(|(_, s)| s.contains(number)).map(|(r, _)| *r);
             let list = cut(range, ranges);
-            if self.keeps_a_chunk(number, &list)? {
+            if self.keeps_a_piece(&mut walk, number, &list)? {
                 kept_of.push((number, kept.number_of(list)));
             } else {
                 found.remove(number);
@@ -179,9 +180,14 @@ impl HiddenBlock {
         Ok((found, kept))
     }
 
-    fn keeps_a_chunk(&self, number: u32, kept: &[TimeRange]) -> Result<bool> {
+    fn keeps_a_piece(
+        &self,
+        walk: &mut SeriesWalk,
+        number: u32,
+        kept: &[TimeRange],
+    ) -> Result<bool> {
         for range in kept {
-            if self.block.has_chunk_in(number, *range)? {
+            if self.block.has_piece_in(walk, number, *range)? {
                 return Ok(true);
             }
         }
@@ -279,8 +285,8 @@ impl SourceSelection for HiddenSelection {
     }
 
     /// What is hidden is counted, too: it is only for sizing.
-    fn sample_count(&self, index: usize) -> Option<u64> {
-        self.inner.sample_count(index)
+    fn read_weight(&mut self, index: usize) -> Option<u64> {
+        self.inner.read_weight(index)
     }
 
     /// Neighbours in `which` that keep the same are read by one call of the block.

@@ -99,6 +99,7 @@ impl Rewrite {
         let mut merging = Merging::new(self.seed.tenant, self.sources)?;
         // The one place that chooses how merged blocks are encoded.
         let mut writer = BlockWriter::create(self.disk, &self.blocks_dir, self.ulid)?
+            .cold(self.seed.window)
             .without_tombstones_to(self.tombstones_applied);
         let mut replaced = 0;
         // A writer that is dropped on the way out takes its files with it.
@@ -197,8 +198,8 @@ impl Merging {
             let cursor = &mut self.cursors[source];
             cursor.wanted.push(local);
             // Where a source does not say, a series is taken for a large one.
-            let count = cursor.selection.sample_count(local as usize);
-            samples += count.unwrap_or(GROUP_SAMPLES / 8);
+            let weight = cursor.selection.read_weight(local as usize);
+            samples += weight.unwrap_or(GROUP_SAMPLES / 8);
             self.advance(source, Some(&labels))?;
             match self.group.last_mut() {
                 Some((last, sources)) if *last == labels => sources.push(source),
@@ -222,24 +223,21 @@ impl Merging {
         let mut replaced = 0;
         let mut taken = vec![0usize; self.cursors.len()];
         let mut runs: Vec<RunSlice<'_>> = Vec::new();
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        let mut merged = Columns::default();
         for (labels, sources) in &self.group {
             runs.clear();
             for source in sources {
-                runs.push(self.cursors[*source].columns.series(taken[*source]));
+                runs.push(self.cursors[*source].columns.run(taken[*source]));
                 taken[*source] += 1;
             }
-            if let [(ts, vs)] = runs[..] {
-                writer.add_series(labels, ts, vs)?;
+            if let [only] = runs[..] {
+                writer.add_run(labels, only)?;
                 continue;
             }
-            timestamps.clear();
-            values.clear();
-            replaced += merge(&mut runs, |(ts, vs)| {
-                timestamps.extend_from_slice(ts);
-                values.extend_from_slice(vs);
-            });
-            writer.add_series(labels, &timestamps, &values)?;
+            merged.clear();
+            replaced += merge(&mut runs, |run| merged.extend(&run));
+            merged.end_series();
+            writer.add_run(labels, merged.run(0))?;
         }
         Ok(replaced)
     }

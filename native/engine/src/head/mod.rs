@@ -2,7 +2,11 @@
 //!
 //! ```text
 //! append.rs    prepare(batch): look up or reserve series, judge every sample; apply: cannot fail
+//! exemplars.rs a ring of the newest exemplars
+//! metadata.rs  what metrics are
+//! saved.rs     these two past a cut of the log
 //! series.rs    one series: open chunk, sealed chunks, late samples, per generation
+//! histograms.rs the histograms of one series, and of a write
 //! shard.rs     labels hash to series, and the series by slot
 //! delete.rs    deleted ranges leave memory; series without a sample left are not found any more
 //! snapshot.rs  what a reader sees: the head as a SeriesSource over a span of generations
@@ -12,11 +16,16 @@
 //! point in the log's order, so a generation holds exactly the samples between two log positions,
 //! and freezing it costs nothing: a series moves its older data aside when it is next written.
 //!
-//! Locks, in this order: shard map, shard slots, index of a tenant. Only the log thread applies, so
-//! batches apply in log order; prepare runs on any number of threads.
+//! Locks, in this order: shard map, shard slots, index of a tenant, the emptied series; exemplars
+//! and metadata have one each, held alone. Only the log thread applies, so batches apply in log order; prepare runs on
+//! any number of threads.
 
 pub mod append;
 mod delete;
+pub mod exemplars;
+pub mod histograms;
+pub mod metadata;
+pub mod saved;
 pub mod series;
 pub mod shard;
 pub mod snapshot;
@@ -25,6 +34,7 @@ use std::collections::HashMap;
 
 use roaring::RoaringBitmap;
 
+use crate::error::ErrorCode;
 use crate::index::memory::MemoryIndex;
 use crate::labels::LabelsHasher;
 use crate::options::WriteLimits;
@@ -33,6 +43,9 @@ use crate::retention::{Horizon, RetentionPolicy};
 use crate::sample::TimestampMs;
 use crate::stats::Stats;
 use crate::sync::{Arc, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, RwLock};
+use append::WriteOutcome;
+use exemplars::Exemplars;
+use metadata::MetadataTable;
 use shard::Shard;
 
 /// Memory of a series beyond its chunks, in bytes: struct, map entry and index entry, about. Only
@@ -61,6 +74,8 @@ pub struct HeadCounters {
     pub series_removed: AtomicU64,
     /// Samples applied.
     pub applied: AtomicU64,
+    /// Those of them that were histograms.
+    pub histograms: AtomicU64,
     /// Samples that were behind their series' newest.
     pub late: AtomicU64,
     /// Samples that replaced another value, as far as that was seen without decoding.
@@ -69,7 +84,21 @@ pub struct HeadCounters {
     pub duplicates: AtomicU64,
     /// Samples that deletes took out of the head.
     pub deleted: AtomicU64,
+    /// Samples refused, by reason: `bad_data`, `too_old`, `too_far_ahead`, `limit_exceeded`.
+    pub rejected: [AtomicU64; 4],
+    /// Exemplars dropped.
+    pub exemplars_dropped: AtomicU64,
+    /// Metadata entries dropped.
+    pub metadata_dropped: AtomicU64,
 }
+
+/// The reasons that [`HeadCounters::rejected`] counts.
+const REJECTIONS: [(ErrorCode, &str); 4] = [
+    (ErrorCode::BadData, "rejectedBadData"),
+    (ErrorCode::TooOld, "rejectedTooOld"),
+    (ErrorCode::TooFarAhead, "rejectedTooFarAhead"),
+    (ErrorCode::LimitExceeded, "rejectedLimit"),
+];
 
 impl HeadCounters {
     /// Appends the counters by their stable names.
@@ -80,10 +109,26 @@ impl HeadCounters {
         out.push(("seriesCreated", get(&self.series_created)));
         out.push(("seriesRemoved", get(&self.series_removed)));
         out.push(("samplesAppended", get(&self.applied)));
+        out.push(("histogramsAppended", get(&self.histograms)));
         out.push(("samplesLate", get(&self.late)));
         out.push(("samplesReplaced", get(&self.replaced)));
         out.push(("samplesDuplicate", get(&self.duplicates)));
         out.push(("headSamplesDeleted", get(&self.deleted)));
+        out.extend(REJECTIONS.iter().zip(&self.rejected).map(|((_, name), c)| (*name, get(c))));
+        out.push(("exemplarsDropped", get(&self.exemplars_dropped)));
+        out.push(("metadataDropped", get(&self.metadata_dropped)));
+    }
+
+    /// Counts what a finished write refused and dropped.
+    pub fn note(&self, outcome: &WriteOutcome) {
+        for rejection in &outcome.rejections {
+            let at = REJECTIONS.iter().position(|(code, _)| *code == rejection.code);
+            if let Some(counter) = at.and_then(|at| self.rejected.get(at)) {
+                counter.fetch_add(rejection.count, Ordering::Relaxed);
+            }
+        }
+        self.exemplars_dropped.fetch_add(outcome.dropped_exemplars, Ordering::Relaxed);
+        self.metadata_dropped.fetch_add(outcome.dropped_metadata, Ordering::Relaxed);
     }
 }
 
@@ -99,6 +144,8 @@ pub struct Head {
     /// index still has them.
     emptied: RwLock<RoaringBitmap>,
     counters: HeadCounters,
+    exemplars: Exemplars,
+    metadata: MetadataTable,
 }
 
 impl Head {
@@ -117,6 +164,8 @@ impl Head {
             generation: AtomicU32::new(1),
             emptied: RwLock::default(),
             counters,
+            exemplars: Exemplars::new(limits.max_exemplars),
+            metadata: MetadataTable::new(limits.max_metadata),
         }
     }
 
@@ -137,6 +186,16 @@ impl Head {
     /// Counters.
     pub fn counters(&self) -> &HeadCounters {
         &self.counters
+    }
+
+    /// The newest exemplars.
+    pub fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
+    }
+
+    /// What metrics are.
+    pub fn metadata(&self) -> &MetadataTable {
+        &self.metadata
     }
 
     /// Bytes of memory, about.

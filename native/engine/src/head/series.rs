@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use crate::chunk::{self, Encoding, gorilla};
 use crate::error::Result;
+use crate::head::histograms::{HistogramPart, Histograms, Value};
+use crate::histogram::Histogram;
 use crate::merge::Run;
 use crate::refs::Generation;
 use crate::sample::{Sample, TimeRange, TimestampMs};
@@ -34,13 +36,16 @@ pub struct SealedChunk {
     pub bytes: Arc<[u8]>,
 }
 
-/// Late samples of one generation.
+/// What few series have, apart from the rest so that others do not pay for it: late samples of one
+/// generation, and histograms.
 #[derive(Debug, Default)]
 struct Late {
     /// Each sorted, overlapping each other; oldest write first.
     sealed: Vec<SealedChunk>,
     /// Sorted by time, unique.
     buffer: Vec<Sample>,
+    /// All histograms, and every late sample since the first of them.
+    histograms: Option<Box<Histograms>>,
 }
 
 /// What one generation holds of a series.
@@ -74,11 +79,14 @@ enum RunPart {
     /// Chunks that follow each other in time.
     Chunks(Vec<SealedChunk>),
     Samples(Vec<Sample>),
+    Histograms(HistogramPart),
 }
 
 impl Data {
     fn newest(&self) -> Option<TimestampMs> {
-        self.open.last_time().or_else(|| self.sealed.last().map(|c| c.range.maxt))
+        let float = self.open.last_time().or_else(|| self.sealed.last().map(|c| c.range.maxt));
+        let histograms = self.late.as_ref().and_then(|late| late.histograms.as_ref());
+        float.max(histograms.and_then(|histograms| histograms.newest()))
     }
 
     /// Whether there is no sample.
@@ -105,6 +113,9 @@ impl Data {
         }
         let at_newest = self.open.last_time() == Some(t);
         let late = self.late.get_or_insert_default();
+        if let Some(histograms) = &mut late.histograms {
+            return histograms.append_late(t, Value::Float(v));
+        }
         match late.buffer.binary_search_by_key(&t, |s| s.t) {
             Ok(i) if late.buffer[i].v.to_bits() == v.to_bits() => (Appended::Duplicate, 0),
             Ok(i) => {
@@ -119,6 +130,36 @@ impl Data {
                 (if at_newest { Appended::Replaced } else { Appended::Late }, size_of::<Sample>())
             }
         }
+    }
+
+    /// Appends a histogram; as [`Data::append`].
+    fn append_histogram(&mut self, t: TimestampMs, h: &Arc<Histogram>) -> (Appended, usize) {
+        let in_order = self.newest().is_none_or(|newest| t > newest);
+        let late = self.late.get_or_insert_default();
+        let histograms = late.histograms.get_or_insert_default();
+        if in_order { histograms.append(t, h) } else { histograms.append_late(t, h.into()) }
+    }
+
+    /// Number of chunks, and the times of the first and the last sample.
+    fn extent(&self) -> (usize, TimeRange) {
+        let mut range = TimeRange::EMPTY;
+        let mut chunks = self.sealed.len();
+        self.sealed.iter().for_each(|c| range.include_range(&c.range));
+        if let (Some(first), Some(last)) = (self.open.first_time(), self.open.last_time()) {
+            chunks += 1;
+            range.include_range(&TimeRange::new(first, last));
+        }
+        if let Some(late) = &self.late {
+            chunks += late.sealed.len() + usize::from(!late.buffer.is_empty());
+            late.sealed.iter().for_each(|c| range.include_range(&c.range));
+            late.buffer.iter().for_each(|s| range.include(s.t));
+            if let Some(histograms) = &late.histograms {
+                let (more, times) = histograms.extent();
+                chunks += more;
+                range.include_range(&times);
+            }
+        }
+        (chunks, range)
     }
 
     /// Makes the open chunk immutable; returns the bytes that bookkeeping adds.
@@ -149,6 +190,9 @@ impl Data {
                 late.buffer.iter().filter(|s| range.contains(s.t)).copied().collect();
             if !inside.is_empty() {
                 out.push(RunPart::Samples(inside));
+            }
+            if let Some(histograms) = &late.histograms {
+                out.extend(histograms.collect(range).into_iter().map(RunPart::Histograms));
             }
         }
     }
@@ -193,6 +237,7 @@ impl Runs {
                     run.timestamps.extend(samples.iter().map(|s| s.t));
                     run.values.extend(samples.iter().map(|s| s.v));
                 }
+                RunPart::Histograms(part) => part.decode(range, &mut run)?,
             }
             out.push(run);
         }
@@ -218,6 +263,23 @@ impl Series {
     /// Appends to `generation`, freezing what an older generation left; returns what happened and
     /// by how many bytes the memory grew.
     pub fn append(&mut self, generation: Generation, t: TimestampMs, v: f64) -> (Appended, usize) {
+        self.begin(generation);
+        self.data.append(t, v)
+    }
+
+    /// Appends a histogram; as [`Series::append`].
+    pub fn append_histogram(
+        &mut self,
+        generation: Generation,
+        t: TimestampMs,
+        h: &Arc<Histogram>,
+    ) -> (Appended, usize) {
+        self.begin(generation);
+        self.data.append_histogram(t, h)
+    }
+
+    #[inline]
+    fn begin(&mut self, generation: Generation) {
         if self.data.generation != generation {
             let old = std::mem::take(&mut self.data);
             if !old.is_empty() {
@@ -225,7 +287,6 @@ impl Series {
             }
             self.data.generation = generation;
         }
-        self.data.append(t, v)
     }
 
     /// What generations `from..=to` hold in `range`.
@@ -237,6 +298,18 @@ impl Series {
             }
         }
         Runs(parts)
+    }
+
+    /// Number of chunks of all generations, a buffer of late samples counting as one, and the times
+    /// of the first and the last sample.
+    pub fn extent(&self) -> (usize, TimeRange) {
+        let (mut chunks, mut range) = self.data.extent();
+        if let Some(frozen) = &self.frozen {
+            let (more, earlier) = frozen.extent();
+            chunks += more;
+            range.include_range(&earlier);
+        }
+        (chunks, range)
     }
 
     /// Drops what generations up to `generation` hold.
@@ -268,11 +341,12 @@ mod tests {
             .runs(Generation(from), Generation(to), TimeRange::ALL)
             .decode(TimeRange::ALL, &mut runs)
             .unwrap();
-        let mut slices: Vec<RunSlice<'_>> =
-            runs.iter().map(|r| (&r.timestamps[..], &r.values[..])).collect();
+        let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
         let mut out = Vec::new();
-        merge(&mut slices, |(t, v)| {
-            out.extend(t.iter().copied().zip(v.iter().map(|v| v.to_bits())));
+        merge(&mut slices, |run| {
+            assert!(run.histograms.iter().all(Option::is_none));
+            let values = run.values.iter().map(|v| v.to_bits());
+            out.extend(run.timestamps.iter().copied().zip(values));
         });
         out
     }

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use crate::dictionary::Dictionary;
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
+use crate::head::exemplars::SeriesExemplars;
+use crate::head::metadata::Metadata;
 use crate::index::matcher::Matcher;
 use crate::label_order::{LabelIds, sort_order};
 use crate::read::cancel::Cancel;
+use crate::read::cardinality::{Cardinality, cardinality};
 use crate::read::selection::Selection;
 use crate::read::view::View;
 use crate::sample::TimeRange;
@@ -98,6 +101,34 @@ impl Session {
         Selection::new(parts, range, &mut self.dictionary, self.cancel.clone())
     }
 
+    /// The series that satisfy all matchers of one of `selectors` (all series when there is none)
+    /// and may have a sample in `range`.
+    ///
+    /// # Errors
+    /// `canceled`, `corruption`.
+    pub fn select_any(
+        &mut self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Selection> {
+        let mut parts = Vec::new();
+        let requests =
+            self.requests(&LabelRequest { selectors: selectors.to_vec(), range, limit: 0 });
+        for source in self.view.sources(&self.head, range) {
+            for request in &requests {
+                self.cancel.check()?;
+                parts.push(source.clone().select(request)?);
+            }
+        }
+        // A series that two selectors found is merged with itself, which changes nothing.
+        Selection::new(parts, range, &mut self.dictionary, self.cancel.clone())
+    }
+
+    /// The times between which the samples of each block lie.
+    pub fn block_ranges(&self) -> impl Iterator<Item = TimeRange> + '_ {
+        self.view.blocks.iter().map(|block| block.time_range())
+    }
+
     /// Label names.
     ///
     /// # Errors
@@ -144,6 +175,24 @@ impl Session {
         } else {
             request.selectors.iter().map(|matchers| one(matchers)).collect()
         }
+    }
+
+    /// The exemplars in `range` of the series that satisfy one of `selectors`.
+    pub fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
+        self.head.exemplars().select(&self.scope, selectors, range)
+    }
+
+    /// The metadata of all families or one, ascending by name, `limit` families at most.
+    pub fn metadata(&self, family: Option<&str>, limit: usize) -> Vec<Metadata> {
+        self.head.metadata().select(self.scope.tenant, family, limit)
+    }
+
+    /// What makes the head large; lists have `limit` entries at most.
+    ///
+    /// # Errors
+    /// `canceled`, `corruption`.
+    pub fn cardinality(&self, limit: usize) -> Result<Cardinality> {
+        cardinality(&self.head, self.scope.tenant, limit, &self.cancel)
     }
 
     /// The label sets that satisfy the request, ascending, each once.

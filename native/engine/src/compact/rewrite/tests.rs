@@ -9,6 +9,7 @@ use super::*;
 use crate::block::{self, Block};
 use crate::disk::faulty::{Fault, FaultyDisk};
 use crate::error::ErrorCode;
+use crate::histogram::Histogram;
 use crate::refs::Position;
 
 type Model = BTreeMap<Labels, BTreeMap<i64, u64>>;
@@ -258,4 +259,43 @@ fn a_source_out_of_label_order_is_refused() {
     let mut job = rewrite(&disk, &blocks);
     job.sources = vec![Arc::new(Unordered(blocks[0].clone()))];
     assert_eq!(job.run(&mut || Ok(())).err().unwrap().code(), ErrorCode::Internal);
+}
+
+#[test]
+fn floats_and_histograms_of_a_series_replace_each_other() {
+    let disk = disk();
+    let histogram = |sum: f64| Some(Arc::new(Histogram { sum, ..Histogram::stale() }));
+    let write = |number: u64, kinds: &[(i64, bool)]| {
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let ulid = Ulid::from_parts(number, 0);
+        let mut writer = BlockWriter::create(shared.clone(), Path::new(DIR), ulid).unwrap();
+        let mut columns = Columns::default();
+        for (t, is_histogram) in kinds {
+            let sum = (number as i64 * 100 + t) as f64;
+            columns.histograms.push(if *is_histogram { histogram(sum) } else { None });
+            columns.push(*t, sum);
+        }
+        columns.end_series();
+        writer.add_run(&series(1), columns.run(0)).unwrap();
+        let log =
+            LogRange { source: "wal".to_owned(), from: Position(number), to: Position(number + 1) };
+        let seed = MetaSeed { log, ..merged_seed(&[&sample_meta()], WINDOW).unwrap() };
+        open(&disk, writer.finish(seed).unwrap())
+    };
+    let blocks =
+        [write(1, &[(1, true), (2, false), (3, true)]), write(2, &[(2, true), (3, false)])];
+    let merged = open(&disk, rewrite(&disk, &blocks).run(&mut || Ok(())).unwrap().block.unwrap());
+    let scope = Scope { tenant: TenantId(3), matchers: Vec::new() };
+    let request = SelectRequest { scope, matchers: Vec::new(), range: TimeRange::ALL };
+    let mut columns = Columns::default();
+    merged.select(&request).unwrap().read(&[0], TimeRange::ALL, &mut columns).unwrap();
+    let run = columns.run(0);
+    assert_eq!((run.timestamps, run.values), (&[1, 2, 3][..], &[101.0, 202.0, 203.0][..]));
+    let sums: Vec<Option<f64>> = (0..3).map(|i| run.histogram(i).map(|h| h.sum)).collect();
+    assert_eq!(sums, [Some(101.0), Some(202.0), None]);
+}
+
+fn sample_meta() -> Meta {
+    let disk = disk();
+    flushed(&disk, 1, &wide(1, 1)).meta().clone()
 }

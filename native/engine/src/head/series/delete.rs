@@ -8,8 +8,9 @@
 use super::{Data, SealedChunk, Series, sealed};
 use crate::chunk::{self, Encoding, gorilla};
 use crate::error::Result;
-use crate::merge::{Run, RunSlice, merge};
+use crate::merge::merge;
 use crate::refs::Generation;
+use crate::run::{Run, RunSlice};
 use crate::sample::{TimeRange, TimestampMs};
 
 /// What a delete took out of a series.
@@ -56,24 +57,22 @@ impl Series {
 impl Data {
     /// Drops the samples in `range` and returns how many there were, replaced ones included.
     fn delete(&mut self, range: TimeRange) -> Result<u64> {
-        let before = self.count()?;
         if self.late.is_some() {
-            self.rebuild_without(range)?;
-        } else {
-            delete_from_chunks(&mut self.sealed, range)?;
-            self.delete_from_open(range)?;
+            return self.rebuild_without(range);
         }
+        let before = self.count()?;
+        delete_from_chunks(&mut self.sealed, range)?;
+        self.delete_from_open(range)?;
         Ok(before - self.count()?)
     }
 
-    /// Samples, replaced ones included.
+    /// Samples of the open and the sealed chunks.
     fn count(&self) -> Result<u64> {
-        let late = self.late.iter().flat_map(|late| &late.sealed);
         let mut count = u64::from(self.open.count());
-        for chunk in self.sealed.iter().chain(late) {
+        for chunk in &self.sealed {
             count += u64::from(gorilla::header(&chunk.bytes)?.count);
         }
-        Ok(count + self.late.as_ref().map_or(0, |late| late.buffer.len() as u64))
+        Ok(count)
     }
 
     fn bytes(&self) -> u64 {
@@ -97,24 +96,37 @@ impl Data {
         Ok(())
     }
 
-    /// Merges all that lies outside of `range` into one run, which becomes the content.
-    fn rebuild_without(&mut self, range: TimeRange) -> Result<()> {
+    /// Merges all that lies outside of `range` into one run, which becomes the content; returns how
+    /// many samples lay inside.
+    fn rebuild_without(&mut self, range: TimeRange) -> Result<u64> {
+        let inside: usize = self.decoded(range)?.iter().map(|run| run.timestamps.len()).sum();
+        if inside == 0 {
+            return Ok(0);
+        }
         let mut runs: Vec<Run> = Vec::new();
         for piece in outside(range) {
-            let mut parts = Vec::new();
-            self.collect(piece, &mut parts);
-            super::Runs(parts).decode(piece, &mut runs)?;
+            runs.extend(self.decoded(piece)?);
         }
         let mut rebuilt = Self { generation: self.generation, ..Self::default() };
-        let mut slices: Vec<RunSlice<'_>> =
-            runs.iter().map(|run| (&run.timestamps[..], &run.values[..])).collect();
-        merge(&mut slices, |(timestamps, values)| {
-            for (t, v) in timestamps.iter().zip(values) {
-                rebuilt.append(*t, *v);
+        let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
+        merge(&mut slices, |run| {
+            for (i, (t, v)) in run.timestamps.iter().zip(run.values).enumerate() {
+                match run.histogram(i) {
+                    Some(histogram) => rebuilt.append_histogram(*t, histogram),
+                    None => rebuilt.append(*t, *v),
+                };
             }
         });
         *self = rebuilt;
-        Ok(())
+        Ok(inside as u64)
+    }
+
+    /// What lies in `range`, oldest write first.
+    fn decoded(&self, range: TimeRange) -> Result<Vec<Run>> {
+        let (mut parts, mut runs) = (Vec::new(), Vec::new());
+        self.collect(range, &mut parts);
+        super::Runs(parts).decode(range, &mut runs)?;
+        Ok(runs)
     }
 }
 
@@ -165,18 +177,19 @@ fn chunk_of(timestamps: &[TimestampMs], values: &[f64]) -> gorilla::Appender {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::histogram::Histogram;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     fn read(series: &Series) -> Vec<(i64, u64)> {
         let mut runs = Vec::new();
         let parts = series.runs(Generation(0), Generation(9), TimeRange::ALL);
         parts.decode(TimeRange::ALL, &mut runs).unwrap();
-        let mut slices: Vec<RunSlice<'_>> =
-            runs.iter().map(|r| (&r.timestamps[..], &r.values[..])).collect();
+        let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
         let mut out = Vec::new();
-        merge(&mut slices, |(t, v)| {
-            out.extend(t.iter().copied().zip(v.iter().map(|v| v.to_bits())));
+        merge(&mut slices, |run| {
+            out.extend(run.timestamps.iter().copied().zip(run.values.iter().map(|v| v.to_bits())));
         });
         out
     }
@@ -234,6 +247,33 @@ mod tests {
         series.append(Generation(1), 25, 5.0);
         let want = [(10, 1f64.to_bits()), (20, 2f64.to_bits()), (25, 5f64.to_bits())];
         assert_eq!(read(&series), want);
+    }
+
+    #[test]
+    fn histograms_inside_go_and_those_outside_stay_what_they_are() {
+        let (mut series, stale) = (Series::default(), Arc::new(Histogram::stale()));
+        for t in 0..300 {
+            if t % 3 == 0 {
+                series.append_histogram(Generation(1), t, &stale);
+            } else {
+                series.append(Generation(1), t, t as f64);
+            }
+        }
+        let deleted = series.delete(TimeRange::new(100, 249), Generation(1)).unwrap();
+        assert_eq!((deleted.active_samples, deleted.emptied), (150, false));
+        let mut runs = Vec::new();
+        let parts = series.runs(Generation(1), Generation(1), TimeRange::ALL);
+        parts.decode(TimeRange::ALL, &mut runs).unwrap();
+        let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
+        let mut kinds = Vec::new();
+        merge(&mut slices, |run| {
+            kinds.extend(
+                (0..run.timestamps.len()).map(|i| (run.timestamps[i], run.histogram(i).is_some())),
+            );
+        });
+        let want: Vec<_> = (0..100).chain(250..300).map(|t| (t, t % 3 == 0)).collect();
+        assert_eq!(kinds, want);
+        assert!(series.delete(TimeRange::ALL, Generation(1)).unwrap().emptied);
     }
 
     #[test]
