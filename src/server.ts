@@ -33,7 +33,14 @@ import { Readiness } from './telemetry/readiness.js';
 import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 
 /** What the server needs of an engine: `NativeEngine` is one. */
-export interface Engine extends Appender, CancelTokens, Deleter, Exporter, Maintenance, Querier, Snapshots {
+export interface Engine
+  extends Appender,
+    CancelTokens,
+    Deleter,
+    Exporter,
+    Maintenance,
+    Querier,
+    Snapshots {
   /** A query thread attaches with it. */
   readonly handle: number;
   stats(): Readonly<Record<string, number>>;

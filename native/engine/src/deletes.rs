@@ -26,7 +26,7 @@ use crate::source::Scope;
 use crate::store::Store;
 use crate::sync::{Arc, Ordering};
 use crate::tombstone::{MATCHERS_MAX, Tombstone};
-use crate::wal::record::encode_tombstones;
+use crate::wal::record::tombstones;
 use crate::wal::{Entry, Refused};
 
 /// Requests that may wait.
@@ -183,7 +183,7 @@ fn log(store: &Arc<Store>, tombstones: &[Arc<Tombstone>]) -> Result<()> {
         // Whoever asked waits for it.
         let _ = send.send(logged.and_then(|position| apply(&to, position, &owned)));
     });
-    let payload = encode_tombstones(encoded.iter().map(Vec::as_slice));
+    let payload = tombstones::encode(encoded.iter().map(Vec::as_slice));
     let mut entry = Entry { payload, done };
     for _ in 0..ATTEMPTS {
         // A tombstone names no series by its ref, so it is right in any generation.

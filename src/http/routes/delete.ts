@@ -6,7 +6,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { MetricstorError } from '../../errors.js';
-import { readSelector } from '../../query/execute.js';
+import { parseSelector } from '../../promql/parse.js';
 import type { DeleteRequest, Deleter } from '../../storage/deleter.js';
 import type { Scope } from '../../storage/querier.js';
 import { invalidParameter, maxTimeMs, minTimeMs, Params, timeParam } from '../params.js';
@@ -49,6 +49,7 @@ function readParams(request: FastifyRequest): { request: DeleteRequest; dryRun: 
   if (!['', 'true', 'false'].includes(dryRun)) {
     throw invalidParameter('dryRun', 'want true or false');
   }
-  const selectors = texts.map(readSelector);
+  // The engine judges the regular expressions.
+  const selectors = texts.map(parseSelector);
   return { request: { scope: everything, selectors, mint, maxt }, dryRun: dryRun === 'true' };
 }

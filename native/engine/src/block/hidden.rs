@@ -148,7 +148,8 @@ impl HiddenBlock {
         Ok(hidden)
     }
 
-    /// The series that satisfy the request and keep a chunk or column in its range, and what they keep.
+    /// The series that satisfy the request and keep a chunk or column in its range, and what they
+    /// keep.
     fn visible(&self, request: &SelectRequest) -> Result<(RoaringBitmap, Kept)> {
         let mut found = self.block.matching(request)?;
         let range = request.range.intersect(&self.block.meta().range());

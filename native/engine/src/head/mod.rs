@@ -17,8 +17,8 @@
 //! and freezing it costs nothing: a series moves its older data aside when it is next written.
 //!
 //! Locks, in this order: shard map, shard slots, index of a tenant, the emptied series; exemplars
-//! and metadata have one each, held alone. Only the log thread applies, so batches apply in log order; prepare runs on
-//! any number of threads.
+//! and metadata have one each, held alone. Only the log thread applies, so batches apply in log
+//! order; prepare runs on any number of threads.
 
 pub mod append;
 mod delete;

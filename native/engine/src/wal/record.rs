@@ -11,6 +11,7 @@
 pub mod exemplars;
 pub mod histograms;
 pub mod metadata;
+pub mod tombstones;
 
 use self::exemplars::ExemplarRecord;
 use self::metadata::MetadataRecord;
@@ -202,17 +203,6 @@ impl BatchEncoder {
     }
 }
 
-/// The payload of a delete: its tombstones, each encoded (`tombstone.rs`).
-pub fn encode_tombstones<'a>(tombstones: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut section = vec![0; SECTION_HEADER_BYTES];
-    for tombstone in tombstones {
-        varint::write(&mut section, tombstone.len() as u64);
-        section.extend_from_slice(tombstone);
-    }
-    close_section(&mut section, RecordKind::Tombstones);
-    section
-}
-
 fn step(from: u32, to: u32) -> i64 {
     i64::from(to) - i64::from(from)
 }
@@ -303,7 +293,9 @@ pub fn decode<V: RecordVisitor + ?Sized>(payload: &[u8], visitor: &mut V) -> Res
         match *kind {
             kind if kind == RecordKind::Series as u8 => decode_series(content, visitor)?,
             kind if kind == RecordKind::Samples as u8 => decode_samples(content, visitor)?,
-            kind if kind == RecordKind::Tombstones as u8 => decode_tombstones(content, visitor)?,
+            kind if kind == RecordKind::Tombstones as u8 => {
+                tombstones::decode(content, |encoded| visitor.tombstone(encoded))?
+            }
             kind if kind == RecordKind::Histograms as u8 => decode_histograms(content, visitor)?,
             kind if kind == RecordKind::Exemplars as u8 => {
                 exemplars::decode(content, |exemplar| visitor.exemplar(exemplar))?;
@@ -356,20 +348,6 @@ fn decode_samples<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) ->
         let (value, tail) = one_sample(rest, &mut series, &mut t)
             .ok_or_else(|| broken("a sample record is malformed"))?;
         visitor.sample(SeriesRef(series), t, value)?;
-        rest = tail;
-    }
-    Ok(())
-}
-
-fn decode_tombstones<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) -> Result<()> {
-    let mut rest = content;
-    while !rest.is_empty() {
-        let split = varint::read(rest)
-            .and_then(|(length, tail)| tail.split_at_checked(usize::try_from(length).ok()?));
-        let Some((encoded, tail)) = split else {
-            return Err(broken("a tombstone record is malformed"));
-        };
-        visitor.tombstone(encoded)?;
         rest = tail;
     }
     Ok(())
@@ -545,17 +523,6 @@ mod tests {
         let others = [0b0101_0000, 0b1110_0001, 2, 0xc0, 0b0001_0010, 71, 0x3f, 0xf0];
         let header = [2, 14, 0, 0, 0];
         assert_eq!(payload, [&series[..], &header, &first, &others].concat());
-    }
-
-    #[test]
-    fn tombstones_come_back_as_they_were_given() {
-        let given: [&[u8]; 3] = [b"one", b"", &[7; 300]];
-        let payload = encode_tombstones(given);
-        assert_eq!(payload[..9], [6, 51, 1, 0, 0, 3, b'o', b'n', b'e']);
-        assert_eq!(decoded(&payload).unwrap().tombstones, given);
-        for len in [1, 4, 5 + 2, payload.len() - 1] {
-            assert!(decoded(&payload[..len]).is_err(), "length {len}");
-        }
     }
 
     #[test]
