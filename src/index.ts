@@ -3,9 +3,9 @@
  */
 import { loadConfig } from './config/load.js';
 import { environmentName } from './config/schema.js';
+import { engineOptions } from './engine-options.js';
 import { MetricstorError } from './errors.js';
 import { NativeEngine } from './native/engine.js';
-import { engineOptions } from './native/options.js';
 import type { QueryPool } from './query/pool.js';
 import type { InstantJob, QueryAnswer, RangeJob, ResultColumns } from './query/service.js';
 import { startQueries, startQueryThread } from './server.js';

@@ -12,16 +12,18 @@ import { TlsReload } from './auth/reload.js';
 import { TlsContext, tlsEnabled } from './auth/tls.js';
 import type { Config, TlsSettings } from './config/schema.js';
 import { parseAddress } from './config/values.js';
+import { engineOptions } from './engine-options.js';
+import { MetricstorError } from './errors.js';
 import { GrpcListener } from './grpc/listener.js';
 import { buildHttpApp } from './http/app.js';
 import { buildHealthApp } from './http/health-app.js';
 import type { NativeEngineOptions } from './native/engine.js';
-import { engineOptions } from './native/options.js';
 import { type EngineOptions, PromqlEngine } from './promql/engine.js';
 import { InlineQueries, inlineLimits } from './query/inline.js';
 import { type CancelTokens, QueryPool } from './query/pool.js';
 import type { ThreadData } from './query/thread.js';
 import type { Appender } from './storage/appender.js';
+import type { Deleter } from './storage/deleter.js';
 import type { Maintenance } from './storage/maintenance.js';
 import type { Querier } from './storage/querier.js';
 import type { Exporter, Snapshots } from './storage/transfer.js';
@@ -31,7 +33,14 @@ import { Readiness } from './telemetry/readiness.js';
 import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 
 /** What the server needs of an engine: `NativeEngine` is one. */
-export interface Engine extends Appender, CancelTokens, Exporter, Maintenance, Querier, Snapshots {
+export interface Engine
+  extends Appender,
+    CancelTokens,
+    Deleter,
+    Exporter,
+    Maintenance,
+    Querier,
+    Snapshots {
   /** A query thread attaches with it. */
   readonly handle: number;
   stats(): Readonly<Record<string, number>>;
@@ -190,6 +199,7 @@ export class Server {
       ...shared,
       config: this.#config,
       appender: engine,
+      deleter: engine,
       maintenance: engine,
       exporter: engine,
       snapshots: engine,

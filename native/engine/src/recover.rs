@@ -1,6 +1,7 @@
 //! Opening a data directory: lock, format version, blocks, then the log into a head.
 //!
-//! Which blocks count, and which part of the log they hold, says `recover/settle.rs`.
+//! Which blocks count, and which part of the log they hold, says `recover/settle.rs`. Deletes are
+//! in the log, and in a file for as long as blocks need them.
 
 mod settle;
 
@@ -8,6 +9,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::block::Block;
+use crate::block::tombstones::TombstoneList;
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
@@ -17,14 +19,18 @@ use crate::labels::Labels;
 use crate::refs::{Position, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
 use crate::sync::Arc;
+use crate::tombstone::Tombstone;
 use crate::wal::record::exemplars::ExemplarRecord;
 use crate::wal::record::metadata::MetadataRecord;
 use crate::wal::record::{self, RecordVisitor};
 use crate::wal::{self, Recovered};
 use settle::Settled;
 
-/// The version of the directory's layout that this engine writes, and the newest it opens.
-const FORMAT_VERSION: u32 = 1;
+/// The newest version of the directory's layout that this engine opens. A directory has the least
+/// version that can read it: 2 once something was deleted in blocks, 1 before.
+const FORMAT_VERSION: u32 = 2;
+/// The version of a new directory.
+const FIRST_VERSION: u32 = 1;
 /// The file that names it.
 const FORMAT_FILE: &str = "metricstor.json";
 
@@ -72,10 +78,8 @@ impl Layout {
     /// # Errors
     /// As [`Layout::prepare`].
     pub fn prepare_format(&self, disk: &dyn Disk) -> Result<()> {
-        let file = self.format_file();
-        if !disk.exists(&file) {
-            let text = format!("{{\"formatVersion\":{FORMAT_VERSION}}}\n");
-            return publish::publish_file(disk, &file, text.as_bytes());
+        if !disk.exists(&self.format_file()) {
+            return self.write_version(disk, FIRST_VERSION);
         }
         self.check_format(disk)
     }
@@ -91,12 +95,30 @@ impl Layout {
     /// `not_found` when the directory is no data directory, `corruption` when a newer version wrote
     /// it.
     pub fn check_format(&self, disk: &dyn Disk) -> Result<()> {
+        self.version(disk).map(drop)
+    }
+
+    /// Sees to it that a version that does not know deletes in blocks does not open the directory:
+    /// it would show them.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn note_deletes(&self, disk: &dyn Disk) -> Result<()> {
+        if self.version(disk)? >= 2 { Ok(()) } else { self.write_version(disk, 2) }
+    }
+
+    fn write_version(&self, disk: &dyn Disk, version: u32) -> Result<()> {
+        let text = format!("{{\"formatVersion\":{version}}}\n");
+        publish::publish_file(disk, &self.format_file(), text.as_bytes())
+    }
+
+    fn version(&self, disk: &dyn Disk) -> Result<u64> {
         let file = self.format_file();
         let text = disk.read(&file)?;
         let found: serde_json::Value = serde_json::from_slice(&text)
             .map_err(|e| Error::corruption(&file, 0, format!("want a JSON object: {e}")))?;
         match found.get("formatVersion").and_then(serde_json::Value::as_u64) {
-            Some(version) if version <= u64::from(FORMAT_VERSION) => Ok(()),
+            Some(version) if version <= u64::from(FORMAT_VERSION) => Ok(version),
             Some(version) => Err(Error::new(
                 ErrorCode::Corruption,
                 format!(
@@ -134,6 +156,10 @@ pub struct Restored {
     pub blocks: Vec<Arc<Block>>,
     /// The log position up to which everything is in blocks.
     pub flushed: Position,
+    /// What is deleted in blocks.
+    pub tombstones: Arc<TombstoneList>,
+    /// What their file says: the same list, unless the log had more.
+    pub saved_tombstones: Arc<TombstoneList>,
     /// A sentence for each block that was damaged and set aside now.
     pub quarantined: Vec<String>,
     /// What the replay found.
@@ -152,11 +178,41 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     }
     publish::sweep(&**disk, &layout.root)?;
     layout.saved.restore(&**disk, head)?;
-    let mut visitor = Replay { head, series: HashMap::new() };
-    let log = wal::replay(&**disk, &layout.wal, flushed, &mut |_, payload| {
-        record::decode(payload, &mut visitor)
+    let saved = Arc::new(TombstoneList::read(&**disk, &layout.blocks)?);
+    let (mut log, tombstones) = replay(&**disk, layout, head, &saved, flushed)?;
+    // What a power loss took of a log that was not synced must not be written again below a
+    // tombstone that survived it: a write after a delete would be taken for one before it.
+    log.end = log.end.max(tombstones.newest());
+    Ok(Restored { blocks, flushed, tombstones, saved_tombstones: saved, quarantined, log })
+}
+
+/// Replays the log behind `flushed`; returns the tombstones of file and log.
+fn replay(
+    disk: &dyn Disk,
+    layout: &Layout,
+    head: &Head,
+    saved: &Arc<TombstoneList>,
+    flushed: Position,
+) -> Result<(Recovered, Arc<TombstoneList>)> {
+    let mut visitor = Replay {
+        head,
+        series: HashMap::new(),
+        position: flushed,
+        deletes: Vec::new(),
+        tombstones: saved.clone(),
+    };
+    let log = wal::replay(disk, &layout.wal, flushed, &mut |position, payload| {
+        visitor.position = position;
+        record::decode(payload, &mut visitor)?;
+        visitor.end_frame();
+        Ok(())
     })?;
-    Ok(Restored { blocks, flushed, quarantined, log })
+    // Under a policy that acknowledges before the sync the log may have lost a delete whose file
+    // is durable. What is left of the log was all written before it.
+    for placed in saved.iter().filter(|placed| placed.position > visitor.position) {
+        head.delete(&placed.tombstone)?;
+    }
+    Ok((log, visitor.tombstones))
 }
 
 /// Puts the records of the log into the head.
@@ -164,9 +220,22 @@ struct Replay<'a> {
     head: &'a Head,
     /// What the log's refs mean now; a later definition replaces an earlier one.
     series: HashMap<SeriesRef, SeriesRef>,
+    /// The end of the frame that is being read.
+    position: Position,
+    /// The tombstones of that frame.
+    deletes: Vec<Arc<Tombstone>>,
+    /// Those of the file and of all frames so far.
+    tombstones: Arc<TombstoneList>,
 }
 
 impl Replay<'_> {
+    fn end_frame(&mut self) {
+        let deletes = std::mem::take(&mut self.deletes);
+        if !deletes.is_empty() && !self.tombstones.has(self.position) {
+            self.tombstones = Arc::new(self.tombstones.with(self.position, &deletes));
+        }
+    }
+
     /// The series that the log means by `series`.
     fn known(&self, series: SeriesRef) -> Result<SeriesRef> {
         self.series.get(&series).copied().ok_or_else(|| {
@@ -188,6 +257,13 @@ impl RecordVisitor for Replay<'_> {
 
     fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
         self.head.restore_sample(self.known(series)?, t, v);
+        Ok(())
+    }
+
+    fn tombstone(&mut self, encoded: &[u8]) -> Result<()> {
+        let tombstone = Tombstone::decode(encoded)?;
+        self.head.delete(&tombstone)?;
+        self.deletes.push(Arc::new(tombstone));
         Ok(())
     }
 

@@ -28,6 +28,10 @@ pub struct Counters {
     pub replaced_in_flush: AtomicU64,
     /// Blocks dropped by retention.
     pub blocks_dropped: AtomicU64,
+    /// Blocks written anew without what was deleted or had expired in them.
+    pub blocks_cleaned: AtomicU64,
+    /// Deletes that were acknowledged.
+    pub deletes: AtomicU64,
     /// Bytes of a torn log tail that recovery cut.
     pub torn_bytes: AtomicU64,
 }
@@ -49,5 +53,7 @@ pub fn counter_stats(counters: &Counters, out: &mut Stats) {
     out.push(("blocksQuarantined", get(&counters.blocks_quarantined)));
     out.push(("samplesReplacedInFlush", get(&counters.replaced_in_flush)));
     out.push(("blocksDropped", get(&counters.blocks_dropped)));
+    out.push(("blocksCleaned", get(&counters.blocks_cleaned)));
+    out.push(("deletes", get(&counters.deletes)));
     out.push(("tornBytes", get(&counters.torn_bytes)));
 }

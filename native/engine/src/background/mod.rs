@@ -6,12 +6,14 @@
 //!   retention.rs  blocks that are too old go
 //! thread "compact-0"
 //!   compact.rs    blocks are merged
+//!   clean.rs      which of them are written anew without what is deleted or has expired in them
 //!   pace.rs       its share of the processors, and its priority
 //! ```
 //!
 //! The first thread looks at each of its tasks in turn; none of them waits for long. What a task
 //! notes as failed it tries again by itself.
 
+mod clean;
 pub mod compact;
 mod flush;
 mod pace;

@@ -7,6 +7,8 @@
 //!
 //! Lock: a series lives behind its shard's lock. Sealed chunks are immutable and shared.
 
+mod delete;
+
 use std::sync::Arc;
 
 use crate::chunk::{self, Encoding, gorilla};
@@ -16,6 +18,8 @@ use crate::histogram::Histogram;
 use crate::merge::Run;
 use crate::refs::Generation;
 use crate::sample::{Sample, TimeRange, TimestampMs};
+
+pub use delete::Deleted;
 
 /// Samples after which an open chunk is sealed. 120 keep the open tail of a million series small;
 /// flush writes longer chunks.
@@ -251,6 +255,8 @@ pub struct Series {
     pub used: bool,
     /// Whether the index has it.
     pub indexed: bool,
+    /// Whether a delete took its last sample and none came since.
+    pub emptied: bool,
 }
 
 impl Series {
