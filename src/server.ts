@@ -71,7 +71,7 @@ export function startQueryThread(workerData: ThreadData): Worker {
 
 /** The engine's options of a configuration. */
 export function engineOptions(config: Config): NativeEngineOptions {
-  const { ingest, limits, storage } = config;
+  const { checkpoint, ingest, limits, storage } = config;
   return {
     dir: config.dataDir,
     sync: config.wal.sync,
@@ -90,6 +90,8 @@ export function engineOptions(config: Config): NativeEngineOptions {
     headMaxBytes: storage.headMaxBytes,
     walMaxBytes: storage.walMaxBytes,
     walSegmentBytes: storage.walSegmentBytes,
+    checkpointIntervalMs: checkpoint.interval,
+    checkpointLogBytes: checkpoint.logBytes,
     writeQueueBytes: ingest.writeQueueBytes,
   };
 }

@@ -42,6 +42,8 @@ export interface NativeEngineOptions {
   readonly headMaxBytes: number;
   readonly walMaxBytes: number;
   readonly walSegmentBytes: number;
+  readonly checkpointIntervalMs: number;
+  readonly checkpointLogBytes: number;
   readonly writeQueueBytes: number;
 }
 

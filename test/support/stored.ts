@@ -31,6 +31,8 @@ export function keepEverything(dir: string): NativeEngineOptions {
     headMaxBytes: 2048 * mebibyte,
     walMaxBytes: 4096 * mebibyte,
     walSegmentBytes: 128 * mebibyte,
+    checkpointIntervalMs: 300_000,
+    checkpointLogBytes: 256 * mebibyte,
     writeQueueBytes: 128 * mebibyte,
   };
 }

@@ -3,7 +3,7 @@
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::background::{Command, Handle};
+use crate::background::{Command, Found, Handle};
 use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
 use crate::disk::os::OsDisk;
@@ -92,7 +92,12 @@ impl Engine {
             options,
         });
         store.counters.torn_bytes.store(restored.log.torn_bytes, Ordering::Relaxed);
-        let background = Handle::start(store.clone(), restored.flushed)?;
+        let found = Found {
+            flushed: restored.flushed,
+            next_file: restored.next_file,
+            replayed: restored.log.frames > 0,
+        };
+        let background = Handle::start(store.clone(), found)?;
         let waiting_bytes = Arc::new(AtomicU64::new(0));
         let writers = start_writers(&store, &waiting_bytes)?;
         Ok(Self {
@@ -134,6 +139,15 @@ impl Engine {
         }
     }
 
+    /// Writes the head down, so that the next start has less log to read; `answer` is called when
+    /// that is done. Nothing happens while a flush is going on, or when there is nothing new.
+    pub fn checkpoint(&self, answer: Box<dyn FnOnce(Result<()>) + Send>) {
+        match self.background.lock().as_ref() {
+            Some(background) => background.ask(Command::Checkpoint(answer)),
+            None => answer(Err(closed())),
+        }
+    }
+
     /// This moment's numbers.
     pub fn stats(&self) -> Stats {
         let store = &self.store;
@@ -160,7 +174,7 @@ impl Engine {
         self.store.last_failure.lock().clone()
     }
 
-    /// Finishes what was accepted, syncs the log and lets the directory go. Later calls give
+    /// Finishes what was accepted, writes the head down, syncs the log and lets the directory go. Later calls give
     /// `closed`. Closing twice is fine.
     ///
     /// # Errors
@@ -172,10 +186,10 @@ impl Engine {
                 let _ = thread.join();
             }
         }
-        let closed = self.store.wal.close();
         if let Some(background) = self.background.lock().take() {
             background.stop();
         }
+        let closed = self.store.wal.close();
         self.lock.lock().take();
         closed
     }

@@ -82,6 +82,12 @@ impl FlushCycle {
         }
     }
 
+    /// Where the active generation begins in the log, if blocks have everything before it.
+    pub fn active(&self) -> Option<Position> {
+        let alone = !matches!(self.state, State::Rotating(_) | State::Frozen(_));
+        alone.then_some(self.active_from)
+    }
+
     /// Has what is in the head now flushed; `answer` hears when it is in blocks.
     pub fn ask(&mut self, answer: Answer) {
         self.waiting.push(answer);

@@ -1,13 +1,15 @@
 //! The engine's own thread for work that nobody waits for.
 //!
 //! ```text
-//! flush.rs      the active generation ends, becomes blocks, and leaves the head
-//! retention.rs  blocks that are too old go
+//! flush.rs       the active generation ends, becomes blocks, and leaves the head
+//! checkpoint.rs  the head is written down, and the log before that goes
+//! retention.rs   blocks that are too old go
 //! ```
 //!
 //! The thread looks at each in turn; none of them waits for long. What one of them notes as failed
 //! it tries again by itself.
 
+mod checkpoint;
 mod flush;
 mod retention;
 
@@ -19,6 +21,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::refs::Position;
 use crate::store::Store;
 use crate::sync::Arc;
+use checkpoint::Checkpoints;
 use flush::FlushCycle;
 use retention::Retention;
 
@@ -32,6 +35,8 @@ pub type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 pub enum Command {
     /// Flush what is in the head now, and say when it is in blocks.
     Flush(Answer),
+    /// Write the head down, and say when that is done.
+    Checkpoint(Answer),
     /// End.
     Stop,
 }
@@ -40,23 +45,41 @@ pub enum Command {
 struct Background {
     commands: Receiver<Command>,
     flush: FlushCycle,
+    checkpoints: Checkpoints,
     retention: Retention,
 }
 
 impl Background {
-    /// Runs until told to stop.
+    /// Runs until told to stop, and writes the head down a last time.
     fn run(mut self) {
         loop {
             match self.commands.recv_timeout(TICK) {
                 Ok(Command::Flush(answer)) => self.flush.ask(answer),
+                Ok(Command::Checkpoint(answer)) => {
+                    self.checkpoints.take_now(self.flush.active(), answer);
+                }
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.flush.step();
+            self.checkpoints.step(self.flush.active());
             self.retention.step();
         }
+        // Without it the next start has more log to read, and nothing else is lost.
+        self.checkpoints.take_now(self.flush.active(), Box::new(drop));
         self.flush.close();
     }
+}
+
+/// What the thread goes on from.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// The log position up to which everything is in blocks.
+    pub flushed: Position,
+    /// The number of the next chunk file of the head.
+    pub next_file: u64,
+    /// Whether the log had something to replay.
+    pub replayed: bool,
 }
 
 /// The handle that the engine keeps.
@@ -66,15 +89,17 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Starts the thread; `flushed` is the log position up to which everything is in blocks.
+    /// Starts the thread for a store that was found as `found`.
     ///
     /// # Errors
     /// `io` when the system refuses a thread.
-    pub fn start(store: Arc<Store>, flushed: Position) -> Result<Self> {
+    pub fn start(store: Arc<Store>, found: Found) -> Result<Self> {
+        let Found { flushed, next_file, replayed } = found;
         let (commands, received) = crossbeam_channel::unbounded();
         let background = Background {
             commands: received,
             flush: FlushCycle::new(store.clone(), flushed),
+            checkpoints: Checkpoints::new(store.clone(), flushed, next_file, replayed),
             retention: Retention::new(store),
         };
         let thread = std::thread::Builder::new()
@@ -86,10 +111,11 @@ impl Handle {
 
     /// Asks for something; the answer is called with `closed` when the thread has ended.
     pub fn ask(&self, command: Command) {
-        if let Err(crossbeam_channel::SendError(Command::Flush(answer))) =
-            self.commands.send(command)
-        {
-            answer(Err(closing()));
+        match self.commands.send(command) {
+            Err(crossbeam_channel::SendError(
+                Command::Flush(answer) | Command::Checkpoint(answer),
+            )) => answer(Err(closing())),
+            _ => {}
         }
     }
 

@@ -3,14 +3,16 @@
 //! A sample newer than all before it goes to the open chunk. Any other goes to the *late* part, a
 //! small sorted buffer that is sealed into chunks of its own. Inside a generation a late sample was
 //! always written after the in-order sample of the same time, and a younger late chunk after an
-//! older one, so the runs that [`Data::runs`] gives are in the order of writing.
+//! older one, so the runs that [`Parts::collect`] gives are in the order of writing.
+//!
+//! A million series have an open chunk each, and the rest only sometimes: it is boxed, and the
+//! series is 64 bytes.
 //!
 //! Lock: a series lives behind its shard's lock. Sealed chunks are immutable and shared.
 
-use std::sync::Arc;
-
-use crate::chunk::{self, Encoding, gorilla};
+use crate::chunk::{Encoding, gorilla};
 use crate::error::Result;
+use crate::head::sealed::SealedChunk;
 use crate::merge::Run;
 use crate::refs::Generation;
 use crate::sample::{Sample, TimeRange, TimestampMs};
@@ -21,31 +23,67 @@ const SEAL_SAMPLES: u32 = 120;
 /// Late samples that are buffered before they become a chunk.
 const LATE_BUFFER_SAMPLES: usize = 128;
 
-/// An immutable chunk.
-#[derive(Debug, Clone)]
-pub struct SealedChunk {
-    /// Times of its first and last sample.
-    pub range: TimeRange,
-    /// Encoded samples.
-    pub bytes: Arc<[u8]>,
-}
-
 /// Late samples of one generation.
 #[derive(Debug, Default)]
-struct Late {
+pub(super) struct Late {
     /// Each sorted, overlapping each other; oldest write first.
-    sealed: Vec<SealedChunk>,
+    pub(super) sealed: Vec<SealedChunk>,
     /// Sorted by time, unique.
-    buffer: Vec<Sample>,
+    pub(super) buffer: Vec<Sample>,
 }
 
-/// What one generation holds of a series.
+/// A series.
 #[derive(Debug, Default)]
-pub struct Data {
+pub struct Series {
+    /// Of `generation`.
+    open: gorilla::Appender,
+    rest: Option<Box<Rest>>,
+    generation: Generation,
+    /// Whether the slot is taken.
+    pub used: bool,
+    /// Whether the index has it.
+    pub indexed: bool,
+}
+
+/// What not every series has.
+#[derive(Debug, Default)]
+struct Rest {
+    /// Of the series' generation.
+    sealed: Vec<SealedChunk>,
+    /// Of the series' generation.
+    late: Option<Box<Late>>,
+    /// The generation before, while it is being flushed.
+    frozen: Option<Box<Data>>,
+}
+
+/// What a generation that has ended holds.
+#[derive(Debug)]
+struct Data {
     generation: Generation,
     open: gorilla::Appender,
     sealed: Vec<SealedChunk>,
     late: Option<Box<Late>>,
+}
+
+/// What one generation holds of a series.
+pub(super) struct Parts<'a> {
+    /// The newest samples.
+    pub(super) open: &'a gorilla::Appender,
+    /// Before them, ascending.
+    pub(super) sealed: &'a [SealedChunk],
+    /// What was written behind newer ones.
+    pub(super) late: Option<&'a Late>,
+}
+
+/// What a checkpoint gives back of a series.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// See [`Parts`].
+    pub(super) open: gorilla::Appender,
+    /// See [`Parts`].
+    pub(super) sealed: Vec<SealedChunk>,
+    /// See [`Parts`].
+    pub(super) late: Option<Box<Late>>,
 }
 
 /// What became of an appended sample.
@@ -72,74 +110,22 @@ enum RunPart {
     Samples(Vec<Sample>),
 }
 
-impl Data {
-    fn newest(&self) -> Option<TimestampMs> {
-        self.open.last_time().or_else(|| self.sealed.last().map(|c| c.range.maxt))
-    }
-
-    /// Whether there is no sample.
-    pub fn is_empty(&self) -> bool {
-        self.newest().is_none()
-    }
-
-    /// Appends; returns what happened and by how many bytes the memory grew.
-    fn append(&mut self, t: TimestampMs, v: f64) -> (Appended, usize) {
-        if self.newest().is_none_or(|newest| t > newest) {
-            let before = self.open.bytes_len();
-            self.open.append(t, v);
-            let mut grown = self.open.bytes_len().saturating_sub(before);
-            if self.open.count() >= SEAL_SAMPLES {
-                grown += self.seal();
-            }
-            return (Appended::InOrder, grown);
-        }
-        if self.open.last_time() == Some(t)
-            && self.open.last_value().to_bits() == v.to_bits()
-            && self.late.is_none()
-        {
-            return (Appended::Duplicate, 0);
-        }
-        let at_newest = self.open.last_time() == Some(t);
-        let late = self.late.get_or_insert_default();
-        match late.buffer.binary_search_by_key(&t, |s| s.t) {
-            Ok(i) if late.buffer[i].v.to_bits() == v.to_bits() => (Appended::Duplicate, 0),
-            Ok(i) => {
-                late.buffer[i].v = v;
-                (Appended::Replaced, 0)
-            }
-            Err(i) => {
-                late.buffer.insert(i, Sample { t, v });
-                if late.buffer.len() >= LATE_BUFFER_SAMPLES {
-                    late.seal();
-                }
-                (if at_newest { Appended::Replaced } else { Appended::Late }, size_of::<Sample>())
-            }
-        }
-    }
-
-    /// Makes the open chunk immutable; returns the bytes that bookkeeping adds.
-    fn seal(&mut self) -> usize {
-        if let Some(chunk) = sealed(std::mem::take(&mut self.open)) {
-            self.sealed.push(chunk);
-        }
-        size_of::<SealedChunk>()
-    }
-
+impl Parts<'_> {
     fn collect(&self, range: TimeRange, out: &mut Vec<RunPart>) {
         let overlapping = |chunks: &[SealedChunk]| -> Vec<SealedChunk> {
             chunks.iter().filter(|c| c.range.overlaps(&range)).cloned().collect()
         };
-        let mut in_order = overlapping(&self.sealed);
+        let mut in_order = overlapping(self.sealed);
         if let (Some(first), Some(last)) = (self.open.first_time(), self.open.last_time()) {
             let open = TimeRange::new(first, last);
             if open.overlaps(&range) {
-                in_order.push(SealedChunk { range: open, bytes: self.open.snapshot().into() });
+                in_order.push(SealedChunk::new(open, Encoding::Gorilla, self.open.snapshot()));
             }
         }
         if !in_order.is_empty() {
             out.push(RunPart::Chunks(in_order));
         }
-        if let Some(late) = &self.late {
+        if let Some(late) = self.late {
             out.extend(overlapping(&late.sealed).into_iter().map(|c| RunPart::Chunks(vec![c])));
             let inside: Vec<Sample> =
                 late.buffer.iter().filter(|s| range.contains(s.t)).copied().collect();
@@ -156,13 +142,23 @@ impl Late {
         for sample in self.buffer.drain(..) {
             appender.append(sample.t, sample.v);
         }
-        self.sealed.extend(sealed(appender));
+        if let Some(chunk) = sealed(appender) {
+            push_tightly(&mut self.sealed, chunk);
+        }
     }
 }
 
 fn sealed(appender: gorilla::Appender) -> Option<SealedChunk> {
     let range = TimeRange::new(appender.first_time()?, appender.last_time()?);
-    Some(SealedChunk { range, bytes: appender.finish().into() })
+    Some(SealedChunk::new(range, Encoding::Gorilla, appender.finish()))
+}
+
+/// A list of few long-lived elements: doubling would waste more than it holds.
+fn push_tightly(chunks: &mut Vec<SealedChunk>, chunk: SealedChunk) {
+    if chunks.len() == chunks.capacity() {
+        chunks.reserve_exact(1 + chunks.len() / 8);
+    }
+    chunks.push(chunk);
 }
 
 impl Runs {
@@ -174,16 +170,13 @@ impl Runs {
     /// Decodes what lies in `range`, one run for each part, oldest write first.
     ///
     /// # Errors
-    /// `corruption` when a chunk in memory is not what was written: a bug.
+    /// `corruption` when a chunk is not what was written.
     pub fn decode(&self, range: TimeRange, out: &mut Vec<Run>) -> Result<()> {
         for part in &self.0 {
             let mut run = Run::default();
             match part {
                 RunPart::Chunks(chunks) => {
-                    for c in chunks {
-                        let (ts, vs) = (&mut run.timestamps, &mut run.values);
-                        chunk::decode(Encoding::Gorilla, &c.bytes, range, ts, vs)?;
-                    }
+                    chunks.iter().try_for_each(|chunk| chunk.decode(range, &mut run))?;
                 }
                 RunPart::Samples(samples) => {
                     run.timestamps.extend(samples.iter().map(|s| s.t));
@@ -196,56 +189,144 @@ impl Runs {
     }
 }
 
-/// A series.
-#[derive(Debug, Default)]
-pub struct Series {
-    data: Data,
-    /// The generation before `data`'s, while it is being flushed.
-    frozen: Option<Box<Data>>,
-    /// Whether the slot is taken.
-    pub used: bool,
-    /// Whether the index has it.
-    pub indexed: bool,
-}
-
 impl Series {
     /// Appends to `generation`, freezing what an older generation left; returns what happened and
     /// by how many bytes the memory grew.
     pub fn append(&mut self, generation: Generation, t: TimestampMs, v: f64) -> (Appended, usize) {
-        if self.data.generation != generation {
-            let old = std::mem::take(&mut self.data);
-            if !old.is_empty() {
-                self.frozen = Some(Box::new(old));
-            }
-            self.data.generation = generation;
+        if self.generation != generation {
+            self.freeze();
+            self.generation = generation;
         }
-        self.data.append(t, v)
+        if self.newest().is_none_or(|newest| t > newest) {
+            let before = self.open.heap_bytes();
+            self.open.append(t, v);
+            let mut grown = self.open.heap_bytes() - before;
+            if self.open.count() >= SEAL_SAMPLES {
+                grown += self.seal();
+            }
+            return (Appended::InOrder, grown);
+        }
+        self.append_late(t, v)
+    }
+
+    /// Appends a sample that is not newer than all others.
+    fn append_late(&mut self, t: TimestampMs, v: f64) -> (Appended, usize) {
+        let at_newest = self.open.last_time() == Some(t);
+        let is_newest = at_newest && self.open.last_value().to_bits() == v.to_bits();
+        if is_newest && self.rest.as_ref().is_none_or(|rest| rest.late.is_none()) {
+            return (Appended::Duplicate, 0);
+        }
+        let late = self.rest.get_or_insert_default().late.get_or_insert_default();
+        match late.buffer.binary_search_by_key(&t, |s| s.t) {
+            Ok(i) if late.buffer[i].v.to_bits() == v.to_bits() => (Appended::Duplicate, 0),
+            Ok(i) => {
+                late.buffer[i].v = v;
+                (Appended::Replaced, 0)
+            }
+            Err(i) => {
+                late.buffer.insert(i, Sample { t, v });
+                if late.buffer.len() >= LATE_BUFFER_SAMPLES {
+                    late.seal();
+                }
+                (if at_newest { Appended::Replaced } else { Appended::Late }, size_of::<Sample>())
+            }
+        }
+    }
+
+    fn newest(&self) -> Option<TimestampMs> {
+        let sealed = || self.rest.as_ref()?.sealed.last().map(|chunk| chunk.range.maxt);
+        self.open.last_time().or_else(sealed)
+    }
+
+    /// Moves what `generation` holds aside.
+    fn freeze(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        let (sealed, late) = match &mut self.rest {
+            Some(rest) => (std::mem::take(&mut rest.sealed), rest.late.take()),
+            None => (Vec::new(), None),
+        };
+        if open.count() > 0 || !sealed.is_empty() {
+            let data = Data { generation: self.generation, open, sealed, late };
+            self.rest.get_or_insert_default().frozen = Some(Box::new(data));
+        }
+    }
+
+    /// Makes the open chunk immutable; returns the bytes that bookkeeping adds.
+    fn seal(&mut self) -> usize {
+        if let Some(chunk) = sealed(std::mem::take(&mut self.open)) {
+            push_tightly(&mut self.rest.get_or_insert_default().sealed, chunk);
+        }
+        size_of::<SealedChunk>()
     }
 
     /// What generations `from..=to` hold in `range`.
     pub fn runs(&self, from: Generation, to: Generation, range: TimeRange) -> Runs {
-        let mut parts = Vec::new();
-        for data in self.frozen.as_deref().into_iter().chain(Some(&self.data)) {
-            if from <= data.generation && data.generation <= to {
-                data.collect(range, &mut parts);
-            }
+        let mut runs = Vec::new();
+        let within = |generation| from <= generation && generation <= to;
+        if let Some(data) = self.rest.as_ref().and_then(|rest| rest.frozen.as_deref())
+            && within(data.generation)
+        {
+            let Data { open, sealed, late, .. } = data;
+            Parts { open, sealed, late: late.as_deref() }.collect(range, &mut runs);
         }
-        Runs(parts)
+        if within(self.generation) {
+            self.parts().collect(range, &mut runs);
+        }
+        Runs(runs)
     }
 
     /// Drops what generations up to `generation` hold.
     pub fn forget(&mut self, generation: Generation) {
-        if self.frozen.as_ref().is_some_and(|d| d.generation <= generation) {
-            self.frozen = None;
+        if self.generation <= generation {
+            *self = Self {
+                generation,
+                used: self.used,
+                indexed: self.indexed,
+                ..Self::default()
+            };
         }
-        if self.data.generation <= generation {
-            self.data = Data { generation, ..Data::default() };
+        if let Some(rest) = &mut self.rest {
+            rest.frozen.take_if(|data| data.generation <= generation);
+            if rest.sealed.is_empty() && rest.late.is_none() && rest.frozen.is_none() {
+                self.rest = None;
+            }
         }
     }
 
     /// Whether no generation holds a sample.
     pub fn is_empty(&self) -> bool {
-        self.frozen.is_none() && self.data.is_empty()
+        self.newest().is_none() && self.rest.as_ref().is_none_or(|rest| rest.frozen.is_none())
+    }
+
+    /// The generation that was last written.
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// What that generation holds.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        let (sealed, late) = match &self.rest {
+            Some(rest) => (&rest.sealed[..], rest.late.as_deref()),
+            None => (&[][..], None),
+        };
+        Parts { open: &self.open, sealed, late }
+    }
+
+    /// The sealed chunks of that generation, late ones last.
+    pub(super) fn sealed_mut(&mut self) -> impl Iterator<Item = &mut SealedChunk> {
+        self.rest.iter_mut().flat_map(|rest| {
+            let late = rest.late.iter_mut().flat_map(|late| late.sealed.iter_mut());
+            rest.sealed.iter_mut().chain(late)
+        })
+    }
+
+    /// Gives an empty series what a checkpoint has of it.
+    pub(super) fn restore(&mut self, generation: Generation, contents: Contents) {
+        let Contents { open, sealed, late } = contents;
+        (self.generation, self.open) = (generation, open);
+        if !sealed.is_empty() || late.is_some() {
+            self.rest = Some(Box::new(Rest { sealed, late, frozen: None }));
+        }
     }
 }
 
@@ -269,6 +350,11 @@ mod tests {
             out.extend(t.iter().copied().zip(v.iter().map(|v| v.to_bits())));
         });
         out
+    }
+
+    #[test]
+    fn a_series_is_one_cache_line() {
+        assert_eq!(size_of::<Series>(), 64);
     }
 
     proptest! {

@@ -76,6 +76,18 @@ pub fn flush(engine: &Engine) -> Result<()> {
     receive.recv().unwrap()
 }
 
+/// Writes the head down and waits.
+pub fn checkpoint(engine: &Engine) -> Result<()> {
+    let (send, receive) = channel();
+    engine.checkpoint(Box::new(move |result| send.send(result).unwrap()));
+    receive.recv().unwrap()
+}
+
+/// One of the engine's numbers.
+pub fn stat(engine: &Engine, name: &str) -> f64 {
+    engine.stats().iter().find(|(n, _)| *n == name).unwrap().1
+}
+
 /// Labels as text and samples by bits of every series that matches.
 pub fn read(
     engine: &Engine,

@@ -1,0 +1,137 @@
+//! Opening a data directory: lock, format version, blocks, then checkpoint and log into a head.
+//!
+//! ```text
+//! layout.rs  places and the version of the directory
+//! load.rs    a checkpoint into the head, by several threads
+//! replay.rs  the log into the head, in a pipeline
+//! ```
+//!
+//! Which part of the log is already in blocks is read off the blocks: each names the log range it
+//! holds and how many parts its flush had. A flush whose log is still there and of which a part is
+//! missing was cut off while it was being published: its blocks are removed, and checkpoint and log
+//! have its samples.
+//!
+//! A checkpoint counts unless blocks have all that it holds. A damaged one stops the start: the log
+//! before it is cut as soon as it is durable.
+
+mod layout;
+mod load;
+mod replay;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use layout::{Layout, create_durably};
+
+use crate::block::{self, Block};
+use crate::disk::{Disk, publish};
+use crate::error::Result;
+use crate::head::Head;
+use crate::head::checkpoint::Checkpoint;
+use crate::head::chunk_file;
+use crate::refs::Position;
+use crate::sync::Arc;
+use crate::wal::{self, Recovered};
+
+/// Most threads that put samples into the head; more wait for the one that reads the log.
+const THREADS_MAX: usize = 4;
+
+/// What was found in a data directory.
+pub struct Restored {
+    /// The blocks, in the order of their writes.
+    pub blocks: Vec<Arc<Block>>,
+    /// The log position after which the active generation begins: blocks have what was before.
+    pub flushed: Position,
+    /// The number of the next chunk file of the head.
+    pub next_file: u64,
+    /// What the replay found.
+    pub log: Recovered,
+}
+
+/// Opens blocks, loads the checkpoint and replays the log into `head`.
+///
+/// # Errors
+/// `corruption` with file and offset, `io`.
+pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Restored> {
+    block::sweep(&**disk, &layout.blocks)?;
+    let mut blocks = Vec::new();
+    for dir in block::list(&**disk, &layout.blocks)? {
+        blocks.push(Block::open(disk.clone(), &dir)?);
+    }
+    let logged = wal::first_position(&**disk, &layout.wal)?;
+    let (blocks, flushed) = settle(&**disk, &layout.blocks, blocks, logged)?;
+    for block in &blocks {
+        head.saw_time(block.meta().maxt);
+    }
+    let mut checkpoint = open_checkpoint(&**disk, &layout.head, flushed, logged)?;
+    let next_file = sweep_head(&**disk, &layout.head, checkpoint.as_ref())?;
+    if let Some(checkpoint) = &mut checkpoint {
+        checkpoint.open_files(&**disk, &layout.head)?;
+    }
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX);
+    let replay = replay::Replay { disk: &**disk, wal: &layout.wal, head, threads };
+    let log = replay.run(checkpoint.as_ref(), flushed)?;
+    let flushed = checkpoint.map_or(flushed, |checkpoint| checkpoint.info().from);
+    Ok(Restored { blocks, flushed, next_file, log })
+}
+
+/// The checkpoint, unless blocks have all that it holds, or retention dropped them since.
+fn open_checkpoint(
+    disk: &dyn Disk,
+    dir: &Path,
+    flushed: Position,
+    logged: Option<Position>,
+) -> Result<Option<Checkpoint>> {
+    let checkpoint = Checkpoint::open(disk, dir)?;
+    Ok(checkpoint.filter(|checkpoint| {
+        let replay_from = checkpoint.info().replay_from;
+        // The log behind a checkpoint is cut only by a flush of what is in it.
+        replay_from > flushed && logged.is_none_or(|start| start <= replay_from)
+    }))
+}
+
+/// Removes what the head's directory holds beside `checkpoint` and its files; returns a number that
+/// no chunk file has.
+fn sweep_head(disk: &dyn Disk, dir: &Path, checkpoint: Option<&Checkpoint>) -> Result<u64> {
+    publish::sweep(disk, dir)?;
+    let needed = checkpoint.map_or(&[][..], Checkpoint::files);
+    let found = chunk_file::list(disk, dir)?;
+    for number in found.iter().filter(|number| !needed.contains(number)) {
+        chunk_file::remove(disk, dir, *number)?;
+    }
+    Ok(found.last().map_or(1, |last| last + 1))
+}
+
+/// Removes the blocks of an unfinished flush; returns the others and where the replay begins.
+fn settle(
+    disk: &dyn Disk,
+    dir: &Path,
+    blocks: Vec<Arc<Block>>,
+    logged: Option<Position>,
+) -> Result<(Vec<Arc<Block>>, Position)> {
+    let mut flushes: BTreeMap<(Position, Position), Vec<Arc<Block>>> = BTreeMap::new();
+    for block in blocks {
+        let log = &block.meta().log;
+        flushes.entry((log.from, log.to)).or_default().push(block);
+    }
+    let (mut kept, mut flushed) = (Vec::new(), Position(0));
+    for ((_, to), parts) in flushes {
+        let in_log = logged.is_some_and(|start| start < to);
+        if in_log && !is_complete(&parts) {
+            for block in parts {
+                block::remove(disk, dir, block.meta().ulid)?;
+            }
+            continue;
+        }
+        flushed = flushed.max(to);
+        kept.extend(parts);
+    }
+    kept.sort_by_key(|b| (b.meta().log.to, b.meta().window.start));
+    Ok((kept, flushed))
+}
+
+fn is_complete(blocks: &[Arc<Block>]) -> bool {
+    let parts: Vec<_> = blocks.iter().map(|b| b.meta().flush).collect();
+    let wanted = parts.iter().map(|p| p.parts).max().unwrap_or(0);
+    (0..wanted).all(|n| parts.iter().any(|p| p.part == n))
+}

@@ -1,0 +1,165 @@
+//! The log into the head, in a pipeline: this thread reads frames and finds series, several append
+//! samples, one builds the index.
+//!
+//! A series' samples always go to the same thread, that of its shard, in the order of the log: so
+//! the replay gives the same bits as the writes did.
+
+use std::path::Path;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::load::{Refs, load};
+use crate::disk::Disk;
+use crate::error::{Error, ErrorCode, Result};
+use crate::head::Head;
+use crate::head::append::Addressed;
+use crate::head::checkpoint::Checkpoint;
+use crate::head::restore::Unindexed;
+use crate::labels::Labels;
+use crate::refs::{Position, SeriesRef, TenantId};
+use crate::sample::TimestampMs;
+use crate::wal::record::{self, RecordVisitor};
+use crate::wal::{self, Recovered};
+
+/// Samples that are handed over at once: enough for each shard's lock to be worth its while.
+const BATCH_SAMPLES: usize = 16 << 10;
+/// Series that are handed over at once.
+const BATCH_SERIES: usize = 1024;
+/// Batches that may wait for a thread.
+const WAITING: usize = 8;
+
+/// What is replayed, and into what.
+pub(super) struct Replay<'a> {
+    /// The disk.
+    pub(super) disk: &'a dyn Disk,
+    /// The directory of the log.
+    pub(super) wal: &'a Path,
+    /// Where it goes.
+    pub(super) head: &'a Head,
+    /// How many threads append.
+    pub(super) threads: usize,
+}
+
+impl Replay<'_> {
+    /// Loads the checkpoint, and then replays the log from its position, or from `flushed`.
+    ///
+    /// # Errors
+    /// `corruption` with file and offset, `limit_exceeded`, and those of the disk.
+    pub(super) fn run(
+        &self,
+        checkpoint: Option<&Checkpoint>,
+        flushed: Position,
+    ) -> Result<Recovered> {
+        let head = self.head;
+        std::thread::scope(|scope| {
+            // The senders go at the end of this closure, before the threads are waited for.
+            let (index, to_index) = bounded::<Vec<Unindexed>>(WAITING);
+            scope.spawn(move || to_index.iter().for_each(|batch| head.index_restored(&batch)));
+            let refs = match checkpoint {
+                Some(checkpoint) => load(head, checkpoint, self.threads, &index)?,
+                None => Refs::default(),
+            };
+            let append = |samples: Receiver<Vec<Addressed>>| {
+                samples.iter().for_each(|batch| head.restore_samples(&batch));
+            };
+            let mut appenders = Vec::new();
+            for _ in 0..self.threads {
+                let (send, receive) = bounded(WAITING);
+                scope.spawn(move || append(receive));
+                appenders.push(Appender { send, waiting: Vec::new() });
+            }
+            let from = checkpoint.map_or(flushed, |checkpoint| checkpoint.info().replay_from);
+            let covered = checkpoint.map(|c| (c, c.info().covered_to));
+            let unindexed = Vec::new();
+            let end = Position(0);
+            let mut replayer = Replayer { head, refs, covered, end, appenders, index, unindexed };
+            let mut log = wal::replay(self.disk, self.wal, from, &mut |end, payload| {
+                replayer.end = end;
+                record::decode(payload, &mut replayer)
+            })?;
+            replayer.finish();
+            if let Some((_, covered_to)) = covered {
+                // A slice would be taken to hold what is written at positions that it knows.
+                log.end = log.end.max(covered_to);
+            }
+            Ok(log)
+        })
+    }
+}
+
+/// A thread that appends the samples of some shards.
+struct Appender {
+    send: Sender<Vec<Addressed>>,
+    waiting: Vec<Addressed>,
+}
+
+impl Appender {
+    fn flush(&mut self) {
+        // The receiver ends only after the sender.
+        let _ = self.send.send(std::mem::take(&mut self.waiting));
+    }
+}
+
+/// Takes the records of the log apart.
+struct Replayer<'a> {
+    head: &'a Head,
+    refs: Refs,
+    /// The checkpoint that was loaded, and the position past which it holds nothing.
+    covered: Option<(&'a Checkpoint, Position)>,
+    /// Where the frame ends.
+    end: Position,
+    appenders: Vec<Appender>,
+    index: Sender<Vec<Unindexed>>,
+    unindexed: Vec<Unindexed>,
+}
+
+impl Replayer<'_> {
+    /// Whether the checkpoint has what this frame says of a series.
+    #[inline]
+    fn is_covered(&self, series: SeriesRef) -> bool {
+        self.covered.is_some_and(|(checkpoint, covered_to)| {
+            self.end <= covered_to && self.end <= checkpoint.covers(series)
+        })
+    }
+
+    fn finish(mut self) {
+        self.appenders.iter_mut().for_each(Appender::flush);
+        let _ = self.index.send(self.unindexed);
+    }
+}
+
+impl RecordVisitor for Replayer<'_> {
+    fn series(&mut self, series: SeriesRef, tenant: TenantId, canonical: &[u8]) -> Result<()> {
+        if self.is_covered(series) {
+            return Ok(());
+        }
+        let labels = Labels::from_canonical(canonical)?;
+        let (restored, new) = self.head.restore_series(tenant, labels)?;
+        self.refs.set(series, restored);
+        self.unindexed.extend(new);
+        if self.unindexed.len() >= BATCH_SERIES {
+            let _ = self.index.send(std::mem::take(&mut self.unindexed));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
+        if self.is_covered(series) {
+            return Ok(());
+        }
+        let series = self.refs.get(series).ok_or_else(|| {
+            Error::new(
+                ErrorCode::Corruption,
+                format!("the log has a sample of series {} before its definition", series.0),
+            )
+        })?;
+        let threads = self.appenders.len();
+        let appender = &mut self.appenders[series.shard() % threads];
+        appender.waiting.push(Addressed { series, t, v });
+        if appender.waiting.len() >= BATCH_SAMPLES {
+            appender.flush();
+        }
+        Ok(())
+    }
+}
