@@ -10,6 +10,7 @@ const layers: Readonly<Record<string, number>> = {
   labels: 0,
   histogram: 0,
   sync: 0,
+  allocator: 0,
   clock: 0,
   stats: 0,
   dictionary: 0,

@@ -85,8 +85,7 @@ fn resident_bytes() -> usize {
 }
 
 fn main() {
-    let series: u32 =
-        std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(1_000_000);
+    let series: u32 = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(1_000_000);
     let (allocated, resident) = (ALLOCATED.load(Ordering::Relaxed), resident_bytes());
     let head = Head::new([7; 32], WriteLimits::default(), i64::MAX);
     println!("scrapes  allocated  resident  index  ns a sample   (bytes a series)");
@@ -106,7 +105,10 @@ fn main() {
                         histograms: 0,
                     })
                     .collect(),
-                samples: (first..).take(of_batch.len()).map(|s| Sample { t, v: value(s, scrape) }).collect(),
+                samples: (first..)
+                    .take(of_batch.len())
+                    .map(|s| Sample { t, v: value(s, scrape) })
+                    .collect(),
                 ..WireBatch::default()
             };
             let begun = Instant::now();

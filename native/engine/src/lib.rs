@@ -3,7 +3,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`dictionary`] |
-//! | 0 | [`sync`], [`clock`], [`stats`] |
+//! | 0 | [`sync`], [`clock`], [`stats`], [`allocator`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`] |
@@ -22,6 +22,7 @@
 
 #![warn(missing_docs)]
 
+pub mod allocator;
 pub mod background;
 pub mod block;
 pub mod chunk;

@@ -50,8 +50,11 @@ fn scrape(engine: &Engine, series: std::ops::Range<u32>, times: std::ops::Range<
         for i in series.clone() {
             let name = format!("host-{i}");
             let value = f64::from(i) + n as f64 / 4.0;
-            write(engine, &[(&[("__name__", "m"), ("host", &name)], &[(NOW_MS + n * 1000, value)])])
-                .unwrap();
+            write(
+                engine,
+                &[(&[("__name__", "m"), ("host", &name)], &[(NOW_MS + n * 1000, value)])],
+            )
+            .unwrap();
         }
     }
 }

@@ -84,7 +84,8 @@ impl Checkpoints {
         let options = &self.store.options;
         let logged = self.store.wal.stats().bytes - self.logged;
         let age_ms = self.store.clock.now_ms() - self.taken_ms;
-        let due = logged >= options.checkpoint_log_bytes || age_ms >= options.checkpoint_interval_ms;
+        let due =
+            logged >= options.checkpoint_log_bytes || age_ms >= options.checkpoint_interval_ms;
         due && self.has_news()
     }
 

@@ -19,6 +19,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use roaring::RoaringBitmap;
 
 use super::{Answer, closing};
+use crate::allocator;
 use crate::compact::flush::Flush;
 use crate::error::{Error, ErrorCode, Result};
 use crate::read::view::View;
@@ -112,6 +113,7 @@ impl FlushCycle {
                 }
                 State::Releasing { dead, older } if older.strong_count() == 0 => {
                     self.store.head.release(&dead);
+                    allocator::give_back();
                     (State::Idle, true)
                 }
                 waiting => (waiting, false),

@@ -15,7 +15,7 @@ mod retention;
 
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, Sender};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::refs::Position;
@@ -111,11 +111,9 @@ impl Handle {
 
     /// Asks for something; the answer is called with `closed` when the thread has ended.
     pub fn ask(&self, command: Command) {
-        match self.commands.send(command) {
-            Err(crossbeam_channel::SendError(
-                Command::Flush(answer) | Command::Checkpoint(answer),
-            )) => answer(Err(closing())),
-            _ => {}
+        let sent = self.commands.send(command);
+        if let Err(SendError(Command::Flush(answer) | Command::Checkpoint(answer))) = sent {
+            answer(Err(closing()));
         }
     }
 

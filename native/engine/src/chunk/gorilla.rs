@@ -210,8 +210,7 @@ impl Appender {
         let leading = xor.leading_zeros().min(LEADING_MAX);
         let trailing = xor.trailing_zeros();
         let width = 64 - leading - trailing;
-        let (old_leading, old_width) =
-            (u32::from(self.leading_free >> 3), u32::from(self.width));
+        let (old_leading, old_width) = (u32::from(self.leading_free >> 3), u32::from(self.width));
         let fits = old_width > 0
             && leading >= old_leading
             && trailing >= 64 - old_leading - old_width

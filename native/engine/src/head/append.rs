@@ -282,7 +282,11 @@ impl Head {
         Ok(Resolved { found: Some((found, canonical)), labels: Some(labels) })
     }
 
-    pub(super) fn find_or_reserve(&self, canonical: LabelsHash, generation: Generation) -> Result<Found> {
+    pub(super) fn find_or_reserve(
+        &self,
+        canonical: LabelsHash,
+        generation: Generation,
+    ) -> Result<Found> {
         let shard_number = shard_of(canonical);
         let shard = &self.shards[shard_number];
         let mut map = shard.map.lock();

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use crate::chunk::Encoding;
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::head::Head;
@@ -18,6 +19,13 @@ use crate::sync::{Arc, Ordering};
 const SLICE_SLOTS: usize = 2048;
 /// Bytes of chunks after which a file is finished: what is in memory twice for a moment.
 const FILE_BYTES: u64 = 64 << 20;
+
+/// A chunk on the heap.
+struct OnHeap {
+    slot: usize,
+    encoding: Encoding,
+    bytes: Arc<[u8]>,
+}
 
 /// A chunk that was written to the file in the making.
 struct Moved {
@@ -45,7 +53,7 @@ pub fn offload(head: &Head, disk: &dyn Disk, dir: &Path, next: &mut u64) -> Resu
     for shard in 0..SHARD_COUNT {
         for first in (0..).step_by(SLICE_SLOTS) {
             let Some(found) = heap_chunks(head, shard, first) else { break };
-            for (slot, chunk, bytes) in found {
+            for OnHeap { slot, encoding, bytes } in found {
                 let file = match &mut filling {
                     Some(file) => file,
                     None => filling.insert(Filling {
@@ -54,7 +62,7 @@ pub fn offload(head: &Head, disk: &dyn Disk, dir: &Path, next: &mut u64) -> Resu
                         moved: Vec::new(),
                     }),
                 };
-                let place = file.writer.add(chunk.encoding(), &bytes)?;
+                let place = file.writer.add(encoding, &bytes)?;
                 file.moved.push(Moved { shard, slot, bytes, place });
             }
             if let Some(full) = filling.take_if(|file| file.writer.len() >= FILE_BYTES) {
@@ -69,11 +77,7 @@ pub fn offload(head: &Head, disk: &dyn Disk, dir: &Path, next: &mut u64) -> Resu
 }
 
 /// The full chunks on the heap in a run of slots; `None` past the last slot.
-fn heap_chunks(
-    head: &Head,
-    shard: usize,
-    first: usize,
-) -> Option<Vec<(usize, SealedChunk, Arc<[u8]>)>> {
+fn heap_chunks(head: &Head, shard: usize, first: usize) -> Option<Vec<OnHeap>> {
     let slots = head.shards[shard].slots.read();
     let end = slots.len().min(first + SLICE_SLOTS);
     let mut found = Vec::new();
@@ -83,7 +87,7 @@ fn heap_chunks(
         let late = parts.late.map_or(&[][..], |late| &late.sealed);
         for chunk in parts.sealed.iter().chain(late) {
             if let Held::Heap(bytes) = chunk.held() {
-                found.push((slot, chunk.clone(), bytes.clone()));
+                found.push(OnHeap { slot, encoding: chunk.encoding(), bytes: bytes.clone() });
             }
         }
     }

@@ -278,12 +278,7 @@ impl Series {
     /// Drops what generations up to `generation` hold.
     pub fn forget(&mut self, generation: Generation) {
         if self.generation <= generation {
-            *self = Self {
-                generation,
-                used: self.used,
-                indexed: self.indexed,
-                ..Self::default()
-            };
+            *self = Self { generation, used: self.used, indexed: self.indexed, ..Self::default() };
         }
         if let Some(rest) = &mut self.rest {
             rest.frozen.take_if(|data| data.generation <= generation);

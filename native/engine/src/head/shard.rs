@@ -193,8 +193,7 @@ impl Map {
 
     /// Removes the series of `shard`, the map's own, and the aliases whose series `is_dead`.
     pub fn remove(&mut self, shard: usize, is_dead: impl Fn(SeriesRef) -> bool) {
-        self.table
-            .retain(|slot| !SeriesRef::pack(shard, *slot as usize).is_some_and(|r| is_dead(r)));
+        self.table.retain(|slot| !SeriesRef::pack(shard, *slot as usize).is_some_and(&is_dead));
         self.aliases.retain(|alias| !is_dead(alias.series));
         if self.table.len() * 4 < self.table.capacity() {
             let entries = &self.entries;

@@ -152,7 +152,8 @@ impl Checkpoint {
         let got = crc32c::crc32c(bytes);
         if got != slice.crc {
             let want = slice.crc;
-            let message = format!("a slice of the checkpoint has checksum {got:08x}, want {want:08x}");
+            let message =
+                format!("a slice of the checkpoint has checksum {got:08x}, want {want:08x}");
             return Err(self.file.damaged(start, message));
         }
         let mut rest = Cursor { bytes };
@@ -160,7 +161,11 @@ impl Checkpoint {
         for _ in 0..slice.count {
             let offset = start + bytes.len() - rest.bytes.len();
             let series = self.one(slice, &mut rest, &mut canonical).map_err(|error| {
-                if error.place().is_some() { error } else { error.at(self.file.path(), Some(offset as u64)) }
+                if error.place().is_some() {
+                    error
+                } else {
+                    error.at(self.file.path(), Some(offset as u64))
+                }
             })?;
             visit(series)?;
         }
@@ -255,21 +260,22 @@ fn read_slices(file: &SectionFile) -> Result<Vec<Slice>> {
         let len = usize::try_from(u64_at(entry, 24)).ok();
         let range = start.zip(len).and_then(|(start, len)| Some(start..start.checked_add(len)?));
         let shard = u32_at(entry, 0) as usize;
-        let slice = range.filter(|range| range.end <= end && shard < SHARD_COUNT).map(|range| {
-            Slice {
+        let slice =
+            range.filter(|range| range.end <= end && shard < SHARD_COUNT).map(|range| Slice {
                 shard,
                 first_slot: u32_at(entry, 4) as usize,
                 position: Position(u64_at(entry, 8)),
                 range,
                 count: u32_at(entry, 32),
                 crc: u32_at(entry, 36),
-            }
-        });
+            });
         // A slot has 28 bits: a larger one would make the table of positions large as well.
         let slice = slice.filter(|slice| SeriesRef::pack(slice.shard, slice.first_slot).is_some());
-        slices.push(slice.ok_or_else(|| {
-            damaged(at + i * SLICE_BYTES, "a slice lies outside the checkpoint")
-        })?);
+        slices.push(
+            slice.ok_or_else(|| {
+                damaged(at + i * SLICE_BYTES, "a slice lies outside the checkpoint")
+            })?,
+        );
     }
     Ok(slices)
 }
