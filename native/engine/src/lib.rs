@@ -3,7 +3,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`dictionary`] |
-//! | 0 | [`sync`], [`clock`], [`stats`], [`allocator`] |
+//! | 0 | [`sync`], [`clock`], [`stats`], [`allocator`], [`paged`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`] |
@@ -40,6 +40,7 @@ pub mod label_order;
 pub mod labels;
 pub mod merge;
 pub mod options;
+pub mod paged;
 pub mod read;
 pub mod recover;
 pub mod refs;

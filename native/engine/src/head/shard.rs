@@ -15,6 +15,7 @@ use hashbrown::HashTable;
 
 use crate::head::series::Series;
 use crate::labels::LabelsHash;
+use crate::paged::Paged;
 use crate::refs::{Generation, SHARD_BITS, SHARD_COUNT, SeriesRef};
 use crate::sync::{Mutex, RwLock};
 
@@ -94,14 +95,14 @@ pub struct Map {
     /// Slots by canonical hash.
     table: HashTable<u32>,
     /// By slot; of slots that `table` does not hold, anything.
-    entries: Vec<Entry>,
+    entries: Paged<Entry>,
     aliases: HashTable<Alias>,
 }
 
 /// The series of one shard by slot.
 #[derive(Default)]
 pub struct Slots {
-    series: Vec<Series>,
+    series: Paged<Series>,
     free: Vec<u32>,
 }
 
@@ -120,9 +121,9 @@ impl Map {
     pub fn find(&mut self, h: LabelsHash, generation: Generation) -> Option<Found> {
         let key = key(h);
         let entries = &self.entries;
-        let is_it = |slot: &u32| entries[*slot as usize].key == key;
+        let is_it = |slot: &u32| entries.get(*slot as usize).is_some_and(|entry| entry.key == key);
         if let Some(slot) = self.table.find(bucket(&key), is_it).copied() {
-            let stamp = &mut self.entries[slot as usize].stamp;
+            let stamp = &mut self.entries.get_mut(slot as usize)?.stamp;
             stamp.see(generation);
             let logged = stamp.is_logged();
             let series = SeriesRef::pack(shard_of(h), slot as usize)?;
@@ -136,15 +137,10 @@ impl Map {
 
     /// Adds the canonical hash of a series of this shard; it is not there yet.
     pub fn insert(&mut self, h: LabelsHash, series: SeriesRef, seen: Generation) {
-        let slot = series.slot();
-        if slot >= self.entries.len() {
-            reserve_eighth(&mut self.entries, slot + 1);
-            self.entries.resize(slot + 1, Entry::default());
-        }
-        self.entries[slot] = Entry { key: key(h), stamp: Stamp::new(seen) };
-        let entries = &self.entries;
-        let rehash = |slot: &u32| bucket(&entries[*slot as usize].key);
-        self.table.insert_unique(bucket(&entries[slot].key), slot as u32, rehash);
+        let entry = Entry { key: key(h), stamp: Stamp::new(seen) };
+        self.entries.set(series.slot(), entry);
+        let rehash = |slot: &u32| bucket_of(&self.entries, *slot);
+        self.table.insert_unique(bucket(&entry.key), series.slot() as u32, rehash);
     }
 
     /// Adds another spelling of a series of any shard; it is not there yet.
@@ -158,16 +154,16 @@ impl Map {
     pub fn mark_logged(&mut self, h: LabelsHash, generation: Generation) {
         let key = key(h);
         let entries = &self.entries;
-        let is_it = |slot: &u32| entries[*slot as usize].key == key;
-        let stamp = match self.table.find(bucket(&key), is_it).copied() {
-            Some(slot) => &mut self.entries[slot as usize].stamp,
-            None => match self.aliases.find_mut(bucket(&key), |a| a.entry.key == key) {
-                Some(alias) => &mut alias.entry.stamp,
-                None => return,
-            },
+        let is_it = |slot: &u32| entries.get(*slot as usize).is_some_and(|entry| entry.key == key);
+        let entry = match self.table.find(bucket(&key), is_it).copied() {
+            Some(slot) => self.entries.get_mut(slot as usize),
+            None => {
+                let alias = self.aliases.find_mut(bucket(&key), |alias| alias.entry.key == key);
+                alias.map(|alias| &mut alias.entry)
+            }
         };
-        if stamp.generation() == generation {
-            stamp.0 |= Stamp::LOGGED;
+        if let Some(entry) = entry.filter(|entry| entry.stamp.generation() == generation) {
+            entry.stamp.0 |= Stamp::LOGGED;
         }
     }
 
@@ -180,7 +176,8 @@ impl Map {
         mut visit: impl FnMut(SeriesRef),
     ) {
         for slot in &self.table {
-            if self.entries[*slot as usize].stamp.generation() >= generation {
+            let entry = self.entries.get(*slot as usize);
+            if entry.is_some_and(|entry| entry.stamp.generation() >= generation) {
                 SeriesRef::pack(shard, *slot as usize).into_iter().for_each(&mut visit);
             }
         }
@@ -197,7 +194,7 @@ impl Map {
         self.aliases.retain(|alias| !is_dead(alias.series));
         if self.table.len() * 4 < self.table.capacity() {
             let entries = &self.entries;
-            self.table.shrink_to_fit(|slot| bucket(&entries[*slot as usize].key));
+            self.table.shrink_to_fit(|slot| bucket_of(entries, *slot));
         }
         if self.aliases.len() * 4 < self.aliases.capacity() {
             self.aliases.shrink_to_fit(|alias| bucket(&alias.entry.key));
@@ -211,9 +208,7 @@ impl Map {
 
     /// Bytes of memory it holds.
     pub fn heap_bytes(&self) -> usize {
-        self.table.allocation_size()
-            + self.aliases.allocation_size()
-            + self.entries.capacity() * size_of::<Entry>()
+        self.table.allocation_size() + self.aliases.allocation_size() + self.entries.heap_bytes()
     }
 }
 
@@ -224,12 +219,11 @@ impl Slots {
         let mut fresh = Series::default();
         fresh.used = true;
         if let Some(slot) = self.free.pop() {
-            self.series[slot as usize] = fresh;
+            self.series.set(slot as usize, fresh);
             return SeriesRef::pack(shard, slot as usize);
         }
         let series = SeriesRef::pack(shard, self.series.len())?;
-        reserve_eighth(&mut self.series, series.slot() + 1);
-        self.series.push(fresh);
+        self.series.set(series.slot(), fresh);
         Some(series)
     }
 
@@ -246,7 +240,7 @@ impl Slots {
     /// Gives slots back; nobody may hold a ref to them.
     pub fn release(&mut self, slots: &[u32]) {
         for slot in slots {
-            self.series[*slot as usize] = Series::default();
+            self.series.set(*slot as usize, Series::default());
         }
         self.free.extend_from_slice(slots);
     }
@@ -262,11 +256,7 @@ impl Slots {
     }
 }
 
-/// Makes room for `len` elements, an eighth more than there are at least: doubling would leave half
-/// of the largest tables of the head unused.
-fn reserve_eighth<T>(elements: &mut Vec<T>, len: usize) {
-    if len > elements.capacity() {
-        let room = len.max(elements.len() + elements.len() / 8);
-        elements.reserve_exact(room - elements.len());
-    }
+/// What the table of canonical hashes hashes a slot by.
+fn bucket_of(entries: &Paged<Entry>, slot: u32) -> u64 {
+    entries.get(slot as usize).map_or(0, |entry| bucket(&entry.key))
 }

@@ -3,14 +3,17 @@
 //! Symbols are numbered as they come, so the labels with few values have small numbers: nine labels
 //! of an ordinary fleet take 13 bytes instead of 36.
 
+/// Rows in a page: growing moves no more than these.
+const PAGE_ROWS: usize = 1024;
+
 /// A table whose columns widen as larger numbers come.
 pub(super) struct Rows {
     /// Bytes of a number in each column, 1 to 4.
     widths: Box<[u8]>,
     /// Their sum.
     stride: usize,
-    /// Row by row, numbers little-endian.
-    bytes: Vec<u8>,
+    /// Rows in order, numbers little-endian; all pages but the last are full.
+    pages: Vec<Vec<u8>>,
     rows: u32,
     free: Vec<u32>,
 }
@@ -43,13 +46,8 @@ fn width_of(number: u32) -> u8 {
 impl Rows {
     /// A table without rows.
     pub(super) fn new(columns: usize) -> Self {
-        Self {
-            widths: vec![1; columns].into(),
-            stride: columns,
-            bytes: Vec::new(),
-            rows: 0,
-            free: Vec::new(),
-        }
+        let widths = vec![1; columns].into();
+        Self { widths, stride: columns, pages: Vec::new(), rows: 0, free: Vec::new() }
     }
 
     /// Adds a row of as many numbers as there are columns, and returns which it is.
@@ -60,46 +58,57 @@ impl Rows {
         if !numbers.iter().zip(&self.widths).all(fits) {
             self.widen(numbers);
         }
-        if let Some(row) = self.free.pop() {
-            let start = row as usize * self.stride;
-            let mut at = start;
-            for (number, width) in numbers.iter().zip(&self.widths) {
-                let width = usize::from(*width);
-                self.bytes[at..at + width].copy_from_slice(&number.to_le_bytes()[..width]);
-                at += width;
-            }
-            return row;
-        }
-        if self.bytes.capacity() - self.bytes.len() < self.stride {
-            // Doubling would leave half of the largest table of the index unused.
-            self.bytes.reserve_exact((self.bytes.len() / 8).max(4 * self.stride));
-        }
+        let Some(row) = self.free.pop() else {
+            self.push(numbers.iter().copied());
+            return self.rows - 1;
+        };
+        let start = row as usize % PAGE_ROWS * self.stride;
+        let mut room = &mut self.pages[row as usize / PAGE_ROWS][start..start + self.stride];
         for (number, width) in numbers.iter().zip(&self.widths) {
-            self.bytes.extend_from_slice(&number.to_le_bytes()[..usize::from(*width)]);
+            let (place, rest) = room.split_at_mut(usize::from(*width));
+            place.copy_from_slice(&number.to_le_bytes()[..place.len()]);
+            room = rest;
+        }
+        row
+    }
+
+    fn push(&mut self, numbers: impl Iterator<Item = u32>) {
+        if (self.rows as usize).is_multiple_of(PAGE_ROWS) {
+            self.pages.push(Vec::new());
+        }
+        let page = &mut self.pages[self.rows as usize / PAGE_ROWS];
+        if page.capacity() - page.len() < self.stride {
+            // Most schemas have few series, so not even a page is taken at once.
+            let more = (page.len() / 2).max(4 * self.stride);
+            page.reserve_exact(more.min(PAGE_ROWS * self.stride - page.len()));
+        }
+        for (number, width) in numbers.zip(&self.widths) {
+            page.extend_from_slice(&number.to_le_bytes()[..usize::from(*width)]);
         }
         self.rows += 1;
-        self.rows - 1
     }
 
     /// Makes columns wide enough for `numbers`.
     fn widen(&mut self, numbers: &[u32]) {
         let widest = |(width, number): (&u8, &u32)| (*width).max(width_of(*number));
-        let widths: Box<[u8]> = self.widths.iter().zip(numbers).map(widest).collect();
-        let stride = widths.iter().map(|width| usize::from(*width)).sum();
-        let mut bytes = Vec::with_capacity((self.rows as usize + 4) * stride);
+        let mut wide = Self::new(self.widths.len());
+        wide.widths = self.widths.iter().zip(numbers).map(widest).collect();
+        wide.stride = wide.widths.iter().map(|width| usize::from(*width)).sum();
         for row in 0..self.rows {
-            let row = self.get(row);
-            for (number, width) in row.iter().zip(&widths) {
-                bytes.extend_from_slice(&number.to_le_bytes()[..usize::from(*width)]);
+            if (row as usize).is_multiple_of(PAGE_ROWS) && row > 0 {
+                self.pages[row as usize / PAGE_ROWS - 1] = Vec::new();
             }
+            wide.push(self.get(row).iter());
         }
-        (self.widths, self.stride, self.bytes) = (widths, stride, bytes);
+        wide.free = std::mem::take(&mut self.free);
+        *self = wide;
     }
 
     /// A row that was added.
     pub(super) fn get(&self, row: u32) -> Row<'_> {
-        let start = row as usize * self.stride;
-        Row { widths: &self.widths, bytes: &self.bytes[start..start + self.stride] }
+        let start = row as usize % PAGE_ROWS * self.stride;
+        let page = &self.pages[row as usize / PAGE_ROWS];
+        Row { widths: &self.widths, bytes: &page[start..start + self.stride] }
     }
 
     /// Lets a row be used again.
@@ -119,7 +128,8 @@ impl Rows {
 
     /// Bytes of memory it holds beside itself.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.widths.len() + self.bytes.capacity() + self.free.capacity() * size_of::<u32>()
+        let pages: usize = self.pages.iter().map(|page| page.capacity() + size_of_val(page)).sum();
+        self.widths.len() + pages + self.free.capacity() * size_of::<u32>()
     }
 }
 
