@@ -9,9 +9,11 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
 
 use metricstor_engine::head::Head;
+use metricstor_engine::head::append::Prepared;
 use metricstor_engine::labels::Labels;
 use metricstor_engine::options::WriteLimits;
 use metricstor_engine::refs::TenantId;
@@ -89,33 +91,8 @@ fn main() {
     let (allocated, resident) = (ALLOCATED.load(Ordering::Relaxed), resident_bytes());
     let head = Head::new([7; 32], WriteLimits::default(), i64::MAX);
     println!("scrapes  allocated  resident  index  ns a sample   (bytes a series)");
-    for scrape in 0..*REPORTS.last().unwrap() {
-        let mut spent = std::time::Duration::ZERO;
-        for first in (0..series).step_by(BATCH) {
-            let of_batch: Vec<Labels> =
-                (first..series.min(first + BATCH as u32)).map(labels).collect();
-            let t = START_MS + i64::from(scrape) * 15_000;
-            let batch = WireBatch {
-                series: of_batch
-                    .iter()
-                    .zip(1..)
-                    .map(|(labels, samples_end)| WireSeries {
-                        labels: Cow::Borrowed(labels.as_bytes()),
-                        samples_end,
-                        histograms: 0,
-                    })
-                    .collect(),
-                samples: (first..)
-                    .take(of_batch.len())
-                    .map(|s| Sample { t, v: value(s, scrape) })
-                    .collect(),
-                ..WireBatch::default()
-            };
-            let begun = Instant::now();
-            let prepared = head.prepare(&batch, TenantId(0), head.generation(), t).unwrap();
-            head.apply(prepared);
-            spent += begun.elapsed();
-        }
+    for scrape in 0..REPORTS[REPORTS.len() - 1] {
+        let spent = write_scrape(&head, series, scrape);
         if REPORTS.contains(&(scrape + 1)) {
             let a_series = |bytes: usize| bytes as f64 / f64::from(series);
             let index = head.index(TenantId(0)).map_or(0, |index| index.read().bytes());
@@ -123,10 +100,50 @@ fn main() {
                 "{:7}  {:9.1}  {:8.1}  {:5.1}  {:11.1}",
                 scrape + 1,
                 a_series(ALLOCATED.load(Ordering::Relaxed) - allocated),
-                a_series(resident_bytes() - resident),
+                a_series(resident_bytes().saturating_sub(resident)),
                 a_series(index),
                 spent.as_nanos() as f64 / f64::from(series)
             );
         }
     }
+}
+
+/// Writes one sample of every series; requests are prepared on this thread and applied on another,
+/// as the log does. Returns the time that both took.
+fn write_scrape(head: &Head, series: u32, scrape: u32) -> Duration {
+    let t = START_MS + i64::from(scrape) * 15_000;
+    std::thread::scope(|scope| {
+        let (send, receive) = sync_channel::<Prepared>(4);
+        let log = scope.spawn(move || {
+            let mut spent = Duration::ZERO;
+            for prepared in receive {
+                let begun = Instant::now();
+                head.apply(prepared);
+                spent += begun.elapsed();
+            }
+            spent
+        });
+        let mut spent = Duration::ZERO;
+        for first in (0..series).step_by(BATCH) {
+            let of_batch: Vec<Labels> =
+                (first..series.min(first + BATCH as u32)).map(labels).collect();
+            let samples = (first..).take(of_batch.len());
+            let wire = |(labels, samples_end): (&'_ Labels, u32)| WireSeries {
+                labels: Cow::Owned(labels.as_bytes().to_vec()),
+                samples_end,
+                histograms: 0,
+            };
+            let batch = WireBatch {
+                series: of_batch.iter().zip(1..).map(wire).collect(),
+                samples: samples.map(|s| Sample { t, v: value(s, scrape) }).collect(),
+                ..WireBatch::default()
+            };
+            let begun = Instant::now();
+            let prepared = head.prepare(&batch, TenantId(0), head.generation(), t).unwrap();
+            spent += begun.elapsed();
+            send.send(prepared).unwrap();
+        }
+        drop(send);
+        spent + log.join().unwrap()
+    })
 }
