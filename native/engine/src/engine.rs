@@ -95,6 +95,7 @@ impl Engine {
         let found = Found {
             flushed: restored.flushed,
             next_file: restored.next_file,
+            stale_checkpoint: restored.stale_checkpoint,
             replayed: restored.log.frames > 0,
         };
         let background = Handle::start(store.clone(), found)?;

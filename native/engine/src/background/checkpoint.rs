@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Answer;
+use super::{Answer, Found};
 use crate::disk::publish;
 use crate::error::{Error, Result};
 use crate::head::checkpoint::{self, Captured, CheckpointWriter, Info};
@@ -23,13 +23,21 @@ use crate::sync::{Arc, Ordering};
 /// Pause after a failure.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// What is in the head's directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// Nothing but what belongs to the generation that begins there.
+    From(Position),
+    /// Something of a generation that is in blocks.
+    Older,
+}
+
 /// When the next checkpoint is due.
 pub struct Checkpoints {
     store: Arc<Store>,
     /// Number of the next chunk file.
     next_file: u64,
-    /// Where the generation of what is in the head's directory begins; `None` when it is empty.
-    stored: Option<Position>,
+    holds: Holds,
     /// When the last one was taken.
     taken_ms: TimestampMs,
     /// Bytes that the log had written then.
@@ -40,13 +48,18 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// `replayed` says whether the start found something in the log; `from` is where the active
-    /// generation begins.
-    pub fn new(store: Arc<Store>, from: Position, next_file: u64, replayed: bool) -> Self {
+    /// Goes on from what the start found.
+    pub fn new(store: Arc<Store>, found: &Found) -> Self {
         let (taken_ms, logged) = (store.clock.now_ms(), store.wal.stats().bytes);
-        // Whether or not the directory holds anything, what it holds is of this generation.
-        let stored = Some(from);
-        Self { store, next_file, stored, taken_ms, logged, replayed, retry_at: None }
+        Self {
+            store,
+            next_file: found.next_file,
+            holds: if found.stale_checkpoint { Holds::Older } else { Holds::From(found.flushed) },
+            taken_ms,
+            logged,
+            replayed: found.replayed,
+            retry_at: None,
+        }
     }
 
     /// Takes a checkpoint if one is due. `active` is where the active generation begins, `None`
@@ -57,10 +70,7 @@ impl Checkpoints {
             return;
         }
         self.retry_at = None;
-        let done = match self.stored {
-            Some(stored) if stored != from => self.clear(from),
-            _ => Ok(()),
-        };
+        let done = self.clear(from);
         let done = done.and_then(|()| if self.is_due() { self.take(from) } else { Ok(()) });
         if done.is_err() {
             self.retry_at = Some(Instant::now() + RETRY);
@@ -69,10 +79,9 @@ impl Checkpoints {
 
     /// Takes a checkpoint now, if there is anything new.
     pub fn take_now(&mut self, active: Option<Position>, answer: Answer) {
-        answer(match active {
-            Some(from) if self.has_news() => self.take(from),
-            _ => Ok(()),
-        });
+        let Some(from) = active else { return answer(Ok(())) };
+        let done = self.clear(from);
+        answer(done.and_then(|()| if self.has_news() { self.take(from) } else { Ok(()) }));
     }
 
     fn has_news(&self) -> bool {
@@ -94,7 +103,6 @@ impl Checkpoints {
         match self.try_take(from) {
             Ok(()) => {
                 self.store.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
-                self.stored = Some(from);
                 (self.taken_ms, self.logged, self.replayed) = (taken_ms, logged, false);
                 Ok(())
             }
@@ -156,6 +164,10 @@ impl Checkpoints {
     /// Removes what belongs to a generation that is in blocks. First the log says that it is not
     /// needed, and with it the checkpoint: so nothing can be missing between the two.
     fn clear(&mut self, from: Position) -> Result<()> {
+        if self.holds == Holds::From(from) {
+            return Ok(());
+        }
+        self.holds = Holds::Older;
         let store = &self.store;
         let (disk, dir) = (&*store.disk, &store.layout.head);
         let clear = || -> Result<()> {
@@ -167,7 +179,7 @@ impl Checkpoints {
             Ok(())
         };
         clear().inspect_err(|error| store.note_failure(error))?;
-        self.stored = None;
+        self.holds = Holds::From(from);
         Ok(())
     }
 }

@@ -78,6 +78,8 @@ pub struct Found {
     pub flushed: Position,
     /// The number of the next chunk file of the head.
     pub next_file: u64,
+    /// Whether there is a checkpoint of what blocks have.
+    pub stale_checkpoint: bool,
     /// Whether the log had something to replay.
     pub replayed: bool,
 }
@@ -94,12 +96,12 @@ impl Handle {
     /// # Errors
     /// `io` when the system refuses a thread.
     pub fn start(store: Arc<Store>, found: Found) -> Result<Self> {
-        let Found { flushed, next_file, replayed } = found;
+        let flushed = found.flushed;
         let (commands, received) = crossbeam_channel::unbounded();
         let background = Background {
             commands: received,
             flush: FlushCycle::new(store.clone(), flushed),
-            checkpoints: Checkpoints::new(store.clone(), flushed, next_file, replayed),
+            checkpoints: Checkpoints::new(store.clone(), &found),
             retention: Retention::new(store),
         };
         let thread = std::thread::Builder::new()

@@ -44,6 +44,8 @@ pub struct Restored {
     pub flushed: Position,
     /// The number of the next chunk file of the head.
     pub next_file: u64,
+    /// Whether there is a checkpoint of what blocks have.
+    pub stale_checkpoint: bool,
     /// What the replay found.
     pub log: Recovered,
 }
@@ -63,35 +65,31 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     for block in &blocks {
         head.saw_time(block.meta().maxt);
     }
-    let mut checkpoint = open_checkpoint(&**disk, &layout.head, flushed, logged)?;
-    let next_file = sweep_head(&**disk, &layout.head, checkpoint.as_ref())?;
+    let found = Checkpoint::open(&**disk, &layout.head)?;
+    let next_file = sweep_head(&**disk, &layout.head, found.as_ref())?;
+    let there = found.is_some();
+    let mut checkpoint = found.filter(|checkpoint| is_needed(checkpoint, flushed, logged));
     if let Some(checkpoint) = &mut checkpoint {
         checkpoint.open_files(&**disk, &layout.head)?;
     }
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX);
     let replay = replay::Replay { disk: &**disk, wal: &layout.wal, head, threads };
     let log = replay.run(checkpoint.as_ref(), flushed)?;
+    let stale_checkpoint = there && checkpoint.is_none();
     let flushed = checkpoint.map_or(flushed, |checkpoint| checkpoint.info().from);
-    Ok(Restored { blocks, flushed, next_file, log })
+    Ok(Restored { blocks, flushed, next_file, stale_checkpoint, log })
 }
 
-/// The checkpoint, unless blocks have all that it holds, or retention dropped them since.
-fn open_checkpoint(
-    disk: &dyn Disk,
-    dir: &Path,
-    flushed: Position,
-    logged: Option<Position>,
-) -> Result<Option<Checkpoint>> {
-    let checkpoint = Checkpoint::open(disk, dir)?;
-    Ok(checkpoint.filter(|checkpoint| {
-        let replay_from = checkpoint.info().replay_from;
-        // The log behind a checkpoint is cut only by a flush of what is in it.
-        replay_from > flushed && logged.is_none_or(|start| start <= replay_from)
-    }))
+/// Whether a checkpoint has what neither blocks have nor retention dropped from them.
+fn is_needed(checkpoint: &Checkpoint, flushed: Position, logged: Option<Position>) -> bool {
+    let replay_from = checkpoint.info().replay_from;
+    // The log behind a checkpoint is cut only by a flush of what is in it.
+    replay_from > flushed && logged.is_none_or(|start| start <= replay_from)
 }
 
 /// Removes what the head's directory holds beside `checkpoint` and its files; returns a number that
-/// no chunk file has.
+/// no chunk file has. Those of a checkpoint that blocks replace stay with it until the log says so
+/// too: blocks may go, and then it counts again.
 fn sweep_head(disk: &dyn Disk, dir: &Path, checkpoint: Option<&Checkpoint>) -> Result<u64> {
     publish::sweep(disk, dir)?;
     let needed = checkpoint.map_or(&[][..], Checkpoint::files);
