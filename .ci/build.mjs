@@ -29,7 +29,7 @@ export async function build({ bench = false, install = true } = {}) {
   await compile({ name: 'typescript', project: 'tsconfig.json', from: ['src'], to: 'dist' });
   if (bench) {
     const project = 'bench/tsconfig.json';
-    await compile({ name: 'bench', project, from: ['bench', 'src'], to: 'dist-bench' });
+    await compile({ name: 'bench', project, from: ['bench', 'src', 'test'], to: 'dist-bench' });
   }
 }
 

@@ -1,11 +1,12 @@
 /**
- * @file What PromQL evaluation costs, without storage: nanoseconds per sample that a query reads
- * and per point of its rows (series times steps).
+ * @file What PromQL costs, without storage: microseconds to parse an expression, nanoseconds per
+ * sample that a query reads and per point of its rows (series times steps).
  *
  *     npx tsc -p bench --outDir dist-bench && node dist-bench/bench/promql.js
  */
 import { Bench } from 'tinybench';
 import { PromqlEngine } from '../src/promql/engine.js';
+import { parseQuery } from '../src/promql/parse.js';
 import { MemoryQuerier } from '../test/support/memory-querier.js';
 
 const hourMs = 3_600_000;
@@ -55,6 +56,31 @@ const queries = [
   'histogram_quantile(0.9, requests_total)',
   'max_over_time(rate(requests_total[5m])[30m:1m])',
 ];
+
+/** Expressions of 54 and of 227 characters, as dashboards have them. */
+const expressions = [
+  'sum by (job) (rate(http_requests_total{co="500"}[5m]))',
+  'histogram_quantile(0.999, sum by (le, job) ' +
+    '(rate(http_request_duration_seconds_bucket{job="api", code=~"5.."}[5m]))) ' +
+    '/ on (job) group_left sum without (le) (rate(requests_total{job="api"}[5m] offset 1h)) ' +
+    '> bool 0.5 or vector(0)',
+];
+
+const parsing = new Bench({ time: 1000, warmupTime: 500 });
+for (const expression of expressions) {
+  parsing.add(`${expression.length} characters`, () => {
+    parseQuery(expression);
+  });
+}
+await parsing.run();
+console.table(
+  parsing.tasks.map(({ name, result }) => {
+    const [median, fastest] =
+      'latency' in result ? [result.latency.p50, result.latency.min] : [NaN, NaN];
+    const us = (ms: number): string => (ms * 1000).toFixed(1);
+    return { parse: name, 'us (median)': us(median), 'us (fastest)': us(fastest) };
+  }),
+);
 
 const querier = fill();
 const engine = new PromqlEngine({

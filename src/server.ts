@@ -16,16 +16,19 @@ import { GrpcListener } from './grpc/listener.js';
 import { buildHttpApp } from './http/app.js';
 import { buildHealthApp } from './http/health-app.js';
 import type { NativeEngineOptions } from './native/engine.js';
+import { type EngineOptions, PromqlEngine } from './promql/engine.js';
+import { InlineQueries, inlineLimits } from './query/inline.js';
 import { type CancelTokens, QueryPool } from './query/pool.js';
 import type { ThreadData } from './query/thread.js';
 import type { Appender } from './storage/appender.js';
+import type { Querier } from './storage/querier.js';
 import type { Logger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { Readiness } from './telemetry/readiness.js';
 import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 
 /** What the server needs of an engine: `NativeEngine` is one. */
-export interface Engine extends Appender, CancelTokens {
+export interface Engine extends Appender, CancelTokens, Querier {
   /** A query thread attaches with it. */
   readonly handle: number;
   stats(): Readonly<Record<string, number>>;
@@ -83,6 +86,8 @@ export function engineOptions(config: Config): NativeEngineOptions {
     maxLabelNameBytes: limits.labelNameBytes,
     maxLabelValueBytes: limits.labelValueBytes,
     maxSeries: limits.series,
+    maxExemplars: config.exemplars.max,
+    maxMetadata: config.metadata.max,
     blockRangeMs: storage.blockRange,
     flushSlackMs: storage.flushSlack,
     flushMinSamples: storage.flushMinSamples,
@@ -96,6 +101,22 @@ export function engineOptions(config: Config): NativeEngineOptions {
   };
 }
 
+/** The PromQL engine's options of a configuration. */
+function promqlOptions({ query }: Config): EngineOptions {
+  const { maxSamples, maxBytes, maxPoints } = query;
+  return {
+    lookbackMs: query.lookbackDelta,
+    subqueryStepMs: query.subqueryStep,
+    limits: { maxSamples, maxBytes, maxPoints },
+  };
+}
+
+/** Answers small expressions on this thread, before `rest` is asked. */
+function inlineQueries(config: Config, engine: Engine, rest: QueryPool): InlineQueries {
+  const options = { ...promqlOptions(config), limits: inlineLimits };
+  return new InlineQueries({ querier: engine, engine: new PromqlEngine(options) }, rest);
+}
+
 /** The query threads of an engine, started. */
 export async function startQueries(
   config: Config,
@@ -103,15 +124,7 @@ export async function startQueries(
   startWorker: ServerParts['startWorker'],
 ): Promise<QueryPool> {
   const { query } = config;
-  const { maxSamples, maxBytes, maxPoints } = query;
-  const data: ThreadData = {
-    engineHandle: engine.handle,
-    promql: {
-      lookbackMs: query.lookbackDelta,
-      subqueryStepMs: query.subqueryStep,
-      limits: { maxSamples, maxBytes, maxPoints },
-    },
-  };
+  const data: ThreadData = { engineHandle: engine.handle, promql: promqlOptions(config) };
   const options = {
     workers: query.workers,
     maxConcurrency: query.maxConcurrency,
@@ -178,12 +191,13 @@ export class Server {
         : await this.#listen(buildHealthApp(this.#readiness), http.healthAddr);
     const engine = await this.#parts.openEngine(engineOptions(this.#config));
     this.#closers.push(() => engine.close());
-    const queries = await startQueries(this.#config, engine, this.#parts.startWorker);
-    this.#closers.push(() => queries.close());
+    const pool = await startQueries(this.#config, engine, this.#parts.startWorker);
+    this.#closers.push(() => pool.close());
+    const queries = inlineQueries(this.#config, engine, pool);
     const metrics = new Metrics({
       build: this.#build,
       engineNumbers: () => engine.stats(),
-      queryNumbers: () => queries.numbers(),
+      queryNumbers: () => ({ ...pool.numbers(), inline: queries.answered }),
     });
     const shared = {
       queries,

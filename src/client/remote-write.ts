@@ -1,22 +1,37 @@
 /**
- * @file The client library's write side: pushes series to a metricstor (or any remote_write 1.0
- * receiver) over HTTP, HTTPS or mutual TLS, on connections that stay open.
+ * @file The client library's write side: pushes series to a metricstor (or any receiver of
+ * remote_write) over HTTP, HTTPS or mutual TLS, on connections that stay open.
  */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { encodeWriteRequest, type WireSeries } from './encode.js';
+import { type DescribedSeries, encodeWriteRequest2 } from './encode-2.js';
 
 export {
   encodeWriteMessage,
   encodeWriteRequest,
   type WireSeries,
 } from './encode.js';
+export {
+  type DescribedSeries,
+  encodeWriteRequest2,
+  type MetricType,
+  type WireExemplar,
+  type WireMetadata,
+} from './encode-2.js';
 
 /** The headers of a remote_write 1.0 request. */
 export const remoteWriteHeaders: Readonly<Record<string, string>> = {
   'content-type': 'application/x-protobuf',
   'content-encoding': 'snappy',
   'x-prometheus-remote-write-version': '0.1.0',
+};
+
+/** The headers of a remote_write 2.0 request. */
+export const remoteWrite2Headers: Readonly<Record<string, string>> = {
+  ...remoteWriteHeaders,
+  'content-type': 'application/x-protobuf;proto=io.prometheus.write.v2.Request',
+  'x-prometheus-remote-write-version': '2.0.0',
 };
 
 /** PEM texts. With `cert` and `key` the client shows a certificate (mutual TLS). */
@@ -71,6 +86,14 @@ export class RemoteWriteClient {
   /** Encodes and sends one request. Rejects when there was no answer. */
   write(series: readonly WireSeries[]): Promise<WriteAnswer> {
     return this.writeBody(encodeWriteRequest(series));
+  }
+
+  /**
+   * Encodes and sends one request of remote_write 2.0, which carries exemplars and metadata.
+   * Rejects when there was no answer.
+   */
+  writeDescribed(series: readonly DescribedSeries[]): Promise<WriteAnswer> {
+    return this.writeBody(encodeWriteRequest2(series), remoteWrite2Headers);
   }
 
   /** Sends a body that is already encoded as `headers` say. Rejects when there was no answer. */

@@ -171,6 +171,26 @@ export const configSchema = Type.Object({
       description: 'Length of a label value.',
     }),
   }),
+  exemplars: Type.Object({
+    max: integer({
+      written: '100000',
+      minimum: 0,
+      maximum: 100_000_000,
+      description:
+        'Exemplars that are kept: the newest, of all series together, in memory (about 200 bytes ' +
+        'each) and across restarts. 0 keeps none.',
+    }),
+  }),
+  metadata: Type.Object({
+    max: integer({
+      written: '100000',
+      minimum: 0,
+      maximum: 10_000_000,
+      description:
+        'Metric families whose type, unit and help are kept, with 1 KiB of text each on average. ' +
+        'Past it, families that were not sent for long make room. 0 keeps none.',
+    }),
+  }),
   query: Type.Object({
     workers: integer({
       written: '2',

@@ -177,6 +177,10 @@ type SeriesColumns = Extract<ResultColumns, { type: 'vector' | 'matrix' }>;
 
 function seriesOf(columns: SeriesColumns): Message[] {
   const { texts, labelIds, labelOffsets, offsets, timestamps, values } = columns;
+  if (columns.histograms !== undefined) {
+    const text = 'the result has native histograms, which gRPC does not carry; ask over HTTP';
+    throw new MetricstorError('execution', text);
+  }
   const series: Message[] = [];
   for (let i = 0; i + 1 < offsets.length; i += 1) {
     const labels: Message[] = [];

@@ -6,19 +6,23 @@
  * engine's code arrive; here it becomes a `MetricstorError`.
  */
 import { isErrorCode, MetricstorError } from '../errors.js';
+import { type PackedHistograms, packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage/appender.js';
 import type {
+  ExemplarRequest,
   LabelAnswer,
   LabelMatcher,
   LabelRequest,
+  MetadataRequest,
   Querier,
   QuerySession,
   SampleBatch,
   Scope,
   Selection,
   SelectRequest,
+  SessionLimits,
   SessionRegex,
 } from '../storage/querier.js';
 import { loadAddon } from './load.js';
@@ -35,6 +39,8 @@ export interface NativeEngineOptions {
   readonly maxLabelNameBytes: number;
   readonly maxLabelValueBytes: number;
   readonly maxSeries: number;
+  readonly maxExemplars: number;
+  readonly maxMetadata: number;
   readonly blockRangeMs: number;
   readonly flushSlackMs: number;
   readonly flushMinSamples: number;
@@ -72,6 +78,10 @@ interface AddonSelection {
   labelOffsets(): Uint32Array;
   read(first: number, timestamps: Float64Array, values: Float64Array, offsets: Uint32Array): number;
   readonly required: number;
+  /** Of the last read. */
+  readonly histogramCount: number;
+  readonly histogramDoubles: number;
+  readHistograms(rows: Uint32Array, offsets: Uint32Array, packed: Float64Array): void;
   close(): void;
 }
 
@@ -110,9 +120,13 @@ interface AddonSession {
     timestamps: Float64Array,
     values: Float64Array,
   ): number;
+  setHistograms(rows: Uint32Array, offsets: Uint32Array, packed: Float64Array): void;
   encodeScalar(timestamp: number, value: Float64Array): number;
   encodeString(timestamp: number, value: string): number;
   encodeLabels(ids: Uint32Array, offsets: Uint32Array): number;
+  encodeExemplars(selectors: Selectors, mint: number, maxt: number): number;
+  encodeMetadata(family: string, limit: number): number;
+  encodeCardinality(limit: number): number;
   takeEncoded(target: Uint8Array): void;
   close(): void;
 }
@@ -138,6 +152,7 @@ interface Addon {
     tenant: number,
     scope: readonly LabelMatcher[],
     token: number,
+    maxSeries: number,
   ) => AddonSession;
   LabelRegex: new (
     pattern: string,
@@ -147,6 +162,9 @@ interface Addon {
 }
 
 const addon = loadAddon() as Addon;
+
+/** The largest number that crosses the boundary as a limit. */
+const noLimit = 2 ** 32 - 1;
 
 function fail(failure: Failure): never {
   const code = isErrorCode(failure.code) ? failure.code : 'internal';
@@ -186,6 +204,18 @@ class NativeSelection implements Selection {
 
   read(first: number, batch: SampleBatch): number {
     return guarded(() => this.#inner.read(first, batch.timestamps, batch.values, batch.offsets));
+  }
+
+  histograms(): PackedHistograms | undefined {
+    const count = this.#inner.histogramCount;
+    if (count === 0) {
+      return undefined;
+    }
+    const rows = new Uint32Array(count);
+    const offsets = new Uint32Array(count + 1);
+    const packed = new Float64Array(this.#inner.histogramDoubles);
+    guarded(() => this.#inner.readHistograms(rows, offsets, packed));
+    return { rows, offsets, packed };
   }
 
   get required(): number {
@@ -258,18 +288,41 @@ class NativeSession implements QuerySession {
           return this.#inner.encodeString(result.timestampMs, result.value);
         case 'vector': {
           const { labels, timestamps, values } = result;
+          this.#setHistograms(packCells(result.histograms, values.length));
           return this.#inner.encodeVector(labels.ids, labels.offsets, timestamps, values);
         }
         case 'matrix': {
           const { labels, offsets, timestamps, values } = result;
+          this.#setHistograms(packCells(result.histograms, values.length));
           return this.#inner.encodeMatrix(labels.ids, labels.offsets, offsets, timestamps, values);
         }
       }
     });
   }
 
+  /** Those of the result that is encoded next. */
+  #setHistograms(histograms: PackedHistograms | undefined): void {
+    if (histograms !== undefined) {
+      const { rows, offsets, packed } = histograms;
+      this.#inner.setHistograms(rows, offsets, packed);
+    }
+  }
+
   encodeLabels(labels: LabelTable): Uint8Array {
     return this.#encoded(() => this.#inner.encodeLabels(labels.ids, labels.offsets));
+  }
+
+  encodeExemplars({ selectors, mint, maxt }: ExemplarRequest): Uint8Array {
+    return this.#encoded(() => this.#inner.encodeExemplars(selectors, mint, maxt));
+  }
+
+  encodeMetadata({ metric, limit }: MetadataRequest): Uint8Array {
+    const most = Math.min(limit ?? noLimit, noLimit);
+    return this.#encoded(() => this.#inner.encodeMetadata(metric, most));
+  }
+
+  encodeCardinality(limit: number): Uint8Array {
+    return this.#encoded(() => this.#inner.encodeCardinality(limit));
   }
 
   /** Text is copied into memory of JavaScript, which moves between threads without a copy. */
@@ -307,10 +360,10 @@ export class NativeEngine implements Querier, Appender {
     return new NativeEngine(handle);
   }
 
-  openSession(scope: Scope, cancelToken: number): QuerySession {
+  openSession(scope: Scope, { cancelToken = 0, maxSeries = 0 }: SessionLimits): QuerySession {
     const { tenant, matchers } = scope;
     return new NativeSession(
-      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken)),
+      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken, maxSeries)),
     );
   }
 

@@ -12,6 +12,16 @@ import { goQuote, lineColumn } from './position.js';
 /** How many of a kind are shown before the rest is counted. */
 const maxShown = 10;
 
+const nanTexts = {
+  result: 'input to histogram_quantile has NaN observations, result is NaN',
+  skew: 'input to histogram_quantile has NaN observations, result is skewed higher',
+  excluded:
+    'input to histogram_fraction has NaN observations, which are excluded from all fractions',
+} as const;
+
+/** What there is to say of NaN observations in a native histogram. */
+export type NanNote = keyof typeof nanTexts;
+
 type Kind = 'warning' | 'info';
 
 interface Entry {
@@ -91,6 +101,52 @@ export class AnnotationLog {
     const text = `input to histogram_quantile needed to be fixed for monotonicity (see ${link})`;
     const shown = `PromQL info: ${text}${forMetric(metric)}`;
     this.put({ kind: 'info', text: shown, offset: at.span.start, repair });
+  }
+
+  /** A series has floats and histograms where only one of both makes sense. */
+  mixedFloatsAndHistograms(metric: string, at: Expr): void {
+    const text = 'encountered a mix of histograms and floats for metric name';
+    this.add('warning', `${text} ${goQuote(metric)}`, at);
+  }
+
+  mixedInAggregation(at: Expr): void {
+    this.add('warning', 'encountered a mix of histograms and floats for aggregation', at);
+  }
+
+  mixedClassicAndNative(metric: string, at: Expr): void {
+    const text = 'vector contains a mix of classic and native histograms';
+    this.add('warning', `${text}${forMetric(metric)}`, at);
+  }
+
+  mixedSchemas(metric: string, at: Expr): void {
+    const text = 'vector contains a mix of histograms with exponential and custom buckets schemas';
+    this.add('warning', `${text} for metric name ${goQuote(metric)}`, at);
+  }
+
+  notACounter(metric: string, at: Expr): void {
+    this.add('warning', `this native histogram metric is not a counter: ${goQuote(metric)}`, at);
+  }
+
+  notAGauge(metric: string, at: Expr): void {
+    this.add('warning', `this native histogram metric is not a gauge: ${goQuote(metric)}`, at);
+  }
+
+  histogramIgnored(aggregation: string, at: Expr): void {
+    this.add('info', `ignored histogram in ${aggregation} aggregation`, at);
+  }
+
+  histogramsIgnoredInRange(metric: string, at: Expr): void {
+    const text = 'ignored histograms in a range containing both floats and histograms';
+    this.add('info', `${text} for metric name ${goQuote(metric)}`, at);
+  }
+
+  boundsReconciled(operation: 'addition' | 'subtraction' | 'aggregation', at: Expr): void {
+    this.add('info', `mismatched custom buckets were reconciled during ${operation}`, at);
+  }
+
+  /** NaN observations, which are in no bucket. */
+  nanObservations(note: NanNote, metric: string, at: Expr): void {
+    this.add('info', `${nanTexts[note]}${forMetric(metric)}`, at);
   }
 
   private add(kind: Kind, text: string, at: Expr): void {

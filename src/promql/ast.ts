@@ -1,7 +1,7 @@
 /**
- * @file The syntax tree of a PromQL expression: plain immutable data, made by `parse.ts`.
+ * @file The syntax tree of a PromQL expression: plain immutable data, made by `parse/`.
  *
- * Positions are UTF-16 offsets into the query text, half-open. Durations are milliseconds.
+ * Positions are UTF-16 offsets into the query text, half-open. Times are milliseconds.
  */
 import type { LabelMatcher } from '../storage/querier.js';
 
@@ -15,7 +15,9 @@ export type ValueType = 'scalar' | 'vector' | 'matrix' | 'string';
 export type ArithmeticOp = '+' | '-' | '*' | '/' | '%' | '^' | 'atan2';
 export type ComparisonOp = '==' | '!=' | '>' | '<' | '>=' | '<=';
 export type SetOp = 'and' | 'or' | 'unless';
-export type BinaryOp = ArithmeticOp | ComparisonOp | SetOp;
+/** Cuts the buckets of a histogram; parsed and printed, not evaluated yet. */
+export type TrimOp = '</' | '>/';
+export type BinaryOp = ArithmeticOp | ComparisonOp | SetOp | TrimOp;
 
 export type AggregateOp =
   | 'sum'
@@ -35,7 +37,13 @@ export type AggregateOp =
 
 /** A duration that may depend on the query: `5m`, `2 * step()`, `max_of(1m, range())`. */
 export type Duration =
-  | { readonly kind: 'fixed'; readonly ms: number; readonly span: Span }
+  | {
+      readonly kind: 'fixed';
+      readonly seconds: number;
+      /** Whether it was written with a unit, which only matters to the printer. */
+      readonly isDuration: boolean;
+      readonly span: Span;
+    }
   | { readonly kind: 'step' | 'range'; readonly span: Span }
   | { readonly kind: 'negate'; readonly of: Duration; readonly span: Span }
   | { readonly kind: 'paren'; readonly of: Duration; readonly span: Span }
@@ -53,10 +61,12 @@ export type AtModifier =
   | { readonly kind: 'start' }
   | { readonly kind: 'end' };
 
-/** `offset` and `@` of a selector or subquery, in either order. */
+/** What stands behind a selector or subquery, in any order. */
 export interface Shift {
   readonly offset: Duration | undefined;
   readonly at: AtModifier | undefined;
+  /** How samples outside of a range count at its edges; parsed and printed, not evaluated yet. */
+  readonly edges?: 'anchored' | 'smoothed';
 }
 
 export interface NumberLiteral {
@@ -131,6 +141,8 @@ export interface VectorMatching {
   readonly cardinality: 'one-to-one' | 'many-to-one' | 'one-to-many' | 'many-to-many';
   /** Labels taken over from the "one" side. */
   readonly include: readonly string[];
+  /** Values for series missing on a side; parsed and printed, not evaluated yet. */
+  readonly fill?: { readonly left: number | undefined; readonly right: number | undefined };
 }
 
 export interface Binary {
@@ -179,6 +191,24 @@ export function isSetOp(op: BinaryOp): op is SetOp {
   return setOps.has(op);
 }
 
+/** The expressions right inside of an expression, in the order of their evaluation. */
+export function partsOf(expr: Expr): readonly Expr[] {
+  switch (expr.kind) {
+    case 'aggregate':
+      return expr.param === undefined ? [expr.inner] : [expr.param, expr.inner];
+    case 'binary':
+      return [expr.left, expr.right];
+    case 'call':
+      return expr.args;
+    case 'paren':
+    case 'unary':
+    case 'subquery':
+      return [expr.inner];
+    default:
+      return [];
+  }
+}
+
 /** The expression inside any number of parentheses. */
 export function unwrapParens(expr: Expr): Expr {
   let inner = expr;
@@ -186,4 +216,27 @@ export function unwrapParens(expr: Expr): Expr {
     inner = inner.inner;
   }
   return inner;
+}
+
+/** The selectors of an expression, in the order of the text. */
+export function selectorsOf(expr: Expr): VectorSelector[] {
+  switch (expr.kind) {
+    case 'number':
+    case 'string':
+      return [];
+    case 'selector':
+      return [expr];
+    case 'matrix':
+      return [expr.selector];
+    case 'call':
+      return expr.args.flatMap(selectorsOf);
+    case 'aggregate':
+      return [expr.param, expr.inner].flatMap((one) => (one === undefined ? [] : selectorsOf(one)));
+    case 'binary':
+      return [expr.left, expr.right].flatMap(selectorsOf);
+    case 'subquery':
+    case 'unary':
+    case 'paren':
+      return selectorsOf(expr.inner);
+  }
 }

@@ -157,8 +157,14 @@ class Checker {
     if (!vectors && matching.labels.length > 0) {
       this.fail(expr, 'vector matching only allowed between instant vectors');
     }
+    if (!vectors && matching.fill !== undefined) {
+      this.fail(expr, 'filling in missing series only allowed between instant vectors');
+    }
     if (vectors && isSetOp(op) && matching.cardinality !== 'many-to-many') {
       this.fail(expr, `no grouping allowed for ${goQuote(op)} operation`);
+    }
+    if (vectors && isSetOp(op) && matching.fill !== undefined) {
+      this.fail(expr, 'filling in missing series not allowed for set operators');
     }
     if (!vectors && isSetOp(op)) {
       this.fail(expr, `set operator ${goQuote(op)} not allowed in binary scalar expression`);

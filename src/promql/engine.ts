@@ -7,10 +7,11 @@
 
 import { MetricstorError } from '../errors.js';
 import type { Annotations, QueryResult, VectorResult } from '../model/result.js';
-import type { QuerySession } from '../storage/querier.js';
+import type { LabelMatcher, QuerySession } from '../storage/querier.js';
 import { AnnotationLog } from './annotations.js';
-import type { Expr } from './ast.js';
+import { type Expr, selectorsOf } from './ast.js';
 import { documentedType, typeOf } from './check.js';
+import { checkEvaluable } from './evaluable.js';
 import { Budget, type QueryLimits } from './exec/budget.js';
 import type { Buffers } from './exec/context.js';
 import { Evaluator } from './exec/evaluate.js';
@@ -100,7 +101,10 @@ export class PromqlEngine {
         case 'matrix':
           return rangeVectorResult(evaluator, root);
         case 'vector':
-          return toVector(removeNames(evaluator, evaluator.grid(root), 'flagged'), timestampMs);
+          return toVector(
+            removeNames(evaluator, evaluator.grid(root, 'take'), 'flagged'),
+            timestampMs,
+          );
       }
     });
   }
@@ -125,9 +129,14 @@ export class PromqlEngine {
         const all = { labels: emptyLabels, steps, values, present: null, dropName: null };
         return gridToMatrix(all, grid, Uint32Array.of(0));
       }
-      const result = removeNames(evaluator, evaluator.grid(root), 'flagged');
+      const result = removeNames(evaluator, evaluator.grid(root, 'take'), 'flagged');
       return gridToMatrix(result, grid, session.sortOrder(result.labels));
     });
+  }
+
+  /** The matchers of every selector of a query. Throws `bad_data`. */
+  selectors(query: string): (readonly LabelMatcher[])[] {
+    return selectorsOf(this.parse(query)).map(({ matchers }) => matchers);
   }
 
   private run(
@@ -171,6 +180,7 @@ export class PromqlEngine {
       return known;
     }
     const expr = parseQuery(query);
+    checkEvaluable(expr, query);
     if (query.length <= longestKept) {
       if (this.parsed.size >= parsedQueries) {
         const [oldest] = this.parsed.keys();
@@ -184,7 +194,8 @@ export class PromqlEngine {
 
 function toVector(grid: Grid, timeMs: number): VectorResult {
   const timestamps = new Float64Array(grid.labels.count).fill(timeMs);
-  return { type: 'vector', labels: grid.labels, timestamps, values: grid.values };
+  const { labels, values, histograms } = grid;
+  return { type: 'vector', labels, timestamps, values, histograms };
 }
 
 function pointsOf(result: QueryResult): number {

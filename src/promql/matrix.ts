@@ -1,6 +1,7 @@
 /**
  * @file A grid as the matrix of a range query's answer.
  */
+import type { Histogram } from '../model/histogram.js';
 import type { MatrixResult } from '../model/result.js';
 import { selectSeries } from './exec/label-sets.js';
 import type { Grid } from './exec/rows.js';
@@ -8,7 +9,8 @@ import type { TimeGrid } from './time-grid.js';
 
 /** The points that exist, series in the given order; series without a point are left out. */
 export function gridToMatrix(grid: Grid, times: TimeGrid, order: Uint32Array): MatrixResult {
-  const { steps, present } = grid;
+  const { steps, present, histograms } = grid;
+  const cells = histograms === undefined ? undefined : ([] as (Histogram | undefined)[]);
   const counts = new Uint32Array(grid.labels.count);
   let total = 0;
   for (let i = 0; i < counts.length; i++) {
@@ -29,19 +31,26 @@ export function gridToMatrix(grid: Grid, times: TimeGrid, order: Uint32Array): M
     if (counts[kept[i]] === steps) {
       timestamps.set(allTimes, at);
       values.set(grid.values.subarray(base, base + steps), at);
+      for (let k = 0; cells !== undefined && k < steps; k++) {
+        cells[at + k] = histograms?.[base + k];
+      }
       at += steps;
     } else if (present !== null) {
       for (let k = 0; k < steps; k++) {
         if (present[base + k] !== 0) {
           timestamps[at] = allTimes[k];
           values[at] = grid.values[base + k];
+          if (cells !== undefined) {
+            cells[at] = histograms?.[base + k];
+          }
           at++;
         }
       }
     }
     offsets[i + 1] = at;
   }
-  return { type: 'matrix', labels: selectSeries(grid.labels, kept), offsets, timestamps, values };
+  const labels = selectSeries(grid.labels, kept);
+  return { type: 'matrix', labels, offsets, timestamps, values, histograms: cells };
 }
 
 function countFlags(flags: Uint8Array, from: number, length: number): number {

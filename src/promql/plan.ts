@@ -311,7 +311,7 @@ class Planner {
   /** Milliseconds of a duration. */
   private duration(duration: Duration, mayBeNegative: boolean): number {
     if (duration.kind === 'fixed') {
-      return duration.ms;
+      return Math.round(duration.seconds * 1000);
     }
     const seconds = this.seconds(duration);
     if (!Number.isFinite(seconds)) {
@@ -329,7 +329,7 @@ class Planner {
   private seconds(duration: Duration): number {
     switch (duration.kind) {
       case 'fixed':
-        return duration.ms / 1000;
+        return duration.seconds;
       case 'step': {
         const { startMs, endMs, stepMs } = this.query;
         return startMs === endMs ? 0 : stepMs / 1000;

@@ -6,8 +6,9 @@
  */
 import { formatDuration } from '../model/duration.js';
 import type { LabelMatcher } from '../storage/querier.js';
-import type { AtModifier, Binary, Duration, Expr, Shift, VectorSelector } from './ast.js';
-import { formatFloat } from './format-float.js';
+import type { Aggregate, Binary, Duration, Expr, Shift, Subquery, VectorSelector } from './ast.js';
+import { typeOf } from './check.js';
+import { formatFloat, formatShortest } from './format-float.js';
 import { goQuote } from './position.js';
 
 export function print(expr: Expr): string {
@@ -17,34 +18,46 @@ export function print(expr: Expr): string {
     case 'string':
       return goQuote(expr.value);
     case 'selector':
-      return printSelector(expr) + printShift(expr.shift);
+      return (
+        printSelector(expr) + printAt(expr.shift) + printEdges(expr.shift) + printOffset(expr.shift)
+      );
     case 'matrix': {
-      const range = printDuration(expr.range);
-      return `${printSelector(expr.selector)}[${range}]${printShift(expr.shift)}`;
+      const { selector, range, shift } = expr;
+      return `${printSelector(selector)}[${printDuration(range)}]${printEdges(shift)}${printShift(shift)}`;
     }
-    case 'subquery': {
-      const range = printDuration(expr.range);
-      const step = expr.step === undefined ? '' : printDuration(expr.step);
-      return `${print(expr.inner)}[${range}:${step}]${printShift(expr.shift)}`;
-    }
+    case 'subquery':
+      return print(expr.inner) + printSubqueryTail(expr);
     case 'call':
       return `${expr.name}(${expr.args.map(print).join(', ')})`;
     case 'aggregate': {
-      const by = expr.without ? 'without' : 'by';
-      const grouped = expr.without || expr.grouping.length > 0;
-      const clause = grouped ? ` ${by} (${printLabels(expr.grouping)}) ` : '';
       const param = expr.param === undefined ? '' : `${print(expr.param)}, `;
-      return `${expr.op}${clause}(${param}${print(expr.inner)})`;
+      return `${printAggregateHead(expr)}(${param}${print(expr.inner)})`;
     }
-    case 'binary': {
-      const op = `${expr.op}${expr.returnBool ? ' bool' : ''}${printMatching(expr)}`;
-      return `${print(expr.left)} ${op} ${print(expr.right)}`;
-    }
+    case 'binary':
+      return `${print(expr.left)} ${printBinaryOperator(expr)} ${print(expr.right)}`;
     case 'unary':
       return `${expr.op}${print(expr.inner)}`;
     case 'paren':
       return `(${print(expr.inner)})`;
   }
+}
+
+/** The brackets of a subquery and what stands behind. */
+export function printSubqueryTail(expr: Subquery): string {
+  const step = expr.step === undefined ? '' : printDuration(expr.step);
+  return `[${printDuration(expr.range)}:${step}]${printShift(expr.shift)}`;
+}
+
+/** An aggregation without its arguments. */
+export function printAggregateHead(expr: Aggregate): string {
+  const by = expr.without ? 'without' : 'by';
+  const grouped = expr.without || expr.grouping.length > 0;
+  return expr.op + (grouped ? ` ${by} (${printLabels(expr.grouping)}) ` : '');
+}
+
+/** A binary operator and its modifiers. */
+export function printBinaryOperator(expr: Binary): string {
+  return `${expr.op}${expr.returnBool ? ' bool' : ''}${printMatching(expr)}`;
 }
 
 /** A selector's name and matchers, matchers sorted by their text. */
@@ -71,7 +84,11 @@ function printLabels(names: readonly string[]): string {
 }
 
 function printMatching(expr: Binary): string {
-  const { on, labels, cardinality, include } = expr.matching;
+  const { on, labels, cardinality, include, fill } = expr.matching;
+  // Without vectors there is nothing to match.
+  if (on && (typeOf(expr.left) !== 'vector' || typeOf(expr.right) !== 'vector')) {
+    return '';
+  }
   const grouped = cardinality === 'many-to-one' || cardinality === 'one-to-many';
   let text = '';
   if (labels.length > 0 || on || grouped) {
@@ -81,19 +98,32 @@ function printMatching(expr: Binary): string {
     const side = cardinality === 'many-to-one' ? 'left' : 'right';
     text += ` group_${side} (${printLabels(include)})`;
   }
-  return text;
+  return text + printFill(fill);
+}
+
+function printFill(fill: Binary['matching']['fill']): string {
+  if (fill?.left !== undefined && fill.left === fill.right) {
+    return ` fill (${formatShortest(fill.left)})`;
+  }
+  const left = fill?.left === undefined ? '' : ` fill_left (${formatShortest(fill.left)})`;
+  const right = fill?.right === undefined ? '' : ` fill_right (${formatShortest(fill.right)})`;
+  return left + right;
 }
 
 function printShift(shift: Shift): string {
-  return printAt(shift.at) + printOffset(shift.offset);
+  return printAt(shift) + printOffset(shift);
 }
 
-function printOffset(offset: Duration | undefined): string {
-  const none = offset === undefined || (offset.kind === 'fixed' && offset.ms === 0);
+function printEdges({ edges }: Shift): string {
+  return edges === undefined ? '' : ` ${edges}`;
+}
+
+function printOffset({ offset }: Shift): string {
+  const none = offset === undefined || (offset.kind === 'fixed' && offset.seconds === 0);
   return none ? '' : ` offset ${printDuration(offset)}`;
 }
 
-function printAt(at: AtModifier | undefined): string {
+function printAt({ at }: Shift): string {
   if (at === undefined) {
     return '';
   }
@@ -105,20 +135,25 @@ function printSeconds(seconds: number): string {
   return `${seconds < 0 ? '-' : ''}${formatDuration(ms)}`;
 }
 
+/** A lone number is shown with units, numbers of arithmetic as written. */
 function printDuration(duration: Duration): string {
+  return duration.kind === 'fixed' ? printSeconds(duration.seconds) : printArithmetic(duration);
+}
+
+function printArithmetic(duration: Duration): string {
   switch (duration.kind) {
     case 'fixed':
-      return printSeconds(duration.ms / 1000);
+      return duration.isDuration ? printSeconds(duration.seconds) : formatFloat(duration.seconds);
     case 'step':
     case 'range':
       return `${duration.kind}()`;
     case 'negate':
-      return `-${printDuration(duration.of)}`;
+      return `-${printArithmetic(duration.of)}`;
     case 'paren':
-      return `(${printDuration(duration.of)})`;
+      return `(${printArithmetic(duration.of)})`;
     case 'binary': {
-      const left = printDuration(duration.left);
-      const right = printDuration(duration.right);
+      const left = printArithmetic(duration.left);
+      const right = printArithmetic(duration.right);
       return duration.op === 'min_of' || duration.op === 'max_of'
         ? `${duration.op}(${left}, ${right})`
         : `${left} ${duration.op} ${right}`;

@@ -3,12 +3,30 @@
  * and the result as JSON or as columns.
  */
 import { MetricstorError } from '../errors.js';
+import { packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { PromqlEngine, QueryOutcome } from '../promql/engine.js';
-import { parseSelector } from '../promql/parse.js';
-import type { LabelMatcher, LabelRequest, Querier, QuerySession } from '../storage/querier.js';
-import type { QueryAnswer, QueryJob, ResultColumns, WorkerRequest } from './service.js';
+import { parseQuery, parseSelector } from '../promql/parse.js';
+import { pretty } from '../promql/pretty.js';
+import { checkAllRegexes } from '../promql/regexes.js';
+import { treeJson } from '../promql/tree-json.js';
+import type {
+  LabelMatcher,
+  LabelRequest,
+  Querier,
+  QuerySession,
+  Scope,
+  SessionLimits,
+} from '../storage/querier.js';
+import type {
+  ExemplarsJob,
+  FormatJob,
+  ParseJob,
+  QueryAnswer,
+  QueryJob,
+  ResultColumns,
+} from './service.js';
 
 const truncatedWarning = 'results truncated due to limit';
 
@@ -17,26 +35,54 @@ export interface Executor {
   readonly engine: PromqlEngine;
 }
 
-type ExpressionJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
-type LookUpJob = Exclude<QueryJob, ExpressionJob>;
+/** A job, for whom, and until when. */
+export interface Work extends SessionLimits {
+  readonly job: QueryJob;
+  readonly scope: Scope;
+  /** Epoch milliseconds. */
+  readonly deadlineMs: number;
+}
+
+type EvaluatedJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
+type LookUpJob = Extract<QueryJob, { kind: 'series' | 'labelNames' | 'labelValues' }>;
 
 /** Answers a job. Throws {@link MetricstorError}. */
-export function execute(executor: Executor, request: WorkerRequest): QueryAnswer {
-  const session = executor.querier.openSession(request.scope, request.cancelToken);
+export function execute(executor: Executor, work: Work): QueryAnswer {
+  const session = executor.querier.openSession(work.scope, work);
   try {
-    const { job } = request;
-    return job.kind === 'instant' || job.kind === 'range'
-      ? evaluate(executor.engine, session, job, request.deadlineMs)
-      : lookUp(session, job);
+    const { job } = work;
+    switch (job.kind) {
+      case 'instant':
+      case 'range':
+        return evaluate(executor.engine, session, job, work.deadlineMs);
+      case 'exemplars':
+        return exemplars(executor.engine, session, job);
+      case 'metadata':
+        return plain(session.encodeMetadata(job));
+      case 'cardinality':
+        return plain(session.encodeCardinality(job.limit));
+      case 'format':
+      case 'parse':
+        return understand(session, job);
+      default:
+        return lookUp(session, job);
+    }
   } finally {
     session.close();
   }
 }
 
+function understand(session: QuerySession, { kind, query }: FormatJob | ParseJob): QueryAnswer {
+  const expr = parseQuery(query);
+  checkAllRegexes(expr, query, session);
+  const value = kind === 'format' ? pretty(expr) : treeJson(expr);
+  return { json: encoder.encode(JSON.stringify(value)), warnings: [], infos: [] };
+}
+
 function evaluate(
   engine: PromqlEngine,
   session: QuerySession,
-  job: ExpressionJob,
+  job: EvaluatedJob,
   deadlineMs: number,
 ): QueryAnswer {
   const outcome: QueryOutcome =
@@ -63,13 +109,13 @@ function truncate(result: QueryResult, limit: number): readonly [QueryResult, bo
   const labels = firstSeries(result.labels, limit);
   if (result.type === 'vector') {
     const timestamps = result.timestamps.slice(0, limit);
-    return [{ type: 'vector', labels, timestamps, values: result.values.slice(0, limit) }, true];
+    return [{ ...result, labels, timestamps, values: result.values.slice(0, limit) }, true];
   }
   const offsets = result.offsets.slice(0, limit + 1);
   const end = offsets[limit];
   const timestamps = result.timestamps.slice(0, end);
   const values = result.values.slice(0, end);
-  return [{ type: 'matrix', labels, offsets, timestamps, values }, true];
+  return [{ ...result, labels, offsets, timestamps, values }, true];
 }
 
 function firstSeries(labels: LabelTable, count: number): LabelTable {
@@ -102,7 +148,9 @@ function toColumns(session: QuerySession, result: QueryResult): ResultColumns {
       ? result.offsets.slice()
       : Uint32Array.from({ length: labels.count + 1 }, (_, index) => index);
   const points = offsets[labels.count];
+  const histograms = packCells(result.histograms, points);
   return {
+    ...(histograms === undefined ? {} : { histograms }),
     type: result.type,
     texts,
     labelIds,
@@ -111,6 +159,17 @@ function toColumns(session: QuerySession, result: QueryResult): ResultColumns {
     timestamps: result.timestamps.slice(0, points),
     values: result.values.slice(0, points),
   };
+}
+
+const plain = (json: Uint8Array): QueryAnswer => ({ json, warnings: [], infos: [] });
+
+function exemplars(engine: PromqlEngine, session: QuerySession, job: ExemplarsJob): QueryAnswer {
+  const selectors = engine.selectors(job.query);
+  return plain(
+    selectors.length === 0
+      ? new Uint8Array(0)
+      : session.encodeExemplars({ selectors, mint: job.mint, maxt: job.maxt }),
+  );
 }
 
 const encoder = new TextEncoder();

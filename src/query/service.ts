@@ -1,8 +1,10 @@
 /**
  * @file What the API asks of the query workers, and what it gets: plain data that crosses threads.
  */
+
 import type { ErrorCode } from '../errors.js';
-import type { Scope } from '../storage/querier.js';
+import type { PackedHistograms } from '../model/histogram.js';
+import type { MetadataRequest, Scope } from '../storage/querier.js';
 
 /** How the result of an expression is wanted. */
 export type ResultFormat = 'json' | 'columns';
@@ -53,12 +55,56 @@ export interface LabelValuesJob extends LookUp {
   readonly name: string;
 }
 
-export type QueryJob = InstantJob | RangeJob | SeriesJob | LabelNamesJob | LabelValuesJob;
+/** Exemplars of the series that the selectors of an expression match. */
+export interface ExemplarsJob {
+  readonly kind: 'exemplars';
+  readonly query: string;
+  /** Milliseconds, inclusive. */
+  readonly mint: number;
+  /** Milliseconds, inclusive. */
+  readonly maxt: number;
+}
+
+export interface MetadataJob extends MetadataRequest {
+  readonly kind: 'metadata';
+}
+
+/** What makes the head large. */
+export interface CardinalityJob {
+  readonly kind: 'cardinality';
+  /** Entries of each list. */
+  readonly limit: number;
+}
+
+/** An expression that is not evaluated but printed anew. */
+export interface FormatJob {
+  readonly kind: 'format';
+  readonly query: string;
+}
+
+/** An expression that is not evaluated; its syntax tree is wanted. */
+export interface ParseJob {
+  readonly kind: 'parse';
+  readonly query: string;
+}
+
+export type QueryJob =
+  | InstantJob
+  | RangeJob
+  | SeriesJob
+  | LabelNamesJob
+  | LabelValuesJob
+  | ExemplarsJob
+  | MetadataJob
+  | CardinalityJob
+  | FormatJob
+  | ParseJob;
 
 /**
  * Series with their labels as text, each text once: series `i` of the answer owns the pairs
  * `labelIds[labelOffsets[i] .. labelOffsets[i + 1])` (name, value, …, indexes of `texts`) and the
- * samples `[offsets[i], offsets[i + 1])`.
+ * samples `[offsets[i], offsets[i + 1])`. Samples at the places `histograms.rows` are native
+ * histograms, packed as `model/histogram.ts` says.
  */
 export interface SeriesColumns {
   readonly type: 'vector' | 'matrix';
@@ -68,6 +114,7 @@ export interface SeriesColumns {
   readonly offsets: Uint32Array;
   readonly timestamps: Float64Array;
   readonly values: Float64Array;
+  readonly histograms?: PackedHistograms;
 }
 
 export type ResultColumns =
@@ -86,8 +133,9 @@ export interface QueryStats {
 
 export interface QueryAnswer {
   /**
-   * UTF-8 JSON. Of an expression the members `"resultType":…,"result":…` without braces, of a
-   * look-up the array. Empty where columns were asked for.
+   * UTF-8 JSON. Of an expression the members `"resultType":…,"result":…` without braces, else the
+   * whole of `data`. Empty where columns were asked for, and for exemplars of an expression without
+   * a selector.
    */
   readonly json: Uint8Array;
   readonly columns?: ResultColumns;

@@ -3,7 +3,7 @@
  */
 import type { Scope } from './querier.js';
 
-export type WireFormat = 'remote-write-1';
+export type WireFormat = 'remote-write-1' | 'remote-write-2';
 export type BodyEncoding = 'identity' | 'snappy' | 'zstd';
 
 export interface WriteRequest {
@@ -26,10 +26,16 @@ export interface Rejection {
 export interface WriteOutcome {
   /** Samples stored: as durable as `wal.sync` promises. */
   readonly samples: number;
+  /** Native histogram samples stored. */
+  readonly histograms: number;
+  /** Exemplars stored, or stored before. */
+  readonly exemplars: number;
   /** Stored samples that replaced another value at the same timestamp. */
   readonly replaced: number;
   readonly rejections: readonly Rejection[];
+  /** Exemplars that were not stored, of which the sender need not hear. */
   readonly droppedExemplars: number;
+  /** Metadata that was not stored, of which the sender need not hear. */
   readonly droppedMetadata: number;
 }
 

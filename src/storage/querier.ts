@@ -7,6 +7,7 @@
  * code `canceled` once the session's cancel token is canceled.
  */
 
+import type { PackedHistograms } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 
@@ -39,6 +40,8 @@ export interface SelectRequest {
  *
  * After a read of `n` series, series `k` of the batch owns `[offsets[k], offsets[k + 1])` of
  * `timestamps` (milliseconds, strictly ascending) and `values` (by bits; stale markers included).
+ * A sample that is a native histogram has its sum in `values`, so that a stale marker shows there
+ * whatever the kind; which samples are histograms, `Selection.histograms` says.
  */
 export interface SampleBatch {
   timestamps: Float64Array;
@@ -55,6 +58,11 @@ export interface Selection {
    * Returns 0 when not even the first fits; `required` then says how many samples it has.
    */
   read(first: number, batch: SampleBatch): number;
+  /**
+   * The native histograms among the samples of the last `read`, in memory of their own: `rows` are
+   * places of the batch's columns. Undefined when all are floats.
+   */
+  histograms(): PackedHistograms | undefined;
   /** Samples of the series that did not fit at the last `read` that returned 0. */
   readonly required: number;
   close(): void;
@@ -89,6 +97,15 @@ export interface QuerySession {
   encodeResult(result: QueryResult): Uint8Array;
   /** UTF-8 JSON text of a list of label objects, in table order. */
   encodeLabels(labels: LabelTable): Uint8Array;
+  /**
+   * UTF-8 JSON text of `GET /api/v1/query_exemplars`: the exemplars of the series that one of the
+   * selectors matches. Times are milliseconds, inclusive.
+   */
+  encodeExemplars(request: ExemplarRequest): Uint8Array;
+  /** UTF-8 JSON text of `GET /api/v1/metadata`. */
+  encodeMetadata(request: MetadataRequest): Uint8Array;
+  /** UTF-8 JSON text of `GET /api/v1/status/tsdb`; lists have `limit` entries at most. */
+  encodeCardinality(limit: number): Uint8Array;
   /** Indexes of the label sets in ascending order (bytewise by pairs, as Prometheus sorts). */
   sortOrder(labels: LabelTable): Uint32Array;
   /** Compiles a regular expression. Throws `bad_data` when it is malformed. */
@@ -96,6 +113,15 @@ export interface QuerySession {
   /** Whether the client went away, the query was killed or its time is up. */
   canceled(): boolean;
   close(): void;
+}
+
+export type ExemplarRequest = Pick<LabelRequest, 'selectors' | 'mint' | 'maxt'>;
+
+export interface MetadataRequest {
+  /** A metric family; empty means all. */
+  readonly metric: string;
+  /** Families in the answer; undefined means all. */
+  readonly limit: number | undefined;
 }
 
 /** Label queries: `matchers` is a list of selectors, of which one must match; empty means all. */
@@ -113,8 +139,17 @@ export interface LabelAnswer {
   readonly truncated: boolean;
 }
 
+export interface SessionLimits {
+  /** From `openCancelToken` of the engine façade; 0, the default, means none. */
+  readonly cancelToken?: number;
+  /**
+   * A selection of more series fails with `limit_exceeded` before it costs much; 0, the default,
+   * means no limit.
+   */
+  readonly maxSeries?: number;
+}
+
 /** What a query engine needs of a store. */
 export interface Querier {
-  /** `cancelToken` comes from `openCancelToken` of the engine façade; 0 means none. */
-  openSession(scope: Scope, cancelToken: number): QuerySession;
+  openSession(scope: Scope, limits: SessionLimits): QuerySession;
 }

@@ -10,6 +10,8 @@ import type { BuildInfo } from './version.js';
 
 /** What the query pool tells about itself. */
 export interface QueryNumbers {
+  /** Small expressions answered without a query thread, since the start. */
+  readonly inline: number;
   readonly workers: number;
   readonly running: number;
   readonly waiting: number;
@@ -94,6 +96,15 @@ export class Metrics {
         },
       });
     }
+    new Counter({
+      name: 'metricstor_queries_inline_total',
+      help: 'Small expressions answered without a query thread.',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(queryNumbers().inline);
+      },
+    });
     new Counter({
       name: 'metricstor_query_workers_replaced_total',
       help: 'Query threads that died or did not stop in time, and were replaced.',

@@ -2,13 +2,19 @@ import { readFileSync } from 'node:fs';
 import protobuf from 'protobufjs';
 import { uncompress } from 'snappyjs';
 import { expect, test } from 'vitest';
-import { encodeWriteRequest } from '../../src/client/remote-write.js';
+import { encodeWriteRequest, encodeWriteRequest2 } from '../../src/client/remote-write.js';
 import { addRequest, type SeriesBits, staleMarkerBits } from '../support/recording.js';
 
-const schema = readFileSync(new URL('../../proto/remote_write_v1.proto', import.meta.url), 'utf8');
-const writeRequest = protobuf
-  .parse(schema, { keepCase: true })
-  .root.lookupType('metricstor.remote_write.v1.WriteRequest');
+function messageType(file: string, name: string): protobuf.Type {
+  const schema = readFileSync(new URL(`../../proto/${file}`, import.meta.url), 'utf8');
+  return protobuf.parse(schema, { keepCase: true }).root.lookupType(name);
+}
+
+const writeRequest = messageType(
+  'remote_write_v1.proto',
+  'metricstor.remote_write.v1.WriteRequest',
+);
+const writeRequest2 = messageType('remote_write_v2.proto', 'metricstor.remote_write.v2.Request');
 
 test('the encoder writes what the schema reads, negative and large timestamps included', () => {
   const body = encodeWriteRequest([
@@ -39,6 +45,38 @@ test('the encoder writes what the schema reads, negative and large timestamps in
         ],
       },
       { labels: [{ name: '__name__', value: 'empty' }] },
+    ],
+  });
+});
+
+test('the encoder of 2.0 writes what its schema reads', () => {
+  const body = encodeWriteRequest2([
+    {
+      labels: [
+        ['__name__', 'rpc_total'],
+        ['job', 'api'],
+      ],
+      timestamps: Float64Array.of(-1, 1767225600000),
+      values: Float64Array.of(1.5, -0),
+      exemplars: [{ labels: [['trace_id', '4bf9']], timestampMs: 1767225600000, value: 0.25 }],
+      metadata: { type: 'counter', help: 'Calls.', unit: 'calls' },
+    },
+    { labels: [['job', 'api']], timestamps: Float64Array.of(1), values: Float64Array.of(2) },
+  ]);
+  const message = writeRequest2.decode(uncompress(body));
+  expect(writeRequest2.toObject(message, { longs: String })).toEqual({
+    symbols: ['', '__name__', 'rpc_total', 'job', 'api', 'trace_id', '4bf9', 'Calls.', 'calls'],
+    timeseries: [
+      {
+        labels_refs: [1, 2, 3, 4],
+        samples: [
+          { value: 1.5, timestamp: '-1' },
+          { value: -0, timestamp: '1767225600000' },
+        ],
+        exemplars: [{ labels_refs: [5, 6], value: 0.25, timestamp: '1767225600000' }],
+        metadata: { type: 1, help_ref: 7, unit_ref: 8 },
+      },
+      { labels_refs: [3, 4], samples: [{ value: 2, timestamp: '1' }] },
     ],
   });
 });

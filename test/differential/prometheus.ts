@@ -30,10 +30,23 @@ export interface PrometheusSetup {
   readonly configuration: string;
 }
 
-/** How every recording is made. */
+/** How answers to queries are recorded. */
 export const recordingSetup: PrometheusSetup = {
   arguments: prometheusArguments,
   configuration: prometheusConfiguration,
+};
+
+/** How expressions are recorded: with every part of the language that has a flag. */
+export const parserSetup: PrometheusSetup = {
+  arguments: [
+    `--enable-feature=${[
+      'promql-experimental-functions',
+      'promql-duration-expr',
+      'promql-extended-range-selectors',
+      'promql-binop-fill-modifiers',
+    ].join(',')}`,
+  ],
+  configuration: 'global: {}\n',
 };
 
 export interface RunningPrometheus {

@@ -1,8 +1,10 @@
 /**
- * @file Records what Prometheus answers to `test/conformance/recorded/expressions.txt`.
+ * @file Records what Prometheus answers to `test/conformance/recorded/expressions.txt`, and how it
+ * understands `test/conformance/recorded/parse/expressions.txt`.
  *
  *     node dist-bench/test/differential/record.js data      writes the data set
  *     PROMETHEUS_BIN=… node dist-bench/test/differential/record.js answers
+ *     PROMETHEUS_BIN=… node dist-bench/test/differential/record.js expressions
  *
  * It writes into the folder `test/conformance/recorded` of the working directory.
  */
@@ -16,9 +18,18 @@ import {
   type RecordedSeries,
 } from '../conformance/recorded/dataset.js';
 import { parseCases, type RecordedCase, requestPath } from '../conformance/recorded/expressions.js';
+import {
+  type ParsedExpression,
+  parseExpressionList,
+} from '../conformance/recorded/parse/expressions.js';
 import type { ApiEnvelope } from '../support/compare-results.js';
 import { generateDataset } from './generate-data.js';
-import { recordingSetup, startPrometheus } from './prometheus.js';
+import {
+  type PrometheusSetup,
+  parserSetup,
+  recordingSetup,
+  startPrometheus,
+} from './prometheus.js';
 
 const folder = join('test', 'conformance', 'recorded');
 const dataFile = join(folder, 'data.txt');
@@ -36,14 +47,14 @@ async function ask(url: string, one: RecordedCase): Promise<RecordedAnswer> {
   }
 }
 
-async function describeRecording(url: string): Promise<Recording> {
+async function describeRecording(url: string, setup: PrometheusSetup): Promise<Recording> {
   const response = await fetch(`${url}/api/v1/status/buildinfo`);
   const { data } = (await response.json()) as { data: Record<string, string> };
   return {
     version: data.version,
     revision: data.revision,
     goVersion: data.goVersion,
-    ...recordingSetup,
+    ...setup,
   };
 }
 
@@ -87,7 +98,7 @@ async function recordAnswers(binary: string): Promise<void> {
   try {
     await push(prometheus.url, dataset);
     await mkdir(answersFolder, { recursive: true });
-    const recording = await describeRecording(prometheus.url);
+    const recording = await describeRecording(prometheus.url, recordingSetup);
     await writeFile(
       join(answersFolder, 'recording.json'),
       `${JSON.stringify(recording, undefined, 2)}\n`,
@@ -108,12 +119,47 @@ async function recordAnswers(binary: string): Promise<void> {
   }
 }
 
+/** The answer of a path of the API to one expression. */
+async function askAbout(url: string, path: string, query: string): Promise<ApiEnvelope> {
+  const body = new URLSearchParams({ query });
+  const response = await fetch(`${url}/api/v1/${path}`, { method: 'POST', body });
+  return (await response.json()) as ApiEnvelope;
+}
+
+async function understand(url: string, query: string): Promise<ParsedExpression> {
+  const parsed = await askAbout(url, 'parse_query', query);
+  if (parsed.status === 'error') {
+    return { query, error: parsed.error ?? '' };
+  }
+  const formatted = await askAbout(url, 'format_query', query);
+  return { query, format: formatted.data as string, tree: parsed.data };
+}
+
+async function recordExpressions(binary: string): Promise<void> {
+  const file = join(folder, 'parse', 'expressions.txt');
+  const queries = parseExpressionList(await readFile(file, 'utf8'));
+  const prometheus = await startPrometheus(binary, parserSetup);
+  try {
+    const head = await describeRecording(prometheus.url, parserSetup);
+    const lines = [JSON.stringify(head)];
+    for (const query of queries) {
+      lines.push(JSON.stringify(await understand(prometheus.url, query)));
+    }
+    await writeFile(join(folder, 'parse', 'answers.jsonl'), `${lines.join('\n')}\n`);
+    console.log(`recorded ${queries.length} expressions of Prometheus ${head.version}`);
+  } finally {
+    await prometheus.stop();
+  }
+}
+
 const [what] = process.argv.slice(2);
 if (what === 'data') {
   await writeFile(dataFile, generateDataset());
 } else if (what === 'answers') {
   await recordAnswers(process.env.PROMETHEUS_BIN ?? 'prometheus');
+} else if (what === 'expressions') {
+  await recordExpressions(process.env.PROMETHEUS_BIN ?? 'prometheus');
 } else {
-  console.error('usage: record.js data | answers');
+  console.error('usage: record.js data | answers | expressions');
   process.exitCode = 2;
 }

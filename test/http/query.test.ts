@@ -260,3 +260,35 @@ test('health, readiness and metrics answer', async () => {
   expect(metrics).toMatch(/metricstor_queries_total\{kind="instant",code="ok"\} \d+/);
   expect(metrics).toMatch(/metricstor_build_info\{version="\d+\.\d+\.\d+"/);
 });
+
+test('an expression is printed anew, and its tree shown, without being evaluated', async () => {
+  const long = `sum(rate(${'a'.repeat(50)}[5m])) by (job)+${'b'.repeat(50)} offset 5m`;
+  const formatted = await ask(`format_query?query=${encodeURIComponent(long)}`);
+  expect(formatted.status).toBe(200);
+  expect(formatted.body.data).toBe(
+    `  sum by (job) (rate(${'a'.repeat(50)}[5m]))\n+\n  ${'b'.repeat(50)} offset 5m`,
+  );
+  const body = new URLSearchParams({ query: 'x[5m] smoothed' });
+  const parsed = await ask('parse_query', { method: 'POST', body });
+  expect(parsed.body.data).toMatchObject({
+    type: 'matrixSelector',
+    range: 300_000,
+    smoothed: true,
+  });
+  for (const path of ['format_query', 'parse_query']) {
+    const regex = await ask(`${path}?query=${encodeURIComponent('a{b="c", d=~"("}')}`);
+    expect(regex.body.error).toBe(
+      'invalid parameter "query": 1:10: parse error: error parsing regexp: missing closing ): `(`',
+    );
+    const refused = await ask(`${path}?query=a%20b`);
+    expect(refused.status).toBe(400);
+    expect(refused.body).toEqual({
+      status: 'error',
+      errorType: 'bad_data',
+      error: 'invalid parameter "query": 1:3: parse error: unexpected identifier "b"',
+    });
+    expect((await fetch(`${server.addresses.http}/api/v1/${path}`, { method: 'PUT' })).status).toBe(
+      405,
+    );
+  }
+});

@@ -16,6 +16,14 @@ beforeEach(() => {
 });
 
 const body = Uint8Array.of(1, 2, 3, 0xff);
+const version2 = 'application/x-protobuf;proto=io.prometheus.write.v2.Request';
+
+/** What the headers say of samples, histograms and exemplars. */
+function written(answer: Response): (string | null)[] {
+  return ['samples', 'histograms', 'exemplars'].map((what) =>
+    answer.headers.get(`x-prometheus-remote-write-${what}-written`),
+  );
+}
 
 async function write(
   headers: Readonly<Record<string, string>>,
@@ -47,12 +55,52 @@ test.for<[Record<string, string>, string]>([
 test.for<[Record<string, string>, number]>([
   [{ 'content-type': 'text/plain' }, 415],
   [{ 'content-type': 'application/json' }, 415],
-  [{ 'content-type': 'application/x-protobuf;proto=io.prometheus.write.v2.Request' }, 415],
+  [{ 'content-type': 'application/x-protobuf;proto=io.prometheus.write.v3.Request' }, 415],
+  [{ 'content-type': `${version2}`, 'content-encoding': 'gzip' }, 415],
+  [{ 'content-type': 'text/plain;proto=io.prometheus.write.v2.Request' }, 415],
   [{ 'content-encoding': 'gzip' }, 415],
   [{ 'x-prometheus-remote-write-version': 'latest' }, 400],
 ])('with %j the answer is %d, and the engine is not asked', async ([headers, status]) => {
   expect((await write(headers)).status).toBe(status);
   expect(server.writes).toEqual([]);
+});
+
+test.for<[string, number, readonly (string | null)[]]>([
+  ['samples of each kind are counted', 204, ['3', '2', '1']],
+  ['a request refused in part', 400, ['3', '2', '1']],
+  ['a request that fails', 503, ['0', '0', '0']],
+  ['a malformed request', 400, ['0', '0', '0']],
+])('remote_write 2.0 says what was stored: %s', async ([what, status, expected]) => {
+  server.onWrite(async () => {
+    if (status === 503) throw new MetricstorError('overloaded', what);
+    if (what === 'a malformed request') throw new MetricstorError('bad_data', what);
+    const rejections = status === 400 ? [{ code: 'too_old', count: 1, examples: [] }] : [];
+    return { ...nothingRefused, samples: 3, histograms: 2, exemplars: 1, rejections };
+  });
+  const headers = { 'content-type': version2, 'content-encoding': 'snappy' };
+  const answer = await fetch(`${server.addresses.http}/api/v1/write`, {
+    method: 'POST',
+    headers,
+    body,
+  });
+  expect([answer.status, written(answer)]).toEqual([status, expected]);
+  expect(server.writes[0]?.request.format).toBe('remote-write-2');
+});
+
+test('remote_write 2.0 says that nothing was stored where the body is not read', async () => {
+  for (const more of [{ 'content-encoding': 'gzip' }, {}]) {
+    const answer = await fetch(`${server.addresses.http}/api/v1/write`, {
+      method: 'POST',
+      headers: { 'content-type': version2, ...more },
+      body: new Uint8Array(0),
+    });
+    expect([answer.ok, written(answer)]).toEqual([false, ['0', '0', '0']]);
+  }
+});
+
+test('remote_write 1.0 has no such headers', async () => {
+  const answer = await fetch(`${server.addresses.http}/api/v1/write`, { method: 'POST', body });
+  expect([answer.status, written(answer)]).toEqual([204, [null, null, null]]);
 });
 
 test('a body that cannot fit is refused before it is unpacked', async () => {

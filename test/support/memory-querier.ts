@@ -4,6 +4,12 @@
  * Regular expressions run as JavaScript's; tests stay within what both syntaxes share.
  */
 import { MetricstorError } from '../../src/errors.js';
+import {
+  type Histogram,
+  type HistogramCells,
+  type PackedHistograms,
+  packCells,
+} from '../../src/model/histogram.js';
 import type { LabelTable } from '../../src/model/labels.js';
 import type { QueryResult } from '../../src/model/result.js';
 import type {
@@ -16,6 +22,7 @@ import type {
   Scope,
   Selection,
   SelectRequest,
+  SessionLimits,
   SessionRegex,
 } from '../../src/storage/querier.js';
 
@@ -24,6 +31,8 @@ export interface MemorySeries {
   /** Milliseconds, ascending. */
   readonly timestamps: Float64Array;
   readonly values: Float64Array;
+  /** The samples that are histograms; their values are their sums. */
+  readonly histograms?: HistogramCells;
 }
 
 /** The bits of a stale marker, as a number to be copied by typed array only. */
@@ -108,7 +117,11 @@ export class MemoryQuerier implements Querier {
     timestamps: Float64Array,
     values: Float64Array,
   ): this {
-    this.series.push({ labels, timestamps, values });
+    return this.addSeries({ labels, timestamps, values });
+  }
+
+  addSeries(series: MemorySeries): this {
+    this.series.push(series);
     this.inOrder = undefined;
     return this;
   }
@@ -121,7 +134,7 @@ export class MemoryQuerier implements Querier {
     return this.inOrder;
   }
 
-  openSession(_scope?: Scope, _cancelToken?: number): MemorySession {
+  openSession(_scope?: Scope, _limits?: SessionLimits): MemorySession {
     return new MemorySession(this);
   }
 }
@@ -234,6 +247,18 @@ export class MemorySession implements QuerySession {
     throw new MetricstorError('internal', 'the in-memory querier writes no JSON');
   }
 
+  encodeExemplars(): Uint8Array {
+    throw new MetricstorError('internal', 'the in-memory querier writes no JSON');
+  }
+
+  encodeMetadata(): Uint8Array {
+    throw new MetricstorError('internal', 'the in-memory querier writes no JSON');
+  }
+
+  encodeCardinality(): Uint8Array {
+    throw new MetricstorError('internal', 'the in-memory querier writes no JSON');
+  }
+
   close(): void {
     // Nothing is held.
   }
@@ -241,6 +266,7 @@ export class MemorySession implements QuerySession {
 
 class MemorySelection implements Selection {
   required = 0;
+  private cells: (Histogram | undefined)[] = [];
 
   constructor(
     readonly labels: LabelTable,
@@ -253,9 +279,10 @@ class MemorySelection implements Selection {
     const { mint, maxt } = this.range;
     let used = 0;
     let count = 0;
+    this.cells = [];
     batch.offsets[0] = 0;
     for (let i = first; i < this.found.length && count + 1 < batch.offsets.length; i++) {
-      const { timestamps, values } = this.found[i];
+      const { timestamps, values, histograms = [] } = this.found[i];
       const from = lowerBound(timestamps, mint);
       const to = lowerBound(timestamps, maxt + 1);
       if (used + to - from > batch.values.length) {
@@ -264,11 +291,18 @@ class MemorySelection implements Selection {
       }
       batch.timestamps.set(timestamps.subarray(from, to), used);
       batch.values.set(values.subarray(from, to), used);
+      for (let at = from; at < to; at++) {
+        this.cells.push(histograms[at]);
+      }
       used += to - from;
       batch.offsets[++count] = used;
     }
     this.onRead(used);
     return count;
+  }
+
+  histograms(): PackedHistograms | undefined {
+    return packCells(this.cells, this.cells.length);
   }
 
   close(): void {

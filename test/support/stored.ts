@@ -24,6 +24,8 @@ export function keepEverything(dir: string): NativeEngineOptions {
     maxLabelNameBytes: 4096,
     maxLabelValueBytes: 65_536,
     maxSeries: 0,
+    maxExemplars: 100_000,
+    maxMetadata: 100_000,
     blockRangeMs: 2 * 3_600_000,
     flushSlackMs: 60_000,
     flushMinSamples: 100_000,
@@ -41,7 +43,7 @@ export function keepEverything(dir: string): NativeEngineOptions {
 export async function readStored(dir: string, matchers = everything): Promise<SeriesBits> {
   const engine = await NativeEngine.open(keepEverything(dir));
   try {
-    const session = engine.openSession({ tenant: 0, matchers: [] }, 0);
+    const session = engine.openSession({ tenant: 0, matchers: [] }, {});
     try {
       return readAll(session, matchers);
     } finally {

@@ -18,6 +18,8 @@ export interface WriteSeen {
 
 export const nothingRefused: WriteOutcome = {
   samples: 1,
+  histograms: 0,
+  exemplars: 0,
   replaced: 0,
   rejections: [],
   droppedExemplars: 0,
@@ -69,6 +71,9 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     cancel: () => undefined,
     closeCancelToken: () => undefined,
     stats: () => ({}),
+    openSession: () => {
+      throw new Error('this engine takes writes only');
+    },
     close: async () => undefined,
   };
   const server = await start(settings, async () => engine);

@@ -9,6 +9,7 @@ const layers: Readonly<Record<string, number>> = {
   refs: 0,
   labels: 0,
   histogram: 0,
+  run: 0,
   sync: 0,
   allocator: 0,
   paged: 0,

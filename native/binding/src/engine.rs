@@ -40,6 +40,10 @@ pub struct OpenOptions {
     pub max_label_value_bytes: f64,
     /// Series in the head; 0 means no limit.
     pub max_series: f64,
+    /// Exemplars that are kept.
+    pub max_exemplars: f64,
+    /// Metric families whose metadata is kept.
+    pub max_metadata: f64,
     /// Width of a block.
     pub block_range_ms: f64,
     /// Slack after a window.
@@ -80,6 +84,8 @@ impl OpenOptions {
                 max_label_name_bytes: self.max_label_name_bytes as usize,
                 max_label_value_bytes: self.max_label_value_bytes as usize,
                 max_series: self.max_series as usize,
+                max_exemplars: self.max_exemplars as usize,
+                max_metadata: self.max_metadata as usize,
             },
             block_range_ms: self.block_range_ms as i64,
             flush_slack_ms: self.flush_slack_ms as i64,
@@ -109,7 +115,7 @@ pub fn open_engine(env: &Env, options: OpenOptions) -> napi::Result<Object<'_>> 
 }
 
 /// Writes a request body, which JavaScript leaves alone until the promise is settled.
-/// `format` is `remote-write-1`; `encoding` is `identity`, `snappy` or `zstd`.
+/// `format` is `remote-write-1` or `remote-write-2`; `encoding` is `identity`, `snappy` or `zstd`.
 #[napi(ts_return_type = "Promise<WriteAnswer>")]
 pub fn write<'env>(
     env: &'env Env,
@@ -144,6 +150,7 @@ fn request(
     };
     let format = match format {
         "remote-write-1" => WireFormat::RemoteWrite1,
+        "remote-write-2" => WireFormat::RemoteWrite2,
         other => return Err(unknown("format", other)),
     };
     Ok(WriteRequest { body: Box::new(body), encoding, format, tenant: TenantId(tenant) })

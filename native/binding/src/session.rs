@@ -4,7 +4,8 @@ use metricstor_engine::error::{Error, ErrorCode, Result as EngineResult};
 use metricstor_engine::index::label_regex::LabelRegex;
 use metricstor_engine::index::matcher::{MatchOp, Matcher};
 use metricstor_engine::label_order::sort_order;
-use metricstor_engine::read::json;
+use metricstor_engine::read::json::{self, Points, reports};
+use metricstor_engine::read::packed::{Histograms, pack, packed_len};
 use metricstor_engine::read::selection::{Filled, Selection, Target};
 use metricstor_engine::read::session::{LabelRequest, Session};
 use metricstor_engine::refs::TenantId;
@@ -77,6 +78,18 @@ pub struct LabelValues {
 pub struct JsSession {
     inner: Option<Session>,
     encoded: Vec<u8>,
+    /// Of the next result: places, offsets, packed.
+    histograms: Option<PackedColumns>,
+}
+
+/// Places, offsets and doubles of packed histograms.
+type PackedColumns = (Vec<u32>, Vec<u32>, Vec<f64>);
+
+/// The histograms of a result; none were set for most.
+fn histograms(columns: Option<&PackedColumns>) -> EngineResult<Histograms<'_>> {
+    columns.map_or(Ok(Histograms::NONE), |(rows, offsets, packed)| {
+        Histograms::new(rows, offsets, packed)
+    })
 }
 
 fn closed() -> Error {
@@ -107,13 +120,22 @@ impl JsSession {
 
 #[napi]
 impl JsSession {
-    /// Opens a session on the engine of a handle; `token` 0 cannot be canceled.
+    /// Opens a session on the engine of a handle; `token` 0 cannot be canceled, `max_series` 0 is
+    /// no limit.
     #[napi(constructor)]
-    pub fn new(handle: u32, tenant: u32, scope: Vec<JsMatcher>, token: u32) -> Result<Self> {
+    pub fn new(
+        handle: u32,
+        tenant: u32,
+        scope: Vec<JsMatcher>,
+        token: u32,
+        max_series: u32,
+    ) -> Result<Self> {
         guarded(|| {
             let scope = Scope { tenant: TenantId(tenant), matchers: matchers(&scope)? };
-            let inner = registry::engine(handle)?.session(scope, registry::cancel(token));
-            Ok(Self { inner: Some(inner), encoded: Vec::new() })
+            let inner = registry::engine(handle)?
+                .session(scope, registry::cancel(token))
+                .with_max_series(max_series as usize);
+            Ok(Self { inner: Some(inner), encoded: Vec::new(), histograms: None })
         })
     }
 
@@ -203,6 +225,15 @@ impl JsSession {
         })
     }
 
+    /// The histograms of the next vector or matrix, packed (`native/engine/src/read/packed.rs`):
+    /// that of place `rows[k]` of its values is `packed[offsets[k]..offsets[k + 1]]`.
+    #[napi]
+    pub fn set_histograms(&mut self, rows: &[u32], offsets: &[u32], packed: &[f64]) -> Result<()> {
+        guarded(|| Histograms::new(rows, offsets, packed).map(drop))?;
+        self.histograms = Some((rows.to_vec(), offsets.to_vec(), packed.to_vec()));
+        Ok(())
+    }
+
     /// Encodes a vector; returns the length of the text for [`JsSession::take_encoded`].
     #[napi]
     pub fn encode_vector(
@@ -212,12 +243,14 @@ impl JsSession {
         timestamps: &[f64],
         values: &[f64],
     ) -> Result<u32> {
+        let taken = self.histograms.take();
         self.encode(|out, session| {
             let labels = label_ids(ids, offsets)?;
+            let histograms = histograms(taken.as_ref())?;
             if timestamps.len() < offsets.len() - 1 || values.len() < offsets.len() - 1 {
                 return Err(Error::internal("vector: fewer points than series"));
             }
-            json::vector(out, &session.dictionary, labels, timestamps, values);
+            json::vector(out, &session.dictionary, labels, timestamps, values, &histograms);
             Ok(())
         })
     }
@@ -233,15 +266,18 @@ impl JsSession {
         timestamps: &[f64],
         values: &[f64],
     ) -> Result<u32> {
+        let taken = self.histograms.take();
         self.encode(|out, session| {
             let labels = label_ids(ids, label_offsets)?;
+            let histograms = histograms(taken.as_ref())?;
             check_offsets("matrix", offsets, timestamps.len().min(values.len()))?;
             if offsets.len() != label_offsets.len() {
                 return Err(Error::internal(
                     "matrix: labels and samples of other numbers of series",
                 ));
             }
-            json::matrix(out, &session.dictionary, labels, offsets, timestamps, values);
+            let points = Points { timestamps, values, histograms: &histograms };
+            json::matrix(out, &session.dictionary, labels, offsets, points);
             Ok(())
         })
     }
@@ -270,6 +306,40 @@ impl JsSession {
     pub fn encode_labels(&mut self, ids: &[u32], offsets: &[u32]) -> Result<u32> {
         self.encode(|out, session| {
             json::label_list(out, &session.dictionary, label_ids(ids, offsets)?);
+            Ok(())
+        })
+    }
+
+    /// Encodes the exemplars of the series that satisfy one of the selectors.
+    #[napi]
+    pub fn encode_exemplars(
+        &mut self,
+        selectors: Vec<Vec<JsMatcher>>,
+        mint: f64,
+        maxt: f64,
+    ) -> Result<u32> {
+        self.encode(|out, session| {
+            let request = label_request(&selectors, mint, maxt, 0)?;
+            reports::exemplars(out, &session.exemplars(&request.selectors, request.range));
+            Ok(())
+        })
+    }
+
+    /// Encodes the metadata of one family, or of all where the name is empty; at most `limit`.
+    #[napi]
+    pub fn encode_metadata(&mut self, family: String, limit: u32) -> Result<u32> {
+        self.encode(|out, session| {
+            let family = Some(&*family).filter(|family| !family.is_empty());
+            reports::metadata(out, &session.metadata(family, limit as usize));
+            Ok(())
+        })
+    }
+
+    /// Encodes what makes the head large; lists have `limit` entries at most.
+    #[napi]
+    pub fn encode_cardinality(&mut self, limit: u32) -> Result<u32> {
+        self.encode(|out, session| {
+            reports::cardinality(out, &session.cardinality(limit as usize)?);
             Ok(())
         })
     }
@@ -344,6 +414,59 @@ impl JsSelection {
                     Ok(0)
                 }
             }
+        })
+    }
+
+    /// How many samples of the last read are histograms.
+    #[napi(getter)]
+    pub fn histogram_count(&self) -> u32 {
+        self.inner.as_ref().map_or(0, |selection| selection.histograms().len() as u32)
+    }
+
+    /// Doubles that they take packed.
+    #[napi(getter)]
+    pub fn histogram_doubles(&self) -> f64 {
+        let histograms = self.inner.as_ref().map_or(&[][..], Selection::histograms);
+        histograms.iter().map(|(_, h)| packed_len(h)).sum::<usize>() as f64
+    }
+
+    /// Copies the histograms of the last read, packed (`native/engine/src/read/packed.rs`):
+    /// histogram `k`, of place `rows[k]`, becomes `packed[offsets[k]..offsets[k + 1]]`. The arrays
+    /// have just the lengths that are needed.
+    #[napi]
+    pub fn read_histograms(
+        &mut self,
+        mut rows: Uint32ArraySlice<'_>,
+        mut offsets: Uint32ArraySlice<'_>,
+        mut packed: Float64ArraySlice<'_>,
+    ) -> Result<()> {
+        let spans = [bytes_of(&rows), bytes_of(&offsets), bytes_of(&packed)];
+        guarded(|| check_apart(spans))?;
+        // SAFETY: the call is synchronous, so JavaScript cannot reach the memory meanwhile, and the
+        // three do not overlap.
+        let (rows, offsets, packed) = unsafe { (rows.as_mut(), offsets.as_mut(), packed.as_mut()) };
+        let selection = &self.inner;
+        guarded(|| {
+            let histograms = selection.as_ref().ok_or_else(closed)?.histograms();
+            let doubles: usize = histograms.iter().map(|(_, h)| packed_len(h)).sum();
+            let fits = rows.len() == histograms.len()
+                && offsets.len() == rows.len() + 1
+                && packed.len() == doubles
+                && u32::try_from(doubles).is_ok();
+            if !fits {
+                return Err(Error::internal("histograms: columns of other lengths than needed"));
+            }
+            let (mut run, mut end) = (Vec::new(), 0);
+            offsets[0] = 0;
+            for (k, (row, h)) in histograms.iter().enumerate() {
+                run.clear();
+                pack(h, &mut run);
+                packed[end..end + run.len()].copy_from_slice(&run);
+                end += run.len();
+                rows[k] = *row;
+                offsets[k + 1] = end as u32;
+            }
+            Ok(())
         })
     }
 

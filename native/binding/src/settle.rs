@@ -37,6 +37,10 @@ pub struct WriteAnswer {
     pub failure: Option<Failure>,
     /// Samples stored.
     pub samples: f64,
+    /// Native histogram samples stored.
+    pub histograms: f64,
+    /// Exemplars stored, or there already.
+    pub exemplars: f64,
     /// Samples that replaced another value.
     pub replaced: f64,
     /// What was refused.
@@ -63,10 +67,12 @@ impl WriteAnswer {
         Self {
             failure,
             samples: outcome.samples as f64,
+            histograms: outcome.histograms as f64,
+            exemplars: outcome.exemplars as f64,
             replaced: outcome.replaced as f64,
             rejections: rejections.collect(),
-            dropped_exemplars: outcome.unsupported.exemplars as f64,
-            dropped_metadata: outcome.unsupported.metadata as f64,
+            dropped_exemplars: outcome.dropped_exemplars as f64,
+            dropped_metadata: outcome.dropped_metadata as f64,
         }
     }
 }

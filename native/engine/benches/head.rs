@@ -131,7 +131,8 @@ fn write_scrape(head: &Head, series: u32, scrape: u32) -> Duration {
             let wire = |(labels, samples_end): (&'_ Labels, u32)| WireSeries {
                 labels: Cow::Owned(labels.as_bytes().to_vec()),
                 samples_end,
-                histograms: 0,
+                histograms_end: 0,
+                exemplars_end: 0,
             };
             let batch = WireBatch {
                 series: of_batch.iter().zip(1..).map(wire).collect(),

@@ -10,7 +10,8 @@ use metricstor_engine::dictionary::Dictionary;
 use metricstor_engine::label_order::{LabelIds, sort_order};
 use metricstor_engine::labels::{Labels, encode_pair};
 use metricstor_engine::options::WriteLimits;
-use metricstor_engine::read::json;
+use metricstor_engine::read::json::{self, Points};
+use metricstor_engine::read::packed::Histograms;
 use metricstor_engine::wire::compression::{BodyEncoding, decompress};
 use metricstor_engine::wire::labels::canonicalize;
 use metricstor_engine::wire::remote_write::parse_v1;
@@ -98,6 +99,7 @@ fn results(c: &mut Criterion) {
     }
     let all = LabelIds { ids: &ids, offsets: &offsets };
 
+    let none = Histograms::default();
     let mut group = c.benchmark_group("json");
     group.throughput(Throughput::Elements(POINTS as u64));
     let one = LabelIds { ids: &ids, offsets: &offsets[..2] };
@@ -114,7 +116,8 @@ fn results(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("matrix points", shape), |b| {
             b.iter(|| {
                 out.clear();
-                json::matrix(&mut out, &dictionary, one, &[0, POINTS as u32], &times, &values);
+                let points = Points { timestamps: &times, values: &values, histograms: &none };
+                json::matrix(&mut out, &dictionary, one, &[0, POINTS as u32], points);
                 out.len()
             });
         });
@@ -125,7 +128,7 @@ fn results(c: &mut Criterion) {
     group.bench_function("vector series of 10 labels", |b| {
         b.iter(|| {
             out.clear();
-            json::vector(&mut out, &dictionary, all, &times, &values);
+            json::vector(&mut out, &dictionary, all, &times, &values, &none);
             out.len()
         });
     });

@@ -28,6 +28,9 @@ const WAITING_BODY_BYTES: u64 = 64 << 20;
 /// Most write threads; more only add contention on the shard maps.
 const WRITE_THREADS_MAX: usize = 8;
 
+/// Room for labels that a write thread keeps for the next request: those of 4,000 series.
+const KEPT_ARENA_BYTES: usize = 1 << 20;
+
 /// A write on its way to a write thread.
 struct Job {
     request: WriteRequest,
@@ -155,6 +158,10 @@ impl Engine {
         let mut out = Stats::new();
         store.head.counters().report(&mut out);
         out.push(("headBytes", store.head.bytes() as f64));
+        let (exemplars, exemplars_added) = store.head.exemplars().counts();
+        out.push(("exemplars", exemplars as f64));
+        out.push(("exemplarsAppended", exemplars_added as f64));
+        out.push(("metadataFamilies", store.head.metadata().len() as f64));
         counter_stats(&store.counters, &mut out);
         let view = store.view.load();
         out.push(("blocks", view.blocks.len() as f64));
@@ -239,8 +246,11 @@ fn serve_writes(jobs: &Receiver<Job>, store: &Store, waiting_bytes: &AtomicU64) 
         clock: store.clock.clone(),
         max_request_bytes: store.options.write.max_request_bytes,
     };
+    let mut arena = Vec::new();
     for Job { request, answer, bytes } in jobs {
-        commit.write(&request, answer);
+        commit.write(&request, &mut arena, answer);
+        arena.clear();
+        arena.shrink_to(KEPT_ARENA_BYTES);
         waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

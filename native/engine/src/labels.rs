@@ -30,7 +30,9 @@ pub struct Labels {
 }
 
 /// Appends one pair in the canonical encoding. The caller keeps the order.
-pub fn encode_pair(out: &mut Vec<u8>, name: &str, value: &str) {
+#[inline]
+pub fn encode_pair(out: &mut Vec<u8>, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+    let (name, value) = (name.as_ref(), value.as_ref());
     let inner = 2
         + varint::len(name.len() as u64)
         + name.len()
@@ -40,10 +42,10 @@ pub fn encode_pair(out: &mut Vec<u8>, name: &str, value: &str) {
     varint::write(out, inner as u64);
     out.push(0x0A);
     varint::write(out, name.len() as u64);
-    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(name);
     out.push(0x12);
     varint::write(out, value.len() as u64);
-    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(value);
 }
 
 impl Labels {

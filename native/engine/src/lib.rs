@@ -2,8 +2,8 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`dictionary`] |
-//! | 0 | [`sync`], [`clock`], [`stats`], [`allocator`], [`paged`] |
+//! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`histogram`] |
+//! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`], [`allocator`], [`paged`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`] |
@@ -35,6 +35,7 @@ pub mod disk;
 pub mod engine;
 pub mod error;
 pub mod head;
+pub mod histogram;
 pub mod index;
 pub mod label_order;
 pub mod labels;
@@ -44,6 +45,7 @@ pub mod paged;
 pub mod read;
 pub mod recover;
 pub mod refs;
+pub mod run;
 pub mod sample;
 pub mod source;
 pub mod stats;

@@ -5,29 +5,19 @@
 
 use crate::sample::TimestampMs;
 
-/// A sorted run of samples: timestamps ascend strictly.
-#[derive(Debug, Default, Clone)]
-pub struct Run {
-    /// Milliseconds.
-    pub timestamps: Vec<TimestampMs>,
-    /// Values, by bits.
-    pub values: Vec<f64>,
-}
-
-/// A borrowed run.
-pub type RunSlice<'a> = (&'a [TimestampMs], &'a [f64]);
+pub use crate::run::{Run, RunSlice};
 
 /// Calls `emit` with the pieces of the merge of `runs` in ascending time and returns how many
 /// samples were replaced by one with other bits.
 ///
 /// Disjoint runs cost one call each; overlapping ones one call per sample.
 pub fn merge(runs: &mut Vec<RunSlice<'_>>, mut emit: impl FnMut(RunSlice<'_>)) -> u64 {
-    runs.retain(|run| !run.0.is_empty());
-    let disjoint = |pair: &[RunSlice<'_>]| pair[0].0.last() < pair[1].0.first();
+    runs.retain(|run| !run.timestamps.is_empty());
+    let disjoint = |pair: &[RunSlice<'_>]| pair[0].timestamps.last() < pair[1].timestamps.first();
     if !runs.windows(2).all(disjoint) {
         // Rank before sorting is age; a stable sort by first time keeps ties in age order.
         let mut sorted = runs.clone();
-        sorted.sort_by_key(|run| run.0[0]);
+        sorted.sort_by_key(|run| run.timestamps[0]);
         if !sorted.windows(2).all(disjoint) {
             return merge_overlapping(runs, emit);
         }
@@ -48,13 +38,14 @@ fn merge_overlapping(runs: &[RunSlice<'_>], mut emit: impl FnMut(RunSlice<'_>)) 
     let mut at = vec![0usize; runs.len()];
     let mut replaced = 0;
     loop {
-        let next = runs.iter().zip(&at).filter_map(|(run, i)| run.0.get(*i)).min().copied();
+        let next =
+            runs.iter().zip(&at).filter_map(|(run, i)| run.timestamps.get(*i)).min().copied();
         let Some(t) = next else { return replaced };
         let mut winner: Option<(usize, usize)> = None;
         for (r, run) in runs.iter().enumerate() {
-            if run.0.get(at[r]) == Some(&t) {
+            if run.timestamps.get(at[r]) == Some(&t) {
                 if let Some((w, i)) = winner
-                    && runs[w].1[i].to_bits() != run.1[at[r]].to_bits()
+                    && !runs[w].same_value(i, run, at[r])
                 {
                     replaced += 1;
                 }
@@ -63,7 +54,7 @@ fn merge_overlapping(runs: &[RunSlice<'_>], mut emit: impl FnMut(RunSlice<'_>)) 
             }
         }
         if let Some((r, i)) = winner {
-            emit((&runs[r].0[i..=i], &runs[r].1[i..=i]));
+            emit(runs[r].slice(i..i + 1));
         }
     }
 }
@@ -72,7 +63,7 @@ fn merge_overlapping(runs: &[RunSlice<'_>], mut emit: impl FnMut(RunSlice<'_>)) 
 fn merge_many(runs: &[RunSlice<'_>], mut emit: impl FnMut(RunSlice<'_>)) -> u64 {
     let mut all: Vec<(TimestampMs, u32, u32)> = Vec::new();
     for (r, run) in runs.iter().enumerate() {
-        all.extend(run.0.iter().enumerate().map(|(i, t)| (*t, r as u32, i as u32)));
+        all.extend(run.timestamps.iter().enumerate().map(|(i, t)| (*t, r as u32, i as u32)));
     }
     all.sort_unstable();
     let mut replaced = 0;
@@ -80,10 +71,10 @@ fn merge_many(runs: &[RunSlice<'_>], mut emit: impl FnMut(RunSlice<'_>)) -> u64 
         let (run, i) = (runs[*r as usize], *i as usize);
         match all.get(k + 1) {
             Some((next, r2, i2)) if next == t => {
-                let younger = runs[*r2 as usize].1[*i2 as usize];
-                replaced += u64::from(younger.to_bits() != run.1[i].to_bits());
+                let younger = &runs[*r2 as usize];
+                replaced += u64::from(!younger.same_value(*i2 as usize, &run, i));
             }
-            _ => emit((&run.0[i..=i], &run.1[i..=i])),
+            _ => emit(run.slice(i..i + 1)),
         }
     }
     replaced
@@ -92,19 +83,32 @@ fn merge_many(runs: &[RunSlice<'_>], mut emit: impl FnMut(RunSlice<'_>)) -> u64 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::histogram::Histogram;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    /// A histogram for every third value, so that floats and histograms replace each other.
+    fn run_of(samples: &BTreeMap<i64, u8>) -> Run {
+        let mut run = Run::default();
+        for (t, v) in samples {
+            if *v == 0 {
+                run.histograms.resize(run.timestamps.len(), None);
+                let h = Histogram { sum: 1.0, ..Histogram::stale() };
+                run.histograms.push(Some(Arc::new(h)));
+            }
+            run.timestamps.push(*t);
+            run.values.push(f64::from(*v).max(1.0));
+        }
+        run
+    }
 
     proptest! {
         #[test]
         fn the_last_write_wins(runs in proptest::collection::vec(
             proptest::collection::btree_map(-50i64..50, 0u8..4, 0..20), 0..12)) {
-            let owned: Vec<(Vec<i64>, Vec<f64>)> = runs
-                .iter()
-                .map(|r| (r.keys().copied().collect(), r.values().map(|v| f64::from(*v)).collect()))
-                .collect();
-            let mut slices: Vec<RunSlice<'_>> =
-                owned.iter().map(|(t, v)| (&t[..], &v[..])).collect();
+            let owned: Vec<Run> = runs.iter().map(run_of).collect();
+            let mut slices: Vec<RunSlice<'_>> = owned.iter().map(Run::as_slice).collect();
             let mut model = BTreeMap::new();
             let mut want_replaced = 0;
             for run in &runs {
@@ -113,11 +117,13 @@ mod tests {
                 }
             }
             let mut got = Vec::new();
-            let replaced = merge(&mut slices, |(t, v)| {
-                got.extend(t.iter().copied().zip(v.iter().copied()));
+            let replaced = merge(&mut slices, |run| {
+                for (i, t) in run.timestamps.iter().enumerate() {
+                    let v = if run.histogram(i).is_some() { 0 } else { run.values[i] as u8 };
+                    got.push((*t, v));
+                }
             });
-            let want: Vec<_> = model.into_iter().map(|(t, v)| (t, f64::from(v))).collect();
-            prop_assert_eq!(got, want);
+            prop_assert_eq!(got, model.into_iter().collect::<Vec<_>>());
             prop_assert_eq!(replaced, want_replaced);
         }
     }

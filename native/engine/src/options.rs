@@ -31,6 +31,10 @@ pub struct WriteLimits {
     pub max_label_value_bytes: usize,
     /// Series in the head, all tenants together; 0 means no limit.
     pub max_series: usize,
+    /// Exemplars that are kept, the newest, all tenants together; 0 keeps none.
+    pub max_exemplars: usize,
+    /// Metric families whose metadata is kept, all tenants together; 0 keeps none.
+    pub max_metadata: usize,
 }
 
 impl Default for WriteLimits {
@@ -44,6 +48,9 @@ impl Default for WriteLimits {
             max_label_name_bytes: 4 << 10,
             max_label_value_bytes: 64 << 10,
             max_series: 0,
+            // About 200 bytes each: 20 MB, and Prometheus' own default.
+            max_exemplars: 100_000,
+            max_metadata: 100_000,
         }
     }
 }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use crate::dictionary::Dictionary;
 use crate::error::Result;
+use crate::histogram::Histogram;
 use crate::index::matcher::Matcher;
 use crate::refs::TenantId;
+use crate::run::{RunSlice, side_column};
 use crate::sample::{TimeRange, TimestampMs};
 
 /// Who asks: every read, write and delete takes one. The engine adds its matchers by itself, so a
@@ -40,23 +42,31 @@ impl SelectRequest {
     }
 }
 
-/// Samples of a list of series, column-wise.
+/// Samples of a list of series, column-wise, each series a run as `run.rs` has them.
 ///
-/// `offsets.len() == n_series + 1`; series `i` owns `[offsets[i], offsets[i + 1])` of both columns;
-/// its timestamps ascend strictly.
+/// `offsets.len() == n_series + 1`; series `i` owns `[offsets[i], offsets[i + 1])` of all columns;
+/// its timestamps ascend strictly. The column of histograms may end early, and is empty where all
+/// are floats.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Columns {
     /// Where each series begins.
     pub offsets: Vec<usize>,
     /// Milliseconds.
     pub timestamps: Vec<TimestampMs>,
-    /// Values, by bits.
+    /// Values, by bits; of a histogram its sum.
     pub values: Vec<f64>,
+    /// The samples that are histograms.
+    pub histograms: Vec<Option<Arc<Histogram>>>,
 }
 
 impl Default for Columns {
     fn default() -> Self {
-        Self { offsets: vec![0], timestamps: Vec::new(), values: Vec::new() }
+        Self {
+            offsets: vec![0],
+            timestamps: Vec::new(),
+            values: Vec::new(),
+            histograms: Vec::new(),
+        }
     }
 }
 
@@ -71,14 +81,36 @@ impl Columns {
         self.offsets.push(self.timestamps.len());
     }
 
-    /// Appends a sample to the current series.
+    /// Appends a float sample to the current series.
     #[inline]
     pub fn push(&mut self, t: TimestampMs, v: f64) {
         self.timestamps.push(t);
         self.values.push(v);
     }
 
+    /// Appends a run to the current series.
+    #[inline]
+    pub fn extend(&mut self, run: &RunSlice<'_>) {
+        if !run.histograms.is_empty() {
+            self.histograms.resize(self.timestamps.len(), None);
+            self.histograms.extend_from_slice(run.histograms);
+        }
+        self.timestamps.extend_from_slice(run.timestamps);
+        self.values.extend_from_slice(run.values);
+    }
+
     /// The samples of series `i`.
+    #[inline]
+    pub fn run(&self, i: usize) -> RunSlice<'_> {
+        let span = self.offsets[i]..self.offsets[i + 1];
+        RunSlice {
+            timestamps: &self.timestamps[span.clone()],
+            values: &self.values[span.clone()],
+            histograms: side_column(&self.histograms, span),
+        }
+    }
+
+    /// Times and values of the samples of series `i`.
     pub fn series(&self, i: usize) -> (&[TimestampMs], &[f64]) {
         let span = self.offsets[i]..self.offsets[i + 1];
         (&self.timestamps[span.clone()], &self.values[span])
@@ -89,6 +121,7 @@ impl Columns {
         self.offsets.truncate(1);
         self.timestamps.clear();
         self.values.clear();
+        self.histograms.clear();
     }
 }
 

@@ -2,17 +2,9 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Counters of the background work and of writes that were refused.
+/// Counters of the background work.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Samples refused, by reason: `bad_data`, `too_old`, `too_far_ahead`, `limit_exceeded`.
-    pub rejected: [AtomicU64; 4],
-    /// Exemplars dropped.
-    pub exemplars_dropped: AtomicU64,
-    /// Metadata entries dropped.
-    pub metadata_dropped: AtomicU64,
-    /// Native histogram samples refused.
-    pub histograms_rejected: AtomicU64,
     /// Flushes that published.
     pub flushes: AtomicU64,
     /// Flushes that failed; they are tried again.
@@ -34,14 +26,9 @@ pub struct Counters {
 /// One moment's numbers, by stable name.
 pub type Stats = Vec<(&'static str, f64)>;
 
-/// Appends the counters of writes and background work.
+/// Appends the counters of the background work.
 pub fn counter_stats(counters: &Counters, out: &mut Stats) {
     let get = |c: &AtomicU64| c.load(Ordering::Relaxed) as f64;
-    let names = ["rejectedBadData", "rejectedTooOld", "rejectedTooFarAhead", "rejectedLimit"];
-    out.extend(names.iter().zip(&counters.rejected).map(|(name, c)| (*name, get(c))));
-    out.push(("exemplarsDropped", get(&counters.exemplars_dropped)));
-    out.push(("metadataDropped", get(&counters.metadata_dropped)));
-    out.push(("histogramsRejected", get(&counters.histograms_rejected)));
     out.push(("flushes", get(&counters.flushes)));
     out.push(("flushFailures", get(&counters.flush_failures)));
     out.push(("samplesReplacedInFlush", get(&counters.replaced_in_flush)));

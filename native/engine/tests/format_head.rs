@@ -8,12 +8,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use metricstor_engine::disk::os::OsDisk;
 use metricstor_engine::head::Head;
 use metricstor_engine::head::append::Addressed;
 use metricstor_engine::head::checkpoint::{Checkpoint, CheckpointWriter, Info, SLICE_SLOTS};
+use metricstor_engine::head::histograms;
 use metricstor_engine::head::offload::offload;
+use metricstor_engine::histogram::{Counts, Histogram, Layout, Tally};
 use metricstor_engine::labels::Labels;
 use metricstor_engine::options::WriteLimits;
 use metricstor_engine::refs::{Generation, Position, SHARD_COUNT, SeriesRef, TenantId};
@@ -21,7 +24,8 @@ use metricstor_engine::sample::{STALE_BITS, TimeRange};
 
 const FILES: [&str; 2] = ["checkpoint", "00000000000000000001.chunks"];
 
-type Content = BTreeMap<(u32, String), Vec<Vec<(i64, u64)>>>;
+type Samples = Vec<(i64, u64, Option<Arc<Histogram>>)>;
+type Content = BTreeMap<(u32, String), Vec<Samples>>;
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/head-v1")
@@ -29,6 +33,15 @@ fn fixture() -> PathBuf {
 
 fn head(seed: u8) -> Head {
     Head::new([seed; 32], WriteLimits::default(), i64::MAX)
+}
+
+fn a_histogram(n: u64) -> Arc<Histogram> {
+    let counts = match n / 100 {
+        0 => Counts::Integer(Tally { count: n, zero: n, ..Tally::default() }),
+        _ => Counts::Float(Tally { count: n as f64, zero: n as f64, ..Tally::default() }),
+    };
+    let layout = Arc::new(Layout { zero_threshold: 0.5, ..Layout::default() });
+    Arc::new(Histogram { layout, counts, ..Histogram::stale() })
 }
 
 fn add(head: &Head, series: SeriesRef, samples: impl IntoIterator<Item = (i64, u64)>) {
@@ -62,6 +75,16 @@ fn fill(head: &Head, dir: Option<&Path>) {
     for (i, r) in (0i64..).zip(&series) {
         add(head, *r, (0..i * 20).map(|n| (10_000_000 + n * 1_000, value(-n))));
     }
+    let histograms: Vec<histograms::Addressed> = (1..150u64)
+        .map(|n| (if n % 10 == 0 { n - 9 } else { n + 3 }, n))
+        .map(|(t, n)| histograms::Addressed {
+            series: series[4],
+            t: 90_000_000 + t as i64,
+            h: a_histogram(n),
+        })
+        .collect();
+    head.restore_histograms(&histograms);
+    add(head, series[4], [(90_000_002, 7)]);
     let special = [STALE_BITS, (-0.0f64).to_bits(), f64::INFINITY.to_bits(), 1];
     add(head, series[0], special.iter().zip(0..).map(|(bits, t)| (t, *bits)));
 }
@@ -101,7 +124,9 @@ fn content(
         let all = TimeRange::ALL;
         head.runs(r, Generation(0), Generation(9), all).decode(all, &mut runs).unwrap();
         let bits = runs.iter().map(|run| {
-            run.timestamps.iter().copied().zip(run.values.iter().map(|v| v.to_bits())).collect()
+            let all = run.timestamps.iter().zip(&run.values).enumerate();
+            let histogram = |i: usize| run.histograms.get(i).cloned().flatten();
+            all.map(|(i, (t, v))| (*t, v.to_bits(), histogram(i))).collect()
         });
         content.insert((tenant.0, labels), bits.collect());
     }

@@ -1,5 +1,5 @@
 /**
- * @file `query` and `query_range`.
+ * @file `query`, `query_range`, `format_query` and `parse_query`.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MetricstorError } from '../../errors.js';
@@ -27,7 +27,7 @@ export interface QueryRouteParts {
 
 const everything = Object.freeze({ tenant: 0, matchers: [] });
 
-/** Adds the two routes. */
+/** Adds the routes. */
 export function queryRoutes(app: FastifyInstance, parts: QueryRouteParts): void {
   const methods = ['GET', 'POST'] as const;
   addPath(app, { path: '/api/v1/query', methods }, async (request, reply) => {
@@ -46,6 +46,13 @@ export function queryRoutes(app: FastifyInstance, parts: QueryRouteParts): void 
     const job = { kind: 'range', ...range, limit, format: 'json', ...common.job } as const;
     return await answerExpression(parts, { request, reply, job, timeoutMs: common.timeoutMs });
   });
+  for (const kind of ['format', 'parse'] as const) {
+    addPath(app, { path: `/api/v1/${kind}_query`, methods }, async (request, reply) => {
+      const query = new Params(request).get('query');
+      const job: QueryJob = { kind, query };
+      return await answerExpression(parts, { request, reply, job, timeoutMs: undefined });
+    });
+  }
   // Browsers ask before a POST from another page; without CORS headers they then refuse it.
   app.options('/api/v1/*', async (_, reply) => reply.code(204).send());
 }
@@ -78,7 +85,8 @@ async function answerExpression(parts: QueryRouteParts, asked: Asked): Promise<F
     }
     throw error;
   }
-  return await sendData(request, reply, answer.json, { members: true, annotations: answer });
+  const members = asked.job.kind === 'instant' || asked.job.kind === 'range';
+  return await sendData(request, reply, answer.json, { members, annotations: answer });
 }
 
 /** Runs a job until it is done, its time is up or the client goes away. */

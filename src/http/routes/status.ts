@@ -1,17 +1,25 @@
 /**
- * @file `status/{buildinfo,config,flags,runtimeinfo}`.
+ * @file `status/{buildinfo,config,flags,runtimeinfo,tsdb}`.
  *
  * Grafana reads `buildinfo`: `version` decides what it asks (label look-ups with matchers from 2.40
  * on), and a `features` member would make it take the server for Mimir, so there is none.
  */
+import { availableParallelism, hostname } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { effectiveValues, effectiveYaml } from '../../config/reference.js';
 import type { Config } from '../../config/schema.js';
+import { MetricstorError } from '../../errors.js';
 import { type BuildInfo, prometheusVersion } from '../../telemetry/version.js';
-import { sendValue } from '../result-json.js';
+import { Params } from '../params.js';
+import { sendData, sendValue } from '../result-json.js';
+import { type QueryRouteParts, runJob } from './query.js';
 import { addPath } from './route.js';
 
-export interface StatusRouteParts {
+/** Entries of each list of `status/tsdb`. */
+const defaultEntries = 10;
+const maxEntries = 10_000;
+
+export interface StatusRouteParts extends Pick<QueryRouteParts, 'queries' | 'metrics'> {
   readonly build: BuildInfo;
   readonly config: Config;
   engineNumbers(): Readonly<Record<string, number>>;
@@ -43,8 +51,39 @@ export function statusRoutes(app: FastifyInstance, parts: StatusRouteParts): voi
   add('runtimeinfo', () => ({
     startTime: new Date(startedMs).toISOString(),
     CWD: process.cwd(),
+    hostname: hostname(),
     serverTime: new Date(parts.now()).toISOString(),
+    reloadConfigSuccess: true,
+    lastConfigTime: new Date(startedMs).toISOString(),
+    corruptionCount: 0,
+    // What Go's runtime has and this has not.
+    goroutineCount: 0,
+    GOMAXPROCS: availableParallelism(),
+    GOMEMLIMIT: 0,
+    GOGC: '',
+    GODEBUG: '',
     storageRetention: `${config.retention.days}d`,
     timeSeriesCount: parts.engineNumbers().headSeries ?? 0,
   }));
+  addPath(app, { path: '/api/v1/status/tsdb', methods: ['GET'] }, async (request, reply) => {
+    const job = { kind: 'cardinality', limit: entriesParam(new Params(request)) } as const;
+    const { json } = await runJob(parts, { request, reply, job, timeoutMs: undefined });
+    return await sendData(request, reply, json, { members: false });
+  });
+}
+
+/** `limit` of `status/tsdb`, as Prometheus 3.14 checks it (`serveTSDBStatus`). */
+function entriesParam(params: Params): number {
+  const text = params.get('limit');
+  if (text === '') {
+    return defaultEntries;
+  }
+  const limit = /^[+-]?\d+$/.test(text) ? Number(text) : 0;
+  if (limit < 1) {
+    throw new MetricstorError('bad_data', 'limit must be a positive number');
+  }
+  if (limit > maxEntries) {
+    throw new MetricstorError('bad_data', `limit must not exceed ${maxEntries}`);
+  }
+  return limit;
 }

@@ -1,14 +1,16 @@
 /**
- * @file `POST /api/v1/write`: Prometheus remote_write 1.0.
+ * @file `POST /api/v1/write`: Prometheus remote_write 1.0 and 2.0.
  *
  * Headers are checked before the body is read; the body goes to the engine as it came, in one call.
- * A request of which a part was refused is a 400 that lists the refusals; the rest is stored.
+ * A request of which a part was refused is a 400 that lists the refusals; the rest is stored. Every
+ * answer to a 2.0 request says in headers what was stored, because its sender takes their absence
+ * for a loss of data.
  * Source: the remote_write specifications 1.0 and 2.0, and Prometheus'
  * `storage/remote/write_handler.go` (3.14) for what is taken for granted when a header is missing.
  */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MetricstorError } from '../../errors.js';
-import type { Appender, BodyEncoding, WriteOutcome } from '../../storage/appender.js';
+import type { Appender, BodyEncoding, WireFormat, WriteOutcome } from '../../storage/appender.js';
 import type { Scope } from '../../storage/querier.js';
 import { addPath } from './route.js';
 
@@ -32,15 +34,16 @@ export function writeRoutes(app: FastifyInstance, { appender, config }: WriteRou
     onRequest: checkHeaders,
   };
   addPath(app, { path: '/api/v1/write', methods: ['POST'], options }, async (request, reply) => {
+    const format = formatOf(request);
     const { body } = request;
     if (!(body instanceof Uint8Array) || body.length === 0) {
       throw new MetricstorError('bad_data', 'the body is empty');
     }
-    const outcome = await appender.write(body, {
-      format: 'remote-write-1',
-      encoding: encodingOf(request),
-      scope: everything,
-    });
+    const encoding = encodingOf(request);
+    const outcome = await appender.write(body, { format, encoding, scope: everything });
+    if (format === 'remote-write-2') {
+      sayWritten(reply, outcome);
+    }
     if (outcome.rejections.length > 0) {
       throw new MetricstorError('bad_data', refusalText(outcome));
     }
@@ -53,20 +56,49 @@ function largestBody(decodedBytes: number): number {
   return decodedBytes + Math.ceil(decodedBytes / 6) + 32;
 }
 
-function checkHeaders(request: FastifyRequest, _: unknown, done: (error?: Error) => void): void {
+type Written = Pick<WriteOutcome, 'samples' | 'histograms' | 'exemplars'>;
+
+const nothing: Written = { samples: 0, histograms: 0, exemplars: 0 };
+
+function sayWritten(reply: FastifyReply, { samples, histograms, exemplars }: Written): void {
+  const name = (what: string): string => `X-Prometheus-Remote-Write-${what}-Written`;
+  reply.header(name('Samples'), samples);
+  reply.header(name('Histograms'), histograms);
+  reply.header(name('Exemplars'), exemplars);
+}
+
+function checkHeaders(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  done: (error?: Error) => void,
+): void {
+  if (formatOf(request) === 'remote-write-2') {
+    // Stays on an answer that says why nothing was stored.
+    sayWritten(reply, nothing);
+  }
   done(objection(request));
+}
+
+const formats: ReadonlyMap<string, WireFormat> = new Map([
+  ['prometheus.WriteRequest', 'remote-write-1'],
+  ['io.prometheus.write.v2.Request', 'remote-write-2'],
+]);
+
+/** The format that a content type names; one that names none does not get as far as the body. */
+function formatOf(request: FastifyRequest): WireFormat {
+  const type = messageType(request.headers['content-type'] ?? '');
+  return (type === undefined ? undefined : formats.get(type)) ?? 'remote-write-1';
 }
 
 function objection(request: FastifyRequest): MetricstorError | undefined {
   const { headers } = request;
   const unsupported = (text: string) => new MetricstorError('unsupported_media_type', text);
   const type = messageType(headers['content-type'] ?? '');
-  if (type !== 'prometheus.WriteRequest') {
-    return unsupported(
-      type === 'io.prometheus.write.v2.Request'
-        ? 'remote_write 2.0 is not supported; send proto=prometheus.WriteRequest'
-        : `want content type application/x-protobuf, got ${headers['content-type']}`,
-    );
+  if (type === undefined) {
+    return unsupported(`want content type application/x-protobuf, got ${headers['content-type']}`);
+  }
+  if (!formats.has(type)) {
+    return unsupported(`want proto=${[...formats.keys()].join(' or proto=')}, got proto=${type}`);
   }
   const encoding = headers['content-encoding'] ?? 'snappy';
   if (!isBodyEncoding(encoding)) {
@@ -74,7 +106,7 @@ function objection(request: FastifyRequest): MetricstorError | undefined {
   }
   const version = headers['x-prometheus-remote-write-version'];
   if (version !== undefined && !/^[012](\.\d+){0,2}$/.test(String(version))) {
-    const text = `want X-Prometheus-Remote-Write-Version 0.1.0, got ${version}`;
+    const text = `want X-Prometheus-Remote-Write-Version 0.1.0 or 2.0.0, got ${version}`;
     return new MetricstorError('bad_data', text);
   }
   return undefined;
@@ -102,9 +134,9 @@ function encodingOf(request: FastifyRequest): BodyEncoding {
 }
 
 /** What was refused, a line a reason with examples, at most {@link maxRefusalText} bytes. */
-function refusalText({ samples, rejections }: WriteOutcome): string {
+function refusalText({ samples, histograms, rejections }: WriteOutcome): string {
   const refused = rejections.reduce((sum, { count }) => sum + count, 0);
-  const lines = [`${refused} refused, ${samples} samples stored`];
+  const lines = [`${refused} refused, ${samples + histograms} samples stored`];
   for (const { code, count, examples } of rejections) {
     lines.push(`${code}: ${count}`, ...examples.map((example) => `  ${example}`));
   }

@@ -1,12 +1,13 @@
 /**
  * @file What every operator of one query works with.
  */
+import type { HistogramCells } from '../../model/histogram.js';
 import type { LabelTable } from '../../model/labels.js';
 import type { QuerySession, SampleBatch } from '../../storage/querier.js';
 import type { AnnotationLog } from '../annotations.js';
 import type { Plan, SelectorPlan, SubqueryPlan } from '../plan.js';
 import type { Budget } from './budget.js';
-import type { Grid, RowSink } from './rows.js';
+import type { Grid, HistogramPolicy, RowSink } from './rows.js';
 
 /** Buffers that an engine owns and lends to one query after another. */
 export interface Buffers {
@@ -32,8 +33,8 @@ export interface EvalContext {
   readonly nameLabel: number;
   /** Evaluates a vector row by row. */
   rows(node: Plan, sink: RowSink): void;
-  /** Evaluates a vector into a grid. */
-  grid(node: Plan): Grid;
+  /** Evaluates a vector into a grid; `histograms` says what becomes of histograms in it. */
+  grid(node: Plan, histograms?: HistogramPolicy): Grid;
   /** Gives up a grid that `grid` returned. */
   release(grid: Grid): void;
   /** Evaluates a scalar at every step. */
@@ -42,16 +43,20 @@ export interface EvalContext {
   series(node: SelectorPlan | SubqueryPlan, reader: SeriesReader): void;
 }
 
-/** The samples of one series: `[from, to)` of both columns, times ascending. */
+/** The samples of one series: `[from, to)` of all columns, times ascending. */
 export interface SeriesSamples {
   timestamps: Float64Array;
   values: Float64Array;
+  /** Those that are histograms; the value of one is its sum. Copied by whoever keeps one. */
+  histograms?: HistogramCells;
   from: number;
   to: number;
 }
 
 /** Takes the series of a range vector, without stale markers. */
 export interface SeriesReader {
+  /** Whether the reader knows histograms; a series with one is an error for others. */
+  readonly histograms?: 'take' | undefined;
   begin(labels: LabelTable, dropName: Uint8Array | null): void;
   /** `samples` is only valid during the call. */
   samples(series: number, samples: SeriesSamples): void;

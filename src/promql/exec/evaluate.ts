@@ -5,6 +5,7 @@
  * them where it needs all. Shared parts of a plan are collected once and kept to the end.
  */
 import { MetricstorError } from '../../errors.js';
+import type { Histogram } from '../../model/histogram.js';
 import type { QuerySession } from '../../storage/querier.js';
 import type { AnnotationLog, Recording } from '../annotations.js';
 import { rangeArgument } from '../functions/range.js';
@@ -22,8 +23,16 @@ import { aggregateRows } from './aggregate.js';
 import { binaryRows, scalarBinary } from './binary.js';
 import type { Budget } from './budget.js';
 import type { Buffers, EvalContext, SeriesReader } from './context.js';
-import { droppingNames, mappingRows } from './names.js';
-import { type Grid, GridCollector, type Row, type RowSink, releaseGrid, sendGrid } from './rows.js';
+import { droppingNames, mappingRows, policyOf } from './names.js';
+import {
+  type Grid,
+  GridCollector,
+  type HistogramPolicy,
+  type Row,
+  type RowSink,
+  releaseGrid,
+  sendGrid,
+} from './rows.js';
 import { readSeries, selectorRows } from './selector.js';
 import { subquerySeries } from './subquery.js';
 import { windowRows } from './window.js';
@@ -70,12 +79,17 @@ export class Evaluator implements EvalContext {
     this.nameLabel = metadata[0];
   }
 
-  grid(node: Plan): Grid {
+  grid(node: Plan, histograms?: HistogramPolicy): Grid {
     const shared = this.shared(node);
-    if (shared !== undefined) {
+    if (shared === undefined) {
+      return this.collect(node, histograms);
+    }
+    if (shared.histograms === undefined || histograms === 'take') {
       return shared;
     }
-    return this.collect(node);
+    const collector = new GridCollector(node.grid.steps, this.budget, histograms);
+    sendGrid(shared, collector);
+    return collector.finish();
   }
 
   release(grid: Grid): void {
@@ -127,8 +141,8 @@ export class Evaluator implements EvalContext {
     }
   }
 
-  private collect(node: Plan): Grid {
-    const collector = new GridCollector(node.grid.steps, this.budget);
+  private collect(node: Plan, histograms: HistogramPolicy): Grid {
+    const collector = new GridCollector(node.grid.steps, this.budget, histograms);
     this.evaluate(node, collector);
     return collector.finish();
   }
@@ -150,7 +164,7 @@ export class Evaluator implements EvalContext {
       return known.grid;
     }
     const recording = this.annotations.record();
-    const grid = this.collect(node);
+    const grid = this.collect(node, 'take');
     this.annotations.stop(recording);
     this.known.set(key, { grid, annotations: recording, start });
     this.kept.add(grid);
@@ -206,7 +220,7 @@ export class Evaluator implements EvalContext {
       }
       case 'map': {
         const map = implementation.make(this, node);
-        const target = mappingRows(droppingNames(this, sink, steps), steps, map);
+        const target = mappingRows(droppingNames(this, sink, steps), steps, map, 'skip');
         this.rows(node.args[0], target);
         return;
       }
@@ -222,10 +236,13 @@ export class Evaluator implements EvalContext {
     const { steps } = node.grid;
     const out: Row = { values: new Float64Array(steps), base: 0, present: null, presentBase: 0 };
     this.rows(node.inner, {
+      ...policyOf(sink),
       begin: (labels, dropName) => sink.begin(labels, dropName),
       row: (series, row) => {
         if (row.present === null || row.present[row.presentBase] !== 0) {
           out.values.fill(row.values[row.base]);
+          const histogram = row.histograms?.[row.base];
+          out.histograms = histogram && new Array<Histogram>(steps).fill(histogram);
           sink.row(series, out);
         }
       },

@@ -5,10 +5,18 @@
  * `promql/engine.go` (3.14): equal label sets merge unless two have a value at one step.
  */
 import { MetricstorError } from '../../errors.js';
+import type { Histogram } from '../../model/histogram.js';
 import type { LabelTable } from '../../model/labels.js';
 import type { EvalContext } from './context.js';
 import { LabelIndex, LabelScratch } from './label-sets.js';
-import { type Grid, GridCollector, type Row, type RowSink, sendGrid } from './rows.js';
+import {
+  type Grid,
+  GridCollector,
+  histogramBytes,
+  type Row,
+  type RowSink,
+  sendGrid,
+} from './rows.js';
 
 /** The error of two series with the same labels at one step. */
 export function sameLabels(): MetricstorError {
@@ -59,6 +67,7 @@ export function distinctWithoutNames(
 export function droppingNames(ctx: EvalContext, sink: RowSink, steps: number): RowSink {
   if (ctx.delayedNames) {
     return {
+      ...policyOf(sink),
       begin: (labels) => sink.begin(labels, new Uint8Array(labels.count).fill(1)),
       row: (series, row) => sink.row(series, row),
       end: () => sink.end(),
@@ -66,13 +75,14 @@ export function droppingNames(ctx: EvalContext, sink: RowSink, steps: number): R
   }
   let collector: GridCollector | undefined;
   return {
+    ...policyOf(sink),
     begin: (labels, dropName) => {
       const renamed = withoutNames(ctx, labels, null);
       if (renamed.target === null) {
         sink.begin(renamed.labels, null);
       } else {
         // Collects under the old labels: which series coincide is known at the end only.
-        collector = new GridCollector(steps, ctx.budget);
+        collector = new GridCollector(steps, ctx.budget, sink.histograms);
         collector.begin(labels, dropName);
       }
     },
@@ -124,7 +134,9 @@ function merge(ctx: EvalContext, grid: Grid, target: Uint32Array | null): Grid {
   const { steps, labels } = grid;
   const values = new Float64Array(labels.count * steps);
   const present = new Uint8Array(values.length);
-  ctx.budget.hold(values.length * 9, values.length);
+  const { histograms } = grid;
+  const cells = histograms === undefined ? undefined : ([] as (Histogram | undefined)[]);
+  ctx.budget.hold(values.length * 9 + histogramBytes(histograms), values.length);
   for (let i = 0; i < target.length; i++) {
     const from = i * steps;
     const to = target[i] * steps;
@@ -135,18 +147,30 @@ function merge(ctx: EvalContext, grid: Grid, target: Uint32Array | null): Grid {
         }
         present[to + k] = 1;
         values[to + k] = grid.values[from + k];
+        if (cells !== undefined) {
+          cells[to + k] = histograms?.[from + k];
+        }
       }
     }
     ctx.budget.spend(steps);
   }
-  return { labels, steps, values, present, dropName: grid.dropName };
+  return { labels, steps, values, present, dropName: grid.dropName, histograms: cells };
 }
 
-/** A row-by-row change of values that keeps presence, such as `abs` or `x * 2`. */
+/** For a sink that passes rows on to `sink` as they are. */
+export function policyOf(sink: RowSink): Pick<RowSink, 'histograms' | 'onSkipped'> {
+  return { histograms: sink.histograms, onSkipped: () => sink.onSkipped?.() };
+}
+
+/**
+ * A row-by-row change of values that keeps presence, such as `abs` or `-x`. Histograms as
+ * `histograms` says, which must not be `take`.
+ */
 export function mappingRows(
   sink: RowSink,
   steps: number,
   map: (from: Float64Array, base: number, to: Float64Array) => void,
+  histograms?: 'skip',
 ): RowSink {
   const out: Row = {
     values: new Float64Array(steps),
@@ -155,6 +179,7 @@ export function mappingRows(
     presentBase: 0,
   };
   return {
+    histograms,
     begin: (labels, dropName) => sink.begin(labels, dropName),
     row: (series, row) => {
       map(row.values, row.base, out.values);

@@ -3,6 +3,7 @@
  */
 
 import { MetricstorError } from '../../errors.js';
+import type { Histogram, HistogramCells } from '../../model/histogram.js';
 import type { LabelTable } from '../../model/labels.js';
 import type { MatrixResult } from '../../model/result.js';
 import type { Plan } from '../plan.js';
@@ -10,7 +11,14 @@ import { windowBounds } from '../time-grid.js';
 import type { EvalContext } from './context.js';
 import { selectSeries } from './label-sets.js';
 import { distinctWithoutNames } from './names.js';
-import { noSeries, pick } from './rows.js';
+import { histogramBytes, noSeries, pick } from './rows.js';
+
+/** The samples of one series. */
+interface Part {
+  readonly timestamps: Float64Array;
+  readonly values: Float64Array;
+  readonly histograms: HistogramCells;
+}
 
 /** Samples of all series of a selector or subquery, sorted by labels. */
 export function rangeVectorResult(ctx: EvalContext, node: Plan): MatrixResult {
@@ -22,13 +30,15 @@ export function rangeVectorResult(ctx: EvalContext, node: Plan): MatrixResult {
   let flags: Uint8Array | null = null;
   let total = 0;
   const series: number[] = [];
-  const parts: { readonly timestamps: Float64Array; readonly values: Float64Array }[] = [];
+  const parts: Part[] = [];
+  let cells: (Histogram | undefined)[] | undefined;
   ctx.series(node, {
+    histograms: 'take',
     begin: (labels, dropName) => {
       table = labels;
       flags = dropName;
     },
-    samples: (index, { timestamps, values, from, to }) => {
+    samples: (index, { timestamps, values, histograms, from, to }) => {
       const inside = within(timestamps, from, to, mint, maxt);
       const length = inside.to - inside.from;
       if (length > 0) {
@@ -37,7 +47,9 @@ export function rangeVectorResult(ctx: EvalContext, node: Plan): MatrixResult {
         parts.push({
           timestamps: timestamps.slice(inside.from, inside.to),
           values: values.slice(inside.from, inside.to),
+          histograms: histograms?.slice(inside.from, inside.to).map((h) => h?.slice()),
         });
+        ctx.budget.hold(histogramBytes(parts[parts.length - 1].histograms), 0);
         total += length;
       }
     },
@@ -52,9 +64,14 @@ export function rangeVectorResult(ctx: EvalContext, node: Plan): MatrixResult {
   order.forEach((index, i) => {
     timestamps.set(parts[index].timestamps, offsets[i]);
     values.set(parts[index].values, offsets[i]);
+    parts[index].histograms?.forEach((histogram, k) => {
+      cells ??= [];
+      cells[offsets[i] + k] = histogram;
+    });
     offsets[i + 1] = offsets[i] + parts[index].values.length;
   });
-  return { type: 'matrix', labels: selectSeries(unsorted, order), offsets, timestamps, values };
+  const labels = selectSeries(unsorted, order);
+  return { type: 'matrix', labels, offsets, timestamps, values, histograms: cells };
 }
 
 function within(

@@ -4,6 +4,8 @@
  * Operators that look at one series at a time pass rows on as they come (`RowSink`), so that
  * `sum(rate(x[5m]))` never holds the series it sums. Others collect a `Grid`.
  */
+import { MetricstorError } from '../../errors.js';
+import type { Histogram, HistogramCells } from '../../model/histogram.js';
 import type { LabelTable } from '../../model/labels.js';
 import { type Budget, tooManySamples } from './budget.js';
 import { labelBytes, selectSeries } from './label-sets.js';
@@ -18,10 +20,22 @@ export interface Row {
   base: number;
   present: Uint8Array | null;
   presentBase: number;
+  /** Steps that have a histogram in place of a float: cell `base + k`. */
+  histograms?: HistogramCells;
 }
+
+/**
+ * What an operator does with histograms among its input: `take` when it knows them, `skip` when
+ * they count as no value, as Prometheus has it for operators of floats. Undefined is an error where
+ * one occurs: no operator reads the sums that stand in the values for them by mistake.
+ */
+export type HistogramPolicy = 'take' | 'skip' | undefined;
 
 /** Takes rows in order of their series; series without any value may be left out. */
 export interface RowSink {
+  readonly histograms?: HistogramPolicy;
+  /** Called when a histogram is skipped. */
+  onSkipped?(): void;
   /**
    * Called once, first. `dropName[i]` is 1 when the metric name of series `i` goes at the end of
    * the query; null means none does.
@@ -43,6 +57,8 @@ export interface Grid {
   /** Null when every series has a value at every step. */
   readonly present: Uint8Array | null;
   readonly dropName: Uint8Array | null;
+  /** Cells that have a histogram in place of a float. */
+  readonly histograms?: HistogramCells;
 }
 
 /** A row to write into: `steps` cells, all to be set by whoever fills it. */
@@ -53,6 +69,7 @@ export class RowBuffer implements Row {
   readonly flags: Uint8Array;
   present: Uint8Array | null = null;
   readonly presentBase = 0;
+  histograms: HistogramCells;
 
   constructor(readonly steps: number) {
     this.values = new Float64Array(steps);
@@ -82,14 +99,54 @@ export function gridBytes(grid: Grid): number {
   return grid.values.byteLength + (grid.present?.byteLength ?? 0) + labelBytes(grid.labels);
 }
 
+/** Passes a row on, its histograms as the sink wants them. */
+export function sendRow(sink: RowSink, series: number, row: Row, steps: number): void {
+  const { histograms } = row;
+  if (histograms === undefined || sink.histograms === 'take') {
+    sink.row(series, row);
+    return;
+  }
+  const flags = new Uint8Array(steps);
+  let skipped = false;
+  for (let k = 0; k < steps; k++) {
+    const has = row.present === null || row.present[row.presentBase + k] !== 0;
+    const float = histograms[row.base + k] === undefined;
+    skipped ||= has && !float;
+    flags[k] = has && float ? 1 : 0;
+  }
+  if (skipped) {
+    if (sink.histograms === undefined) {
+      throw noHistograms();
+    }
+    sink.onSkipped?.();
+  }
+  sink.row(series, { values: row.values, base: row.base, present: flags, presentBase: 0 });
+}
+
+/** The error of an operator that does not know histograms yet. */
+export function noHistograms(): MetricstorError {
+  const text = 'native histograms are not evaluated in this part of an expression by this version';
+  return new MetricstorError('execution', text);
+}
+
+/** Bytes of the histograms among cells. */
+export function histogramBytes(cells: HistogramCells): number {
+  let bytes = 0;
+  for (const histogram of cells ?? []) {
+    bytes += histogram?.byteLength ?? 0;
+  }
+  return bytes;
+}
+
 /** Passes the rows of a grid on. */
 export function sendGrid(grid: Grid, sink: RowSink): void {
   sink.begin(grid.labels, grid.dropName);
   const row: Row = { values: grid.values, base: 0, present: grid.present, presentBase: 0 };
+  row.histograms = grid.histograms;
   for (let i = 0; i < grid.labels.count; i++) {
     row.base = i * grid.steps;
     row.presentBase = row.base;
-    sink.row(i, row);
+    sendRow(sink, i, row, grid.steps);
   }
   sink.end();
 }
@@ -101,15 +158,21 @@ export function reorder(grid: Grid, order: ArrayLike<number>): Grid {
   const values = new Float64Array(cells);
   const present = grid.present === null ? null : new Uint8Array(cells);
   const dropName = grid.dropName === null ? null : new Uint8Array(order.length);
+  const { histograms } = grid;
+  const moved = histograms === undefined ? undefined : new Array<Histogram | undefined>(cells);
   for (let i = 0; i < order.length; i++) {
     const from = order[i] * steps;
+    for (let k = 0; moved !== undefined && k < steps; k++) {
+      moved[i * steps + k] = histograms?.[from + k];
+    }
     values.set(grid.values.subarray(from, from + steps), i * steps);
     present?.set(grid.present?.subarray(from, from + steps) ?? [], i * steps);
     if (dropName !== null && grid.dropName !== null) {
       dropName[i] = grid.dropName[order[i]];
     }
   }
-  return { labels: selectSeries(grid.labels, order), steps, values, present, dropName };
+  const labels = selectSeries(grid.labels, order);
+  return { labels, steps, values, present, dropName, histograms: moved };
 }
 
 /**
@@ -126,10 +189,12 @@ export class GridCollector implements RowSink {
   private present: Uint8Array | null = null;
   private kept: Uint32Array = new Uint32Array(0);
   private count = 0;
+  private cells: (Histogram | undefined)[] | undefined;
 
   constructor(
     private readonly steps: number,
     private readonly budget: Budget,
+    readonly histograms?: HistogramPolicy,
   ) {}
 
   begin(labels: LabelTable, dropName: Uint8Array | null): void {
@@ -159,9 +224,25 @@ export class GridCollector implements RowSink {
         this.present.set(row.present.subarray(row.presentBase, row.presentBase + steps), base);
       }
     }
+    if (row.histograms !== undefined) {
+      this.addHistograms(row, base);
+    }
     this.kept[this.count++] = series;
     this.budget.hold(0, steps);
     this.budget.spend(steps);
+  }
+
+  private addHistograms({ histograms, base, present, presentBase }: Row, to: number): void {
+    this.cells ??= [];
+    let bytes = 0;
+    for (let k = 0; k < this.steps; k++) {
+      const histogram = histograms?.[base + k];
+      if (histogram !== undefined && (present === null || present[presentBase + k] !== 0)) {
+        this.cells[to + k] = histogram;
+        bytes += histogram.byteLength;
+      }
+    }
+    this.budget.hold(bytes, 0);
   }
 
   end(): void {
@@ -181,6 +262,7 @@ export class GridCollector implements RowSink {
       values: this.values.length === cells ? this.values : this.values.subarray(0, cells),
       present: this.present === null ? null : this.present.subarray(0, cells),
       dropName: dropName === null || all ? dropName : pick(dropName, kept),
+      histograms: this.cells,
     };
   }
 
@@ -209,7 +291,7 @@ const maxCells = 2 ** 31;
 /** Gives the memory of a grid back to the budget. */
 export function releaseGrid(grid: Grid, budget: Budget): void {
   const bytes = grid.values.buffer.byteLength + (grid.present?.buffer.byteLength ?? 0);
-  budget.release(bytes, grid.labels.count * grid.steps);
+  budget.release(bytes + histogramBytes(grid.histograms), grid.labels.count * grid.steps);
 }
 
 /** Whether any of `length` flags is set. */

@@ -6,13 +6,19 @@
  * left, and a stale marker as the newest sample means no value.
  */
 import { MetricstorError } from '../../errors.js';
+import {
+  type Histogram,
+  type HistogramCells,
+  type PackedHistograms,
+  unpackCells,
+} from '../../model/histogram.js';
 import type { SampleBatch, Selection } from '../../storage/querier.js';
 import type { SelectorPlan } from '../plan.js';
-import { parseError } from '../position.js';
+import { checkRegexes } from '../regexes.js';
 import type { Windows } from '../time-grid.js';
 import { tooManySamples } from './budget.js';
 import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
-import { RowBuffer, type RowSink } from './rows.js';
+import { noHistograms, RowBuffer, type RowSink, sendRow } from './rows.js';
 
 /** The most samples decoded at once, but for a series that has more by itself. */
 const maxBatchSamples = 1 << 20;
@@ -53,8 +59,12 @@ function readSelection(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReade
     ensureBatch(ctx, batch, firstBatchSamples);
     for (let first = 0; first < count; ) {
       const read = readBatch(ctx, selection, first, batch);
-      sendBatch(batch, first, read, reader);
       const decoded = batch.offsets[read];
+      const packed = selection.histograms();
+      const bytes = packed?.packed.byteLength ?? 0;
+      ctx.budget.hold(bytes, 0);
+      sendBatch(batch, packed, { first, read }, reader);
+      ctx.budget.release(bytes, 0);
       budget.samples += decoded;
       budget.check();
       first += read;
@@ -78,22 +88,7 @@ function select(ctx: EvalContext, plan: SelectorPlan): Selection {
     if (!(error instanceof MetricstorError) || error.code !== 'bad_data') {
       throw error;
     }
-    for (const { op, value, span } of matchers) {
-      if (op === '=~' || op === '!~') {
-        checkRegex(ctx, value, span.start);
-      }
-    }
-    throw error;
-  }
-}
-
-function checkRegex(ctx: EvalContext, pattern: string, offset: number): void {
-  try {
-    ctx.session.regex(pattern);
-  } catch (error) {
-    if (error instanceof MetricstorError && error.code === 'bad_data') {
-      throw parseError(ctx.query, offset, error.message);
-    }
+    checkRegexes(matchers, ctx.query, ctx.session);
     throw error;
   }
 }
@@ -112,12 +107,27 @@ function readBatch(
   return selection.read(first, batch);
 }
 
-function sendBatch(batch: SampleBatch, first: number, read: number, reader: SeriesReader): void {
+function sendBatch(
+  batch: SampleBatch,
+  packed: PackedHistograms | undefined,
+  { first, read }: { readonly first: number; readonly read: number },
+  reader: SeriesReader,
+): void {
   const { timestamps, values, offsets } = batch;
   const samples: SeriesSamples = { timestamps, values, from: 0, to: 0 };
+  const cells = packed && unpackCells(packed, offsets[read]);
+  // The place in `packed.rows` of the first histogram of the series, or behind it.
+  let next = 0;
   for (let i = 0; i < read; i++) {
     samples.from = offsets[i];
     samples.to = offsets[i + 1];
+    if (packed !== undefined) {
+      const before = next;
+      while (next < packed.rows.length && packed.rows[next] < samples.to) {
+        next++;
+      }
+      samples.histograms = next > before ? cells : undefined;
+    }
     if (samples.to > samples.from) {
       reader.samples(first + i, samples);
     }
@@ -150,12 +160,16 @@ function ensureBatch(ctx: EvalContext, batch: SampleBatch, samples: number): voi
 export function readSeries(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReader): void {
   let bits = new Uint32Array(0);
   readSelection(ctx, plan, {
+    histograms: 'take',
     begin: (labels, dropName) => reader.begin(labels, dropName),
     samples: (series, samples) => {
       if (bits.buffer !== samples.values.buffer) {
         bits = new Uint32Array(samples.values.buffer as ArrayBuffer);
       }
       dropStale(samples, bits);
+      if (samples.histograms !== undefined && reader.histograms === undefined) {
+        refuseHistograms(samples);
+      }
       if (samples.to > samples.from) {
         reader.samples(series, samples);
       }
@@ -164,12 +178,21 @@ export function readSeries(ctx: EvalContext, plan: SelectorPlan, reader: SeriesR
   });
 }
 
+function refuseHistograms({ histograms, from, to }: SeriesSamples): void {
+  for (let i = from; i < to; i++) {
+    if (histograms?.[i] !== undefined) {
+      throw noHistograms();
+    }
+  }
+}
+
 /**
  * Removes stale markers in place, by moving what lies between them: `copyWithin` keeps the bits of
  * other NaNs.
  */
 function dropStale(samples: SeriesSamples, bits: Uint32Array): void {
   const { timestamps, values, from, to } = samples;
+  const cells = samples.histograms?.slice(0, to);
   let kept = from;
   let start = from;
   for (let i = from; i <= to; i++) {
@@ -179,11 +202,13 @@ function dropStale(samples: SeriesSamples, bits: Uint32Array): void {
     if (start !== kept && i > start) {
       values.copyWithin(kept, start, i);
       timestamps.copyWithin(kept, start, i);
+      cells?.copyWithin(kept, start, i);
     }
     kept += i - start;
     start = i + 1;
   }
   samples.to = kept;
+  samples.histograms = cells;
 }
 
 /** What a lookback gives: the sample's value, or its time in seconds. */
@@ -200,6 +225,7 @@ export function selectorRows(
   const out = new RowBuffer(windows.steps);
   let bits = new Uint32Array(0);
   readSelection(ctx, plan, {
+    histograms: 'take',
     begin: (labels, dropName) => sink.begin(labels, dropName),
     samples: (series, samples) => {
       if (bits.buffer !== samples.values.buffer) {
@@ -212,7 +238,11 @@ export function selectorRows(
           toSeconds(out.values);
         }
         out.filled(count);
-        sink.row(series, out);
+        out.histograms =
+          result === 'value' && samples.histograms !== undefined
+            ? lookbackCells(samples, windows, out)
+            : undefined;
+        sendRow(sink, series, out, windows.steps);
         ctx.budget.spend(windows.steps);
       }
     },
@@ -250,6 +280,31 @@ function lookback(
     }
   }
   return count;
+}
+
+/** The histograms among the values that `lookback` found; undefined when there is none. */
+function lookbackCells(
+  { timestamps, histograms, from, to }: SeriesSamples,
+  { firstEndMs, strideMs, steps }: Windows,
+  { flags }: RowBuffer,
+): HistogramCells {
+  const cells = new Array<Histogram | undefined>(steps);
+  let next = from;
+  let any = false;
+  let copied = -1;
+  for (let k = 0; k < steps; k++) {
+    while (next < to && timestamps[next] <= firstEndMs + k * strideMs) {
+      next++;
+    }
+    const histogram = flags[k] === 0 ? undefined : histograms?.[next - 1];
+    if (histogram !== undefined) {
+      // A copy: the batch that it is a part of goes. Steps that see one sample share it.
+      cells[k] = copied === next ? cells[k - 1] : histogram.slice();
+      copied = next;
+      any = true;
+    }
+  }
+  return any ? cells : undefined;
 }
 
 function toSeconds(milliseconds: Float64Array): void {

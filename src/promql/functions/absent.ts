@@ -45,6 +45,7 @@ const absent: Implementation = {
     const [arg] = node.args;
     const flags = new Uint8Array(steps).fill(1);
     ctx.rows(arg, {
+      histograms: 'take',
       begin: () => undefined,
       row: (_series, { present, presentBase }) => {
         if (present === null) {

@@ -2,23 +2,114 @@
  * @file The functions over range vectors: which kernel, which name, which annotations.
  */
 import { MetricstorError } from '../../errors.js';
+import type { LabelTable } from '../../model/labels.js';
 import type { EvalContext } from '../exec/context.js';
+import type { HistogramFunction } from '../exec/histogram-window.js';
 import { labelValue } from '../exec/label-sets.js';
-import type { WindowKernel } from '../exec/window.js';
+import type { WindowFunction, WindowKernel } from '../exec/window.js';
 import { WindowFinder } from '../exec/window.js';
 import type { CallPlan, SelectorPlan, SubqueryPlan } from '../plan.js';
 import { absentLabels } from './absent.js';
+import { histogramRate, type RateKind } from './histogram-rate.js';
 import type { Implementation } from './implementation.js';
 import * as overTime from './over-time.js';
 import { isQuantile } from './quantile.js';
 import * as rate from './rate.js';
 
-function plain(make: () => WindowKernel, keepsName = false): Implementation {
-  return { kind: 'window', make: () => ({ kernel: make(), keepsName }) };
+function plain(make: () => WindowKernel): Implementation {
+  return { kind: 'window', make: () => ({ kernel: make(), keepsName: false }) };
+}
+
+/** Of times alone, whatever the samples are. */
+function counting(make: () => WindowKernel): Implementation {
+  return {
+    kind: 'window',
+    make: () => ({ kernel: make(), keepsName: false, histograms: 'count' }),
+  };
+}
+
+/** Of floats: histograms are left out, which a window with both tells. */
+function ofFloats(make: () => WindowKernel): Implementation {
+  return {
+    kind: 'window',
+    make: (ctx, node) => ({ kernel: make(), keepsName: false, ...leavingOut(ctx, node) }),
+  };
+}
+
+function leavingOut(
+  ctx: EvalContext,
+  node: CallPlan,
+): Pick<WindowFunction, 'histograms' | 'onMixed'> {
+  const at = node.args[0].expr;
+  return {
+    histograms: 'float',
+    onMixed: (labels, series) => {
+      const name = ctx.session.text(labelValue(labels, series, ctx.nameLabel));
+      ctx.annotations.histogramsIgnoredInRange(name, at);
+    },
+  };
 }
 
 /** The suffixes that make a metric's name look like a counter's. */
 const counterName = /_(?:total|sum|count|bucket)$/;
+
+/** What the three rate functions do with histograms. */
+function ratesOfHistograms(ctx: EvalContext, node: CallPlan, kind: RateKind): HistogramFunction {
+  const at = node.args[0].expr;
+  const { annotations } = ctx;
+  const name = (labels: LabelTable, series: number): string =>
+    ctx.session.text(labelValue(labels, series, ctx.nameLabel));
+  return {
+    mixed: 'nothing',
+    onMixed: (labels, series) => annotations.mixedFloatsAndHistograms(name(labels, series), at),
+    evaluate: (window) =>
+      histogramRate(kind, window, (note) => {
+        const metric = name(window.labels, window.series);
+        switch (note) {
+          case 'notACounter':
+            annotations.notACounter(metric, at);
+            break;
+          case 'notAGauge':
+            annotations.notAGauge(metric, at);
+            break;
+          case 'mixedSchemas':
+            annotations.mixedSchemas(metric, at);
+            break;
+          case 'boundsSubtracted':
+            annotations.boundsReconciled('subtraction', at);
+            break;
+          case 'boundsAdded':
+            annotations.boundsReconciled('addition', at);
+            break;
+        }
+      }),
+  };
+}
+
+const delta: Implementation = {
+  kind: 'window',
+  make: (ctx, node) => ({
+    kernel: rate.extrapolatedRate(false, false),
+    keepsName: false,
+    ofHistograms: ratesOfHistograms(ctx, node, { counter: false, perSecond: false }),
+  }),
+};
+
+/** The first or the last sample of each window, whatever it is. */
+function end(make: () => WindowKernel, which: 'newest' | 'oldest'): Implementation {
+  return {
+    kind: 'window',
+    make: () => ({
+      kernel: make(),
+      keepsName: true,
+      ofHistograms: {
+        mixed: which,
+        evaluate: ({ histograms, low, high }) =>
+          histograms[which === 'newest' ? high - 1 : low].slice(),
+      },
+    }),
+  };
+}
 
 /** `rate` and `increase` inform about metrics that may not be counters, once a name. */
 function counterFunction(perSecond: boolean): Implementation {
@@ -29,6 +120,7 @@ function counterFunction(perSecond: boolean): Implementation {
       return {
         kernel: rate.extrapolatedRate(true, perSecond),
         keepsName: false,
+        ofHistograms: ratesOfHistograms(ctx, node, { counter: true, perSecond }),
         onSeries: (labels, series) => {
           const id = labelValue(labels, series, ctx.nameLabel);
           if (known.has(id)) {
@@ -60,15 +152,15 @@ const quantileOverTime: Implementation = {
       }
       return count;
     };
-    return { kernel, keepsName: false };
+    return { kernel, keepsName: false, ...leavingOut(ctx, node) };
   },
 };
 
 const predictLinear: Implementation = {
   kind: 'window',
-  make: (_ctx, node) => {
+  make: (ctx, node) => {
     const kernel = rate.prediction(node.grid.startMs, node.grid.stepMs);
-    return { kernel, keepsName: false };
+    return { kernel, keepsName: false, ...leavingOut(ctx, node) };
   },
 };
 
@@ -77,7 +169,8 @@ const doubleExponentialSmoothing: Implementation = {
   make: (ctx, node) => {
     checkFactor(ctx, node, 1, 'smoothing');
     checkFactor(ctx, node, 2, 'trend');
-    return { kernel: overTime.doubleExponentialSmoothing(), keepsName: false };
+    const kernel = overTime.doubleExponentialSmoothing();
+    return { kernel, keepsName: false, ...leavingOut(ctx, node) };
   },
 };
 
@@ -100,6 +193,7 @@ const absentOverTime: Implementation = {
     const finder = new WindowFinder(input.windows);
     const absent = new Uint8Array(steps).fill(1);
     ctx.series(input, {
+      histograms: 'take',
       begin: () => undefined,
       samples: (_series, samples) => {
         finder.find(samples);
@@ -133,28 +227,28 @@ export const rangeFunctions = {
   absent_over_time: absentOverTime,
   avg_over_time: plain(overTime.avgOverTime),
   changes: plain(() => rate.countMarks('changes')),
-  count_over_time: plain(overTime.countOverTime),
-  delta: plain(() => rate.extrapolatedRate(false, false)),
-  deriv: plain(rate.derivative),
+  count_over_time: counting(overTime.countOverTime),
+  delta,
+  deriv: ofFloats(rate.derivative),
   double_exponential_smoothing: doubleExponentialSmoothing,
-  first_over_time: plain(overTime.firstOverTime, true),
+  first_over_time: end(overTime.firstOverTime, 'oldest'),
   idelta: plain(() => rate.instantDelta(false)),
   increase: counterFunction(false),
   irate: plain(() => rate.instantDelta(true)),
-  last_over_time: plain(overTime.lastOverTime, true),
-  mad_over_time: plain(overTime.madOverTime),
-  max_over_time: plain(() => overTime.extremeOverTime('max')),
-  min_over_time: plain(() => overTime.extremeOverTime('min')),
+  last_over_time: end(overTime.lastOverTime, 'newest'),
+  mad_over_time: ofFloats(overTime.madOverTime),
+  max_over_time: ofFloats(() => overTime.extremeOverTime('max')),
+  min_over_time: ofFloats(() => overTime.extremeOverTime('min')),
   predict_linear: predictLinear,
-  present_over_time: plain(overTime.presentOverTime),
+  present_over_time: counting(overTime.presentOverTime),
   quantile_over_time: quantileOverTime,
   rate: counterFunction(true),
   resets: plain(() => rate.countMarks('resets')),
-  stddev_over_time: plain(() => overTime.varianceOverTime(true)),
-  stdvar_over_time: plain(() => overTime.varianceOverTime(false)),
+  stddev_over_time: ofFloats(() => overTime.varianceOverTime(true)),
+  stdvar_over_time: ofFloats(() => overTime.varianceOverTime(false)),
   sum_over_time: plain(overTime.sumOverTime),
-  ts_of_first_over_time: plain(overTime.timeOfFirst),
-  ts_of_last_over_time: plain(overTime.timeOfLast),
-  ts_of_max_over_time: plain(() => overTime.timeOfExtreme('max')),
-  ts_of_min_over_time: plain(() => overTime.timeOfExtreme('min')),
+  ts_of_first_over_time: counting(overTime.timeOfFirst),
+  ts_of_last_over_time: counting(overTime.timeOfLast),
+  ts_of_max_over_time: ofFloats(() => overTime.timeOfExtreme('max')),
+  ts_of_min_over_time: ofFloats(() => overTime.timeOfExtreme('min')),
 } satisfies Record<string, Implementation>;

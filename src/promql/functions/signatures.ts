@@ -2,7 +2,6 @@
  * @file The functions of PromQL by name, with their types: what the checker needs to know.
  *
  * Follows Prometheus' `promql/parser/functions.go` (3.14), experimental functions included.
- * Functions that act on native histograms alone come with native histograms.
  */
 import type { ValueType } from '../ast.js';
 
@@ -53,8 +52,11 @@ const table = {
   exp: vector,
   first_over_time: matrix,
   floor: vector,
+  histogram_avg: vector,
+  histogram_count: vector,
   histogram_fraction: fn(['scalar', 'scalar', 'vector']),
   histogram_quantile: fn(['scalar', 'vector']),
+  histogram_sum: vector,
   hour: date,
   idelta: matrix,
   increase: matrix,
@@ -113,15 +115,15 @@ const byName: Readonly<Record<string, Signature>> = table;
 
 /** Functions of Prometheus that metricstor does not have yet, so that the error can say so. */
 export const unsupportedFunctions: ReadonlySet<string> = new Set([
-  'histogram_avg',
-  'histogram_count',
   'histogram_quantiles',
   'histogram_stddev',
   'histogram_stdvar',
-  'histogram_sum',
   'info',
   'start_timestamp',
 ]);
+
+/** All functions that there are. */
+export const functionNames: readonly string[] = Object.keys(table);
 
 export function isFunction(name: string): name is FunctionName {
   return Object.hasOwn(table, name);

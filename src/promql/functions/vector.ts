@@ -17,6 +17,7 @@ const scalar: Implementation = {
     const values = new Float64Array(steps).fill(NaN);
     const seen = new Uint8Array(steps);
     ctx.rows(node.args[0], {
+      histograms: 'skip',
       begin: () => undefined,
       row: (_series, row) => {
         for (let k = 0; k < steps; k++) {

@@ -147,6 +147,8 @@ impl Checkpoints {
         }
         let Some((lowest, _)) = writer.positions() else { return Ok(()) };
         store.wal.make_durable(lowest)?;
+        // What the checkpoint does not hold must not go with the log either.
+        store.layout.saved.save(disk, head)?;
         let info = writer.publish(info)?;
         store.wal.cut(info.replay_from)
     }

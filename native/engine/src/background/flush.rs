@@ -127,7 +127,8 @@ impl FlushCycle {
 
     fn rotate_when_due(&mut self) -> (State, bool) {
         let asked = !self.waiting.is_empty();
-        let empty = self.store.head.counters().samples.load(Ordering::Relaxed) == 0;
+        let empty = self.store.head.counters().samples.load(Ordering::Relaxed) == 0
+            && !self.is_full_of_other_records();
         if empty && asked {
             // Writes that were answered before the question are applied, so nothing is missing.
             self.waiting.drain(..).for_each(|answer| answer(Ok(())));
@@ -143,6 +144,12 @@ impl FlushCycle {
                 (State::Idle, false)
             }
         }
+    }
+
+    /// Whether the log is too large for what comes beside samples, which needs no block.
+    fn is_full_of_other_records(&self) -> bool {
+        self.store.wal.bytes() >= self.store.options.wal_max_bytes
+            && self.store.layout.saved.is_behind(&self.store.head)
     }
 
     /// Whether the active generation is to end: its newest sample left the window of its time, or
@@ -226,6 +233,8 @@ impl FlushCycle {
 
     fn try_flush(&mut self, frozen: Frozen) -> Result<State> {
         let store = &self.store;
+        // The blocks say from where the log is read again: what they do not hold goes first.
+        store.layout.saved.save(&*store.disk, &store.head)?;
         let flush = Flush {
             disk: store.disk.clone(),
             blocks_dir: store.layout.blocks.clone(),

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use crate::chunk::Encoding;
+use crate::codec::checksum;
 use crate::disk::Disk;
 use crate::disk::sections::{FileKind, FileSummary, SectionFile, SectionWriter};
 use crate::error::{Error, Result};
@@ -95,7 +96,9 @@ impl ChunkFile {
                 self.file.slice(&self.records).get(start..start.checked_add(chunk.len as usize)?)
             })
             .and_then(|record| record.split_last_chunk::<CRC_BYTES>())
-            .filter(|(bytes, crc)| record_crc(chunk.encoding, bytes) == u32::from_le_bytes(**crc))
+            .filter(|(bytes, crc)| {
+                checksum::matches(record_crc(chunk.encoding, bytes), u32::from_le_bytes(**crc))
+            })
             .map(|(bytes, _)| (encoding, bytes))
             .ok_or_else(|| self.damaged(chunk, "a chunk is not what was written"))
     }

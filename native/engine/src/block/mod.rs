@@ -22,12 +22,13 @@ use std::sync::Arc;
 
 use ulid::Ulid;
 
-use crate::chunk;
+use crate::chunk::{self, histogram};
 use crate::disk::Disk;
 use crate::disk::publish;
 use crate::error::{Error, Result};
 use crate::index::file::{ChunkMeta, IndexFile};
 use crate::sample::TimeRange;
+use crate::source::Columns;
 
 use chunks::ChunkFile;
 use meta::{Counts, Meta};
@@ -118,15 +119,15 @@ impl Block {
         self.index.verify(listed(INDEX_FILE)?)?;
         self.chunks.verify(listed(CHUNKS_FILE)?)?;
         let (mut counts, mut range) = (Counts::default(), TimeRange::EMPTY);
-        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        let mut columns = Columns::default();
         for number in 0..self.index.series_count() {
             counts.series += 1;
             let mut last = None;
             for chunk in self.index.series(number)?.chunks() {
                 let chunk = chunk.ok_or_else(|| self.malformed(number))?;
-                timestamps.clear();
-                values.clear();
-                self.decode(&chunk, TimeRange::ALL, &mut timestamps, &mut values)?;
+                columns.clear();
+                self.decode(&chunk, TimeRange::ALL, &mut columns)?;
+                let timestamps = &columns.timestamps;
                 let held = (timestamps.first().copied(), timestamps.last().copied());
                 let promised = (Some(chunk.range.mint), Some(chunk.range.maxt));
                 if held != promised || timestamps.len() != chunk.samples as usize || last >= held.0
@@ -145,17 +146,17 @@ impl Block {
         Err(wrong("counts or times are not those of the samples"))
     }
 
-    /// Decodes the samples of `chunk` in `range` to the ends of both columns.
-    fn decode(
-        &self,
-        chunk: &ChunkMeta,
-        range: TimeRange,
-        timestamps: &mut Vec<i64>,
-        values: &mut Vec<f64>,
-    ) -> Result<()> {
+    /// Decodes the samples of `chunk` in `range` to the end of the columns.
+    fn decode(&self, chunk: &ChunkMeta, range: TimeRange, out: &mut Columns) -> Result<()> {
         let (encoding, bytes) = self.chunks.get(chunk)?;
-        chunk::decode(encoding, bytes, range, timestamps, values)
-            .map_err(|error| self.chunks.at(error, chunk))
+        let Columns { timestamps, values, histograms, .. } = out;
+        let decoded = if encoding.is_histogram() {
+            let mut sink = histogram::Sink { timestamps, values, histograms };
+            histogram::decode(encoding, bytes, range, &mut sink)
+        } else {
+            chunk::decode(encoding, bytes, range, timestamps, values)
+        };
+        decoded.map_err(|error| self.chunks.at(error, chunk))
     }
 
     fn malformed(&self, number: u32) -> Error {

@@ -223,7 +223,7 @@ impl SourceSelection for BlockSelection {
                     break;
                 }
                 if chunk.range.overlaps(&range) {
-                    self.block.decode(&chunk, range, &mut out.timestamps, &mut out.values)?;
+                    self.block.decode(&chunk, range, out)?;
                 }
             }
             out.end_series();

@@ -13,19 +13,24 @@ use ulid::Ulid;
 use super::chunks::ChunkWriter;
 use super::meta::{Counts, FileEntry, META_VERSION, Meta, MetaSeed};
 use super::{CHUNKS_FILE, INDEX_FILE, META_FILE};
-use crate::chunk::{Encoding, gorilla};
+use crate::chunk::{Encoding, gorilla, histogram};
 use crate::disk::Disk;
 use crate::disk::publish::{publish_dir, temp_path};
 use crate::disk::sections::FileSummary;
 use crate::error::{Error, Result};
 use crate::index::file::{ChunkMeta, IndexWriter};
 use crate::labels::Labels;
+use crate::run::RunSlice;
 use crate::sample::{TimeRange, TimestampMs};
 
 /// The most samples in a chunk. A chunk costs some 30 bytes beside its samples, and a read that
 /// wants the last of them decodes those before: at 240, blocks are larger by a 36th and such reads
 /// take 0.6 of the time. What is asked for most is recent and in the head, so size decides.
 const CHUNK_SAMPLES: usize = 480;
+
+/// A chunk of histograms ends when it has this many bytes: some have hundreds of buckets, and a
+/// read that wants one of them decodes those before.
+const HISTOGRAM_CHUNK_BYTES: usize = 8 << 10;
 
 /// Writes a block.
 pub struct BlockWriter {
@@ -66,18 +71,27 @@ impl BlockWriter {
         })
     }
 
-    /// Adds a series: samples of equal number, in strictly ascending time. A series without samples
-    /// leaves no trace.
+    /// Adds a series of floats; as [`BlockWriter::add_run`].
     ///
     /// # Errors
-    /// `internal` when `labels` are not greater than those of the series before, or the samples are
-    /// not as said; those of the disk. The writer is then of no use.
+    /// As [`BlockWriter::add_run`].
     pub fn add_series(
         &mut self,
         labels: &Labels,
         timestamps: &[TimestampMs],
         values: &[f64],
     ) -> Result<()> {
+        self.add_run(labels, RunSlice::floats(timestamps, values))
+    }
+
+    /// Adds a series: columns of equal length, in strictly ascending time. A series without samples
+    /// leaves no trace.
+    ///
+    /// # Errors
+    /// `internal` when `labels` are not greater than those of the series before, or the samples are
+    /// not as said; those of the disk. The writer is then of no use.
+    pub fn add_run(&mut self, labels: &Labels, run: RunSlice<'_>) -> Result<()> {
+        let RunSlice { timestamps, values, .. } = run;
         if timestamps.len() != values.len() || !timestamps.is_sorted_by(|a, b| a < b) {
             return Err(Error::internal(format!("the samples of {labels} are not in order")));
         }
@@ -85,18 +99,59 @@ impl BlockWriter {
             return Ok(());
         };
         self.metas.clear();
-        // Chunks of equal size, so that the last one is not a scrap.
+        let mut start = 0;
+        while start < timestamps.len() {
+            let end = stretch_end(&run, start);
+            let stretch = run.slice(start..end);
+            match run.histogram(start) {
+                None => self.add_floats(stretch.timestamps, stretch.values)?,
+                Some(_) => self.add_histograms(&stretch)?,
+            }
+            start = end;
+        }
+        self.index.add(labels, &self.metas)?;
+        self.range.include_range(&TimeRange::new(*mint, *maxt));
+        self.counts.series += 1;
+        self.counts.samples += timestamps.len() as u64;
+        self.counts.chunks += self.metas.len() as u64;
+        Ok(())
+    }
+
+    /// Chunks of equal size, so that the last one is not a scrap.
+    fn add_floats(&mut self, timestamps: &[TimestampMs], values: &[f64]) -> Result<()> {
         let pieces = timestamps.len().div_ceil(CHUNK_SAMPLES);
         for piece in 0..pieces {
             let start = timestamps.len() * piece / pieces;
             let end = timestamps.len() * (piece + 1) / pieces;
             self.add_chunk(&timestamps[start..end], &values[start..end])?;
         }
-        self.index.add(labels, &self.metas)?;
-        self.range.include_range(&TimeRange::new(*mint, *maxt));
-        self.counts.series += 1;
-        self.counts.samples += timestamps.len() as u64;
-        self.counts.chunks += pieces as u64;
+        Ok(())
+    }
+
+    /// Chunks of a stretch of histograms of one kind.
+    fn add_histograms(&mut self, stretch: &RunSlice<'_>) -> Result<()> {
+        let mut open: Option<histogram::Appender> = None;
+        let samples = stretch.timestamps.iter().zip(stretch.histograms.iter().flatten());
+        for (t, h) in samples {
+            let full = |chunk: &histogram::Appender| {
+                chunk.count() as usize >= CHUNK_SAMPLES
+                    || chunk.bytes_len() >= HISTOGRAM_CHUNK_BYTES
+            };
+            if let Some(chunk) = open.take_if(|chunk| full(chunk)) {
+                self.add_histogram_chunk(&chunk)?;
+            }
+            let chunk =
+                open.get_or_insert_with(|| histogram::Appender::new(histogram::encoding_of(h)));
+            chunk.append(*t, h);
+        }
+        open.map_or(Ok(()), |chunk| self.add_histogram_chunk(&chunk))
+    }
+
+    fn add_histogram_chunk(&mut self, chunk: &histogram::Appender) -> Result<()> {
+        let Some(range) = chunk.range() else { return Ok(()) };
+        let (count, bytes) = (chunk.count(), chunk.snapshot());
+        let meta = self.chunks.add(chunk.encoding(), &bytes, count, range)?;
+        self.metas.push(meta);
         Ok(())
     }
 
@@ -191,6 +246,17 @@ impl FinishedBlock {
     pub fn abandon(self) -> Result<()> {
         self.temp.remove()
     }
+}
+
+/// Where the samples from `start` on that have its kind, and so may share a chunk, end.
+fn stretch_end(run: &RunSlice<'_>, start: usize) -> usize {
+    let len = run.timestamps.len();
+    if start >= run.histograms.len() {
+        return len;
+    }
+    let kind = |i: usize| run.histogram(i).map(|h| histogram::encoding_of(h));
+    let first = kind(start);
+    (start + 1..len).find(|i| kind(*i) != first).unwrap_or(len)
 }
 
 fn file_entry(name: &str, summary: FileSummary) -> FileEntry {

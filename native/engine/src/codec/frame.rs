@@ -54,7 +54,8 @@ pub fn read(bytes: &[u8], salt: u64) -> Option<Frame<'_>> {
         return None;
     }
     let payload = rest.get(..payload_bytes)?;
-    if checksum(salt, *length, *masked, payload) != u32::from_le_bytes(*crc) {
+    let got = checksum(salt, *length, *masked, payload);
+    if !super::checksum::matches(got, u32::from_le_bytes(*crc)) {
         return None;
     }
     Some(Frame { stamp: u64::from_le_bytes(*masked) ^ salt, payload })

@@ -130,7 +130,8 @@ impl Flush {
         newest: TimestampMs,
         writers: &mut Writers,
     ) -> Result<()> {
-        let (timestamps, values) = (&columns.timestamps[..], &columns.values[..]);
+        let run = columns.run(0);
+        let timestamps = run.timestamps;
         let mut start = 0;
         while let Some(first) = timestamps.get(start) {
             let window = flush_window(*first, newest, self.block_range_ms, self.retention_ms);
@@ -139,7 +140,7 @@ impl Flush {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => entry.insert(self.writer()?),
             };
-            writer.add_series(labels, &timestamps[start..end], &values[start..end])?;
+            writer.add_run(labels, run.slice(start..end))?;
             start = end;
         }
         Ok(())

@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::{Disk, FileBytes, WriteFile};
+use crate::codec::checksum;
 use crate::error::{Error, Result};
 
 /// Bytes of magic and version at the front.
@@ -186,7 +187,7 @@ impl SectionFile {
             .ok_or_else(|| damaged(tail, "the footer lists more sections than fit the file"))?;
         let (got, want) =
             (crc32c::crc32c(&bytes[table_start..tail + 16]), u32_at(&bytes, tail + 16));
-        if got != want {
+        if !checksum::matches(got, want) {
             let message = format!("footer checksum {got:08x}, want {want:08x}");
             return Err(damaged(table_start, &message));
         }
@@ -245,7 +246,7 @@ impl SectionFile {
         self.sections.iter().try_for_each(|section| self.check(section))?;
         let got =
             FileSummary { bytes: self.bytes.len() as u64, crc32c: crc32c::crc32c(&self.bytes) };
-        if got == summary {
+        if got.bytes == summary.bytes && checksum::matches(got.crc32c, summary.crc32c) {
             return Ok(());
         }
         Err(self.damaged(
@@ -285,7 +286,7 @@ impl SectionFile {
 
     fn check(&self, section: &Section) -> Result<()> {
         let got = crc32c::crc32c(&self.bytes[section.range.clone()]);
-        if got == section.crc32c {
+        if checksum::matches(got, section.crc32c) {
             return Ok(());
         }
         let (name, want) = (section.name, section.crc32c);

@@ -7,15 +7,21 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
+use crate::head::exemplars::{NewExemplar, Request};
+use crate::head::histograms;
+use crate::head::metadata::Metadata;
 use crate::head::series::{Appended, Runs};
 use crate::head::shard::{Found, shard_of};
 use crate::labels::{Labels, LabelsHash};
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
 use crate::sample::{TIMESTAMP_LIMIT, TimeRange, TimestampMs, is_stale};
-use crate::sync::Ordering;
+use crate::sync::{Arc, Ordering};
 use crate::wal::record::BatchEncoder;
+use crate::wal::record::exemplars::{ExemplarEncoder, ExemplarRecord};
+use crate::wal::record::metadata::MetadataEncoder;
+use crate::wire::histogram::WireHistogram;
 use crate::wire::labels::canonicalize;
-use crate::wire::{Unsupported, WireBatch, WireSeries};
+use crate::wire::{WireBatch, WireSeries};
 
 /// Sentences that are kept of one reason of refusal; the rest is only counted.
 const EXAMPLES_MAX: usize = 5;
@@ -37,18 +43,24 @@ pub struct Rejection {
 /// What became of a write.
 #[derive(Debug, Clone, Default)]
 pub struct WriteOutcome {
-    /// Samples stored.
+    /// Float samples stored.
     pub samples: u64,
+    /// Native histogram samples stored.
+    pub histograms: u64,
+    /// Exemplars stored, or there already.
+    pub exemplars: u64,
     /// Samples that replaced another value, as far as seen without decoding.
     pub replaced: u64,
     /// What was refused.
     pub rejections: Vec<Rejection>,
-    /// What was accepted and dropped, or refused for want of a place to store it.
-    pub unsupported: Unsupported,
+    /// Exemplars that were dropped without a word to the sender.
+    pub dropped_exemplars: u64,
+    /// Metadata that was dropped without a word to the sender.
+    pub dropped_metadata: u64,
 }
 
 impl WriteOutcome {
-    fn reject(&mut self, error: &Error, count: u64) {
+    pub(super) fn reject(&mut self, error: &Error, count: u64) {
         let code = error.code();
         let at = self.rejections.iter().position(|r| r.code == code).unwrap_or_else(|| {
             self.rejections.push(Rejection { code, count: 0, examples: Vec::new() });
@@ -92,9 +104,19 @@ pub struct Prepared {
     /// What its sender will hear.
     pub outcome: WriteOutcome,
     tenant: TenantId,
+    kept: Kept,
+}
+
+/// What is kept of a write to be applied.
+#[derive(Debug)]
+struct Kept {
     /// Grouped by shard, in the order of the request within a series: the order of the log.
     samples: Vec<Addressed>,
+    /// In the order of the request; logged and applied after the samples.
+    histograms: Vec<histograms::Addressed>,
     fresh: Vec<Fresh>,
+    exemplars: Vec<NewExemplar>,
+    metadata: Vec<Metadata>,
 }
 
 /// The bounds that a sample's time is held against.
@@ -118,11 +140,19 @@ impl Bounds {
         (self.reject_non_finite && !v.is_finite() && !is_stale(v)).then_some(ErrorCode::BadData)
     }
 
+    fn judge_histogram(&self, sample: &WireHistogram, series: &WireSeries<'_>) -> Result<()> {
+        let WireHistogram { t, value, .. } = sample;
+        if let Some(code) = self.judge(*t, 0.0) {
+            return Err(self.explain(code, *t, 0.0, series));
+        }
+        histograms::judge(value, self.reject_non_finite).map_err(|error| {
+            let text = error.message();
+            Error::bad_data(format!("{}: {text} (at {t})", name_of(series)))
+        })
+    }
+
     fn explain(&self, code: ErrorCode, t: TimestampMs, v: f64, series: &WireSeries<'_>) -> Error {
-        let name = match Labels::from_canonical(&series.labels) {
-            Ok(labels) => labels.to_string(),
-            Err(_) => "a series".to_owned(),
-        };
+        let name = name_of(series);
         let TimeRange { mint, maxt } = self.allowed;
         let text = match code {
             ErrorCode::TooFarAhead => format!(
@@ -139,6 +169,14 @@ impl Bounds {
             _ => format!("{name}: value {v} at {t} is not finite (ingest.rejectNonFinite)"),
         };
         Error::new(code, text)
+    }
+}
+
+/// What a series is called in a sentence for its sender.
+fn name_of(series: &WireSeries<'_>) -> String {
+    match Labels::from_canonical(&series.labels) {
+        Ok(labels) => labels.to_string(),
+        Err(_) => "a series".to_owned(),
     }
 }
 
@@ -160,7 +198,10 @@ impl Head {
         generation: Generation,
         now_ms: TimestampMs,
     ) -> Result<Prepared> {
-        let mut outcome = WriteOutcome { unsupported: batch.unsupported, ..Default::default() };
+        let mut outcome = WriteOutcome::default();
+        for refusal in &batch.refusals {
+            outcome.reject(&refusal.error, refusal.count);
+        }
         let resolved = self.resolve(batch, tenant, generation, &mut outcome);
         let bounds = Bounds {
             allowed: TimeRange::new(
@@ -171,17 +212,26 @@ impl Head {
             reject_non_finite: self.limits.reject_non_finite,
         };
         let mut accepted = Vec::with_capacity(batch.samples.len());
+        let mut histograms = Vec::new();
         let mut used = vec![false; batch.series.len()];
-        let mut start = 0usize;
+        let newest_allowed = bounds.allowed.maxt;
+        let request = Request { batch, tenant, newest_allowed, limits: &self.limits };
+        let mut exemplars = Vec::new();
         for (i, series) in batch.series.iter().enumerate() {
-            let samples = &batch.samples[start..series.samples_end as usize];
-            start = series.samples_end as usize;
+            let spans = batch.spans(i);
             let Some((found, _)) = resolved[i].found else { continue };
-            if series.histograms > 0 {
-                let text = "native histogram samples are not stored by this version";
-                outcome.reject(&Error::bad_data(text), u64::from(series.histograms));
+            for sample in &batch.histograms[spans.histograms] {
+                match bounds.judge_histogram(sample, series) {
+                    Err(error) => outcome.reject(&error, 1),
+                    Ok(()) => {
+                        used[i] = true;
+                        let h = Arc::new(sample.value.clone());
+                        let series = found.series;
+                        histograms.push(histograms::Addressed { series, t: sample.t, h });
+                    }
+                }
             }
-            for sample in samples {
+            for sample in &batch.samples[spans.samples] {
                 if let Some(code) = bounds.judge(sample.t, sample.v) {
                     outcome.reject(&bounds.explain(code, sample.t, sample.v, series), 1);
                 } else {
@@ -189,12 +239,18 @@ impl Head {
                     accepted.push(Addressed { series: found.series, t: sample.t, v: sample.v });
                 }
             }
+            self.prepare_exemplars(&request, i, &mut outcome, &mut exemplars);
         }
+        let metadata = self.prepare_metadata(batch, tenant, &mut outcome);
         outcome.samples = accepted.len() as u64;
+        outcome.histograms = histograms.len() as u64;
         let fresh = self.fresh_series(batch, resolved, &used)?;
         let samples = group_by_shard(&accepted);
-        let payload = encode(&fresh, &samples, tenant);
-        Ok(Prepared { generation, payload, outcome, tenant, samples, fresh })
+        let mut payload = encode(&fresh, &samples, &histograms, tenant);
+        encode_exemplars(&exemplars, &mut payload);
+        encode_metadata(&metadata, &mut payload);
+        let kept = Kept { samples, histograms, fresh, exemplars, metadata };
+        Ok(Prepared { generation, payload, outcome, tenant, kept })
     }
 
     /// The series with an accepted sample that this generation's log does not define yet.
@@ -246,9 +302,9 @@ impl Head {
             resolved.push(match found[i] {
                 Some(f) => Resolved { found: Some((f, hashes[i])), labels: None },
                 None => self.admit(series, hashes[i], tenant, generation).unwrap_or_else(|error| {
-                    let start = if i == 0 { 0 } else { batch.series[i - 1].samples_end };
-                    let refused = series.samples_end - start + series.histograms;
-                    outcome.reject(&error, u64::from(refused.max(1)));
+                    let spans = batch.spans(i);
+                    let refused = spans.samples.len() + spans.histograms.len();
+                    outcome.reject(&error, refused.max(1) as u64);
                     Resolved { found: None, labels: None }
                 }),
             });
@@ -320,7 +376,8 @@ impl Head {
 
     /// Makes a logged write readable and completes its outcome. Called in log order, on one thread.
     pub fn apply(&self, prepared: Prepared) -> WriteOutcome {
-        let Prepared { generation, mut outcome, tenant, samples, fresh, .. } = prepared;
+        let Prepared { generation, mut outcome, tenant, kept, .. } = prepared;
+        let Kept { samples, histograms, fresh, exemplars, metadata } = kept;
         for fresh in &fresh {
             self.index_series(tenant, fresh.series, &fresh.labels);
             self.shards[shard_of(fresh.found_as)]
@@ -329,6 +386,13 @@ impl Head {
                 .mark_logged(fresh.found_as, generation);
         }
         outcome.replaced += self.append_grouped(&samples, generation);
+        outcome.replaced += self.append_histograms(&histograms, generation);
+        if !exemplars.is_empty() {
+            outcome.dropped_exemplars += self.exemplars().add(exemplars);
+        }
+        if !metadata.is_empty() {
+            self.metadata().put(metadata);
+        }
         outcome
     }
 
@@ -380,6 +444,12 @@ impl Head {
         let slots = self.shards[r.shard()].slots.read();
         slots.get(r.slot()).map(|s| s.runs(from, to, range)).unwrap_or_default()
     }
+
+    /// See [`crate::head::series::Series::extent`].
+    pub fn extent(&self, r: SeriesRef) -> (usize, TimeRange) {
+        let slots = self.shards[r.shard()].slots.read();
+        slots.get(r.slot()).map_or((0, TimeRange::EMPTY), |series| series.extent())
+    }
 }
 
 /// Indexes of `hashes` by shard.
@@ -409,8 +479,13 @@ fn group_by_shard(samples: &[Addressed]) -> Vec<Addressed> {
     grouped
 }
 
-fn encode(fresh: &[Fresh], samples: &[Addressed], tenant: TenantId) -> Vec<u8> {
-    if samples.is_empty() {
+fn encode(
+    fresh: &[Fresh],
+    samples: &[Addressed],
+    histograms: &[histograms::Addressed],
+    tenant: TenantId,
+) -> Vec<u8> {
+    if samples.is_empty() && histograms.is_empty() {
         return Vec::new();
     }
     let labels: usize = fresh.iter().map(|f| f.labels.as_bytes().len() + 16).sum();
@@ -421,5 +496,28 @@ fn encode(fresh: &[Fresh], samples: &[Addressed], tenant: TenantId) -> Vec<u8> {
     for sample in samples {
         encoder.sample(sample.series, sample.t, sample.v);
     }
+    for sample in histograms {
+        encoder.histogram(sample.series, sample.t, &sample.h);
+    }
     encoder.finish()
+}
+
+fn encode_exemplars(exemplars: &[NewExemplar], payload: &mut Vec<u8>) {
+    let mut encoder = ExemplarEncoder::default();
+    for NewExemplar { tenant, series, exemplar } in exemplars {
+        encoder.add(&ExemplarRecord {
+            tenant: *tenant,
+            series: series.as_bytes(),
+            labels: exemplar.labels.as_bytes(),
+            t: exemplar.t,
+            v: exemplar.v,
+        });
+    }
+    encoder.append_to(payload);
+}
+
+fn encode_metadata(metadata: &[Metadata], payload: &mut Vec<u8>) {
+    let mut encoder = MetadataEncoder::default();
+    metadata.iter().for_each(|metadata| encoder.add(&metadata.record()));
+    encoder.append_to(payload);
 }

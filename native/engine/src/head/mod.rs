@@ -3,9 +3,13 @@
 //! ```text
 //! append.rs      prepare(batch): look up or reserve series, judge every sample; apply: cannot fail
 //! series.rs      one series: open chunk, sealed chunks, late samples, per generation
+//! histograms.rs  the histograms of one series, and of a write
 //! sealed.rs      full chunks, on the heap or in a file
 //! shard.rs       labels hash to series, and the series by slot
 //! snapshot.rs    what a reader sees: the head as a SeriesSource over a span of generations
+//! exemplars.rs   a ring of the newest exemplars
+//! metadata.rs    what metrics are
+//! saved.rs       these two past a cut of the log
 //! chunk_file.rs  files of full chunks
 //! offload.rs     moves full chunks into them
 //! checkpoint/    series and open chunks to a file and back
@@ -16,14 +20,19 @@
 //! point in the log's order, so a generation holds exactly the samples between two log positions,
 //! and freezing it costs nothing: a series moves its older data aside when it is next written.
 //!
-//! Locks, in this order: shard map, shard slots, index of a tenant. Only the log thread applies, so
-//! batches apply in log order; prepare runs on any number of threads.
+//! Locks, in this order: shard map, shard slots, index of a tenant; exemplars and metadata have one
+//! each, held alone. Only the log thread applies, so batches apply in log order; prepare runs on
+//! any number of threads.
 
 pub mod append;
 pub mod checkpoint;
 pub mod chunk_file;
+pub mod exemplars;
+pub mod histograms;
+pub mod metadata;
 pub mod offload;
 pub mod restore;
+pub mod saved;
 pub mod sealed;
 pub mod series;
 pub mod shard;
@@ -33,6 +42,7 @@ use std::collections::HashMap;
 
 use roaring::RoaringBitmap;
 
+use crate::error::ErrorCode;
 use crate::index::memory::MemoryIndex;
 use crate::labels::LabelsHasher;
 use crate::options::WriteLimits;
@@ -40,6 +50,9 @@ use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
 use crate::stats::Stats;
 use crate::sync::{Arc, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, RwLock};
+use append::WriteOutcome;
+use exemplars::Exemplars;
+use metadata::MetadataTable;
 use shard::Shard;
 
 /// Memory of a series beyond its chunks, in bytes: struct, map entry and index entry, about. Only
@@ -71,13 +84,29 @@ pub struct HeadCounters {
     pub series_removed: AtomicU64,
     /// Samples applied.
     pub applied: AtomicU64,
+    /// Those of them that were histograms.
+    pub histograms: AtomicU64,
     /// Samples that were behind their series' newest.
     pub late: AtomicU64,
     /// Samples that replaced another value, as far as that was seen without decoding.
     pub replaced: AtomicU64,
     /// Samples that were there already.
     pub duplicates: AtomicU64,
+    /// Samples refused, by reason: `bad_data`, `too_old`, `too_far_ahead`, `limit_exceeded`.
+    pub rejected: [AtomicU64; 4],
+    /// Exemplars dropped.
+    pub exemplars_dropped: AtomicU64,
+    /// Metadata entries dropped.
+    pub metadata_dropped: AtomicU64,
 }
+
+/// The reasons that [`HeadCounters::rejected`] counts.
+const REJECTIONS: [(ErrorCode, &str); 4] = [
+    (ErrorCode::BadData, "rejectedBadData"),
+    (ErrorCode::TooOld, "rejectedTooOld"),
+    (ErrorCode::TooFarAhead, "rejectedTooFarAhead"),
+    (ErrorCode::LimitExceeded, "rejectedLimit"),
+];
 
 impl HeadCounters {
     /// Appends the counters by their stable names.
@@ -88,9 +117,25 @@ impl HeadCounters {
         out.push(("seriesCreated", get(&self.series_created)));
         out.push(("seriesRemoved", get(&self.series_removed)));
         out.push(("samplesAppended", get(&self.applied)));
+        out.push(("histogramsAppended", get(&self.histograms)));
         out.push(("samplesLate", get(&self.late)));
         out.push(("samplesReplaced", get(&self.replaced)));
         out.push(("samplesDuplicate", get(&self.duplicates)));
+        out.extend(REJECTIONS.iter().zip(&self.rejected).map(|((_, name), c)| (*name, get(c))));
+        out.push(("exemplarsDropped", get(&self.exemplars_dropped)));
+        out.push(("metadataDropped", get(&self.metadata_dropped)));
+    }
+
+    /// Counts what a finished write refused and dropped.
+    pub fn note(&self, outcome: &WriteOutcome) {
+        for rejection in &outcome.rejections {
+            let at = REJECTIONS.iter().position(|(code, _)| *code == rejection.code);
+            if let Some(counter) = at.and_then(|at| self.rejected.get(at)) {
+                counter.fetch_add(rejection.count, Ordering::Relaxed);
+            }
+        }
+        self.exemplars_dropped.fetch_add(outcome.dropped_exemplars, Ordering::Relaxed);
+        self.metadata_dropped.fetch_add(outcome.dropped_metadata, Ordering::Relaxed);
     }
 }
 
@@ -103,6 +148,8 @@ pub struct Head {
     retention_ms: i64,
     generation: AtomicU32,
     counters: HeadCounters,
+    exemplars: Exemplars,
+    metadata: MetadataTable,
 }
 
 impl Head {
@@ -120,6 +167,8 @@ impl Head {
             retention_ms,
             generation: AtomicU32::new(1),
             counters,
+            exemplars: Exemplars::new(limits.max_exemplars),
+            metadata: MetadataTable::new(limits.max_metadata),
         }
     }
 
@@ -140,6 +189,16 @@ impl Head {
     /// Counters.
     pub fn counters(&self) -> &HeadCounters {
         &self.counters
+    }
+
+    /// The newest exemplars.
+    pub fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
+    }
+
+    /// What metrics are.
+    pub fn metadata(&self) -> &MetadataTable {
+        &self.metadata
     }
 
     /// Bytes of memory, about.

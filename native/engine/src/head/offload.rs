@@ -84,8 +84,7 @@ fn heap_chunks(head: &Head, shard: usize, first: usize) -> Option<Vec<OnHeap>> {
     for slot in (first < end).then_some(first..end)? {
         let active = slots.get(slot).filter(|series| series.generation() == head.generation());
         let Some(parts) = active.map(|series| series.parts()) else { continue };
-        let late = parts.late.map_or(&[][..], |late| &late.sealed);
-        for chunk in parts.sealed.iter().chain(late) {
+        for chunk in parts.all_sealed() {
             if let Held::Heap(bytes) = chunk.held() {
                 found.push(OnHeap { slot, encoding: chunk.encoding(), bytes: bytes.clone() });
             }

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::head::Head;
 use crate::head::append::Addressed;
 use crate::head::checkpoint::{Info, RestoredSeries};
+use crate::head::histograms;
 use crate::head::sealed::SealedChunk;
 use crate::labels::Labels;
 use crate::refs::{SeriesRef, TenantId};
@@ -54,9 +55,9 @@ impl Head {
     ) -> Result<(SeriesRef, Option<Unindexed>)> {
         let RestoredSeries { tenant, labels, contents, .. } = restored;
         let (series, unindexed) = self.restore_series(tenant, labels)?;
-        let late = contents.late.iter().flat_map(|late| &late.sealed);
-        let bytes = contents.open.heap_bytes()
-            + contents.sealed.iter().chain(late).map(SealedChunk::heap_bytes).sum::<usize>();
+        let parts = contents.parts();
+        let bytes = parts.open.heap_bytes()
+            + parts.all_sealed().map(SealedChunk::heap_bytes).sum::<usize>();
         self.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let mut slots = self.shards[series.shard()].slots.write();
         if let Some(slot) = slots.get_mut(series.slot()) {
@@ -89,5 +90,10 @@ impl Head {
     /// Appends samples of the replayed log, in its order within a series.
     pub fn restore_samples(&self, samples: &[Addressed]) {
         self.append_all(samples, self.generation());
+    }
+
+    /// Appends histograms of the replayed log, in its order within a series.
+    pub fn restore_histograms(&self, samples: &[histograms::Addressed]) {
+        self.append_histograms(samples, self.generation());
     }
 }

@@ -12,10 +12,13 @@
 
 use crate::chunk::{Encoding, gorilla};
 use crate::error::Result;
+use crate::head::histograms::{HistogramPart, Histograms, Value};
 use crate::head::sealed::SealedChunk;
+use crate::histogram::Histogram;
 use crate::merge::Run;
 use crate::refs::Generation;
 use crate::sample::{Sample, TimeRange, TimestampMs};
+use crate::sync::Arc;
 
 /// Samples after which an open chunk is sealed. 120 keep the open tail of a million series small;
 /// flush writes longer chunks.
@@ -23,13 +26,15 @@ const SEAL_SAMPLES: u32 = 120;
 /// Late samples that are buffered before they become a chunk.
 const LATE_BUFFER_SAMPLES: usize = 128;
 
-/// Late samples of one generation.
+/// Late samples of one generation, and histograms.
 #[derive(Debug, Default)]
 pub(super) struct Late {
     /// Each sorted, overlapping each other; oldest write first.
     pub(super) sealed: Vec<SealedChunk>,
     /// Sorted by time, unique.
     pub(super) buffer: Vec<Sample>,
+    /// All histograms, and every late sample since the first of them.
+    pub(super) histograms: Option<Box<Histograms>>,
 }
 
 /// A series.
@@ -86,6 +91,13 @@ pub(super) struct Contents {
     pub(super) late: Option<Box<Late>>,
 }
 
+impl Contents {
+    /// The same, borrowed.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts { open: &self.open, sealed: &self.sealed, late: self.late.as_deref() }
+    }
+}
+
 /// What became of an appended sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
@@ -108,9 +120,49 @@ enum RunPart {
     /// Chunks that follow each other in time.
     Chunks(Vec<SealedChunk>),
     Samples(Vec<Sample>),
+    Histograms(HistogramPart),
 }
 
 impl Parts<'_> {
+    /// The time of the newest sample that was not late.
+    fn newest(&self) -> Option<TimestampMs> {
+        let sealed = || self.sealed.last().map(|chunk| chunk.range.maxt);
+        let float = self.open.last_time().or_else(sealed);
+        let histograms = self.late.and_then(|late| late.histograms.as_ref());
+        float.max(histograms.and_then(|histograms| histograms.newest()))
+    }
+
+    /// Number of chunks, and the times of the first and the last sample.
+    fn extent(&self) -> (usize, TimeRange) {
+        let mut range = TimeRange::EMPTY;
+        let mut chunks = self.sealed.len();
+        self.sealed.iter().for_each(|c| range.include_range(&c.range));
+        if let (Some(first), Some(last)) = (self.open.first_time(), self.open.last_time()) {
+            chunks += 1;
+            range.include_range(&TimeRange::new(first, last));
+        }
+        if let Some(late) = self.late {
+            chunks += late.sealed.len() + usize::from(!late.buffer.is_empty());
+            late.sealed.iter().for_each(|c| range.include_range(&c.range));
+            late.buffer.iter().for_each(|s| range.include(s.t));
+            if let Some(histograms) = &late.histograms {
+                let (more, times) = histograms.extent();
+                chunks += more;
+                range.include_range(&times);
+            }
+        }
+        (chunks, range)
+    }
+
+    /// The full chunks, late ones and those of histograms included.
+    pub(super) fn all_sealed(&self) -> impl Iterator<Item = &SealedChunk> {
+        let late = self.late.into_iter().flat_map(|late| {
+            let histograms = late.histograms.iter().flat_map(|h| h.all_sealed());
+            late.sealed.iter().chain(histograms)
+        });
+        self.sealed.iter().chain(late)
+    }
+
     fn collect(&self, range: TimeRange, out: &mut Vec<RunPart>) {
         let overlapping = |chunks: &[SealedChunk]| -> Vec<SealedChunk> {
             chunks.iter().filter(|c| c.range.overlaps(&range)).cloned().collect()
@@ -132,7 +184,16 @@ impl Parts<'_> {
             if !inside.is_empty() {
                 out.push(RunPart::Samples(inside));
             }
+            if let Some(histograms) = &late.histograms {
+                out.extend(histograms.collect(range).into_iter().map(RunPart::Histograms));
+            }
         }
+    }
+}
+
+impl Data {
+    fn parts(&self) -> Parts<'_> {
+        Parts { open: &self.open, sealed: &self.sealed, late: self.late.as_deref() }
     }
 }
 
@@ -182,6 +243,7 @@ impl Runs {
                     run.timestamps.extend(samples.iter().map(|s| s.t));
                     run.values.extend(samples.iter().map(|s| s.v));
                 }
+                RunPart::Histograms(part) => part.decode(range, &mut run)?,
             }
             out.push(run);
         }
@@ -193,10 +255,7 @@ impl Series {
     /// Appends to `generation`, freezing what an older generation left; returns what happened and
     /// by how many bytes the memory grew.
     pub fn append(&mut self, generation: Generation, t: TimestampMs, v: f64) -> (Appended, usize) {
-        if self.generation != generation {
-            self.freeze();
-            self.generation = generation;
-        }
+        self.begin(generation);
         if self.newest().is_none_or(|newest| t > newest) {
             let before = self.open.heap_bytes();
             self.open.append(t, v);
@@ -209,6 +268,28 @@ impl Series {
         self.append_late(t, v)
     }
 
+    /// Appends a histogram; as [`Series::append`].
+    pub fn append_histogram(
+        &mut self,
+        generation: Generation,
+        t: TimestampMs,
+        h: &Arc<Histogram>,
+    ) -> (Appended, usize) {
+        self.begin(generation);
+        let in_order = self.newest().is_none_or(|newest| t > newest);
+        let late = self.rest.get_or_insert_default().late.get_or_insert_default();
+        let histograms = late.histograms.get_or_insert_default();
+        if in_order { histograms.append(t, h) } else { histograms.append_late(t, h.into()) }
+    }
+
+    #[inline]
+    fn begin(&mut self, generation: Generation) {
+        if self.generation != generation {
+            self.freeze();
+            self.generation = generation;
+        }
+    }
+
     /// Appends a sample that is not newer than all others.
     fn append_late(&mut self, t: TimestampMs, v: f64) -> (Appended, usize) {
         let at_newest = self.open.last_time() == Some(t);
@@ -217,6 +298,9 @@ impl Series {
             return (Appended::Duplicate, 0);
         }
         let late = self.rest.get_or_insert_default().late.get_or_insert_default();
+        if let Some(histograms) = &mut late.histograms {
+            return histograms.append_late(t, Value::Float(v));
+        }
         match late.buffer.binary_search_by_key(&t, |s| s.t) {
             Ok(i) if late.buffer[i].v.to_bits() == v.to_bits() => (Appended::Duplicate, 0),
             Ok(i) => {
@@ -233,19 +317,23 @@ impl Series {
         }
     }
 
+    #[inline]
     fn newest(&self) -> Option<TimestampMs> {
-        let sealed = || self.rest.as_ref()?.sealed.last().map(|chunk| chunk.range.maxt);
-        self.open.last_time().or_else(sealed)
+        match &self.rest {
+            None => self.open.last_time(),
+            Some(_) => self.parts().newest(),
+        }
     }
 
     /// Moves what `generation` holds aside.
     fn freeze(&mut self) {
+        let is_empty = self.newest().is_none();
         let open = std::mem::take(&mut self.open);
         let (sealed, late) = match &mut self.rest {
             Some(rest) => (std::mem::take(&mut rest.sealed), rest.late.take()),
             None => (Vec::new(), None),
         };
-        if open.count() > 0 || !sealed.is_empty() {
+        if !is_empty {
             let data = Data { generation: self.generation, open, sealed, late };
             self.rest.get_or_insert_default().frozen = Some(Box::new(data));
         }
@@ -263,16 +351,31 @@ impl Series {
     pub fn runs(&self, from: Generation, to: Generation, range: TimeRange) -> Runs {
         let mut runs = Vec::new();
         let within = |generation| from <= generation && generation <= to;
-        if let Some(data) = self.rest.as_ref().and_then(|rest| rest.frozen.as_deref())
+        if let Some(data) = self.frozen()
             && within(data.generation)
         {
-            let Data { open, sealed, late, .. } = data;
-            Parts { open, sealed, late: late.as_deref() }.collect(range, &mut runs);
+            data.parts().collect(range, &mut runs);
         }
         if within(self.generation) {
             self.parts().collect(range, &mut runs);
         }
         Runs(runs)
+    }
+
+    /// Number of chunks of all generations, a buffer of late samples counting as one, and the times
+    /// of the first and the last sample.
+    pub fn extent(&self) -> (usize, TimeRange) {
+        let (mut chunks, mut range) = self.parts().extent();
+        if let Some(data) = self.frozen() {
+            let (more, earlier) = data.parts().extent();
+            chunks += more;
+            range.include_range(&earlier);
+        }
+        (chunks, range)
+    }
+
+    fn frozen(&self) -> Option<&Data> {
+        self.rest.as_ref()?.frozen.as_deref()
     }
 
     /// Drops what generations up to `generation` hold.
@@ -290,7 +393,7 @@ impl Series {
 
     /// Whether no generation holds a sample.
     pub fn is_empty(&self) -> bool {
-        self.newest().is_none() && self.rest.as_ref().is_none_or(|rest| rest.frozen.is_none())
+        self.newest().is_none() && self.frozen().is_none()
     }
 
     /// The generation that was last written.
@@ -310,7 +413,10 @@ impl Series {
     /// The sealed chunks of that generation, late ones last.
     pub(super) fn sealed_mut(&mut self) -> impl Iterator<Item = &mut SealedChunk> {
         self.rest.iter_mut().flat_map(|rest| {
-            let late = rest.late.iter_mut().flat_map(|late| late.sealed.iter_mut());
+            let late = rest.late.iter_mut().flat_map(|late| {
+                let histograms = late.histograms.iter_mut().flat_map(|h| h.all_sealed_mut());
+                late.sealed.iter_mut().chain(histograms)
+            });
             rest.sealed.iter_mut().chain(late)
         })
     }
@@ -338,11 +444,12 @@ mod tests {
             .runs(Generation(from), Generation(to), TimeRange::ALL)
             .decode(TimeRange::ALL, &mut runs)
             .unwrap();
-        let mut slices: Vec<RunSlice<'_>> =
-            runs.iter().map(|r| (&r.timestamps[..], &r.values[..])).collect();
+        let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
         let mut out = Vec::new();
-        merge(&mut slices, |(t, v)| {
-            out.extend(t.iter().copied().zip(v.iter().map(|v| v.to_bits())));
+        merge(&mut slices, |run| {
+            assert!(run.histograms.iter().all(Option::is_none));
+            let values = run.values.iter().map(|v| v.to_bits());
+            out.extend(run.timestamps.iter().copied().zip(values));
         });
         out
     }

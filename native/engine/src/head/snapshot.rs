@@ -147,12 +147,8 @@ impl SourceSelection for HeadSelection {
             let r = self.series[*index as usize];
             runs.clear();
             self.head.runs(r, self.from, self.to, range).decode(range, &mut runs)?;
-            let mut slices: Vec<RunSlice<'_>> =
-                runs.iter().map(|run| (&run.timestamps[..], &run.values[..])).collect();
-            self.replaced += merge(&mut slices, |(t, v)| {
-                out.timestamps.extend_from_slice(t);
-                out.values.extend_from_slice(v);
-            });
+            let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
+            self.replaced += merge(&mut slices, |run| out.extend(&run));
             out.end_series();
         }
         Ok(())

@@ -19,7 +19,7 @@ use std::path::Path;
 
 pub use builder::IndexWriter;
 
-use crate::codec::varint;
+use crate::codec::{checksum, varint};
 use crate::disk::Disk;
 use crate::disk::sections::{FileKind, FileSummary, SectionFile, u32_at, u64_at};
 use crate::error::{Error, Result};
@@ -330,7 +330,7 @@ impl IndexFile {
     #[inline]
     fn parse_series<'a>(&self, number: u32, entry: &'a [u8]) -> Option<SeriesEntry<'a>> {
         let (crc, body) = entry.split_at_checked(CRC_BYTES)?;
-        if series_crc(number, body) != u32_at(crc, 0) {
+        if !checksum::matches(series_crc(number, body), u32_at(crc, 0)) {
             return None;
         }
         let (len, rest) = varint::read(body)?;
@@ -448,7 +448,9 @@ impl IndexFile {
         let postings = u64_at(table, at + 8);
         let bytes = values.get(start..end);
         match bytes {
-            Some(bytes) if group_crc(group, postings, bytes) == u32_at(table, at + 16) => {
+            Some(bytes)
+                if checksum::matches(group_crc(group, postings, bytes), u32_at(table, at + 16)) =>
+            {
                 Ok((bytes, postings as usize))
             }
             _ => {

@@ -221,6 +221,14 @@ impl MemoryIndex {
         }
     }
 
+    /// Calls `visit` with each value of label `name` and the number of series that have it.
+    pub fn visit_values(&self, name: &str, mut visit: impl FnMut(&str, u64)) {
+        let Some(name) = self.name(name) else { return };
+        for value in &name.values {
+            visit(self.symbols.text(value.symbol), value.posting.len());
+        }
+    }
+
     /// The schema with the names of `pairs`, added if it is new.
     fn schema_of(&mut self, pairs: &[(&str, &str)]) -> u32 {
         self.key.clear();

@@ -90,6 +90,18 @@ impl Posting {
         }
     }
 
+    /// Number of series; never 0.
+    #[expect(clippy::len_without_is_empty, reason = "a posting without series does not exist")]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::One(_) => 1,
+            Self::Several(several) => match &**several {
+                Several::List(list) => list.len() as u64,
+                Several::Bitmap(bitmap) => bitmap.len(),
+            },
+        }
+    }
+
     /// Bytes on the heap, about.
     pub fn heap_bytes(&self) -> usize {
         match self {

@@ -10,8 +10,11 @@
 //! Everything is appended to the caller's buffer. Values are formatted from their bits, so no NaN
 //! payload matters on the way.
 
+pub mod reports;
+
 use crate::dictionary::Dictionary;
 use crate::label_order::{LabelIds, span};
+use crate::read::packed::{Histograms, Packed};
 
 /// Integers below this in magnitude are their own shortest text: 2^53.
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
@@ -20,47 +23,78 @@ const EXPONENT_FROM: f64 = 1e21;
 /// Below this magnitude, too.
 const EXPONENT_BELOW: f64 = 1e-6;
 
+/// Points of a matrix, as columns of equal length.
+#[derive(Debug, Clone, Copy)]
+pub struct Points<'a> {
+    /// Milliseconds.
+    pub timestamps: &'a [f64],
+    /// Values; of a histogram anything.
+    pub values: &'a [f64],
+    /// Those of them that are histograms.
+    pub histograms: &'a Histograms<'a>,
+}
+
 /// Appends `"resultType":"vector","result":[…]`: series `i` has the value `values[i]` at
-/// `timestamps[i]` (milliseconds).
+/// `timestamps[i]` (milliseconds), or the histogram of place `i`.
 pub fn vector(
     out: &mut Vec<u8>,
     dictionary: &Dictionary,
     series: LabelIds<'_>,
     timestamps: &[f64],
     values: &[f64],
+    histograms: &Histograms<'_>,
 ) {
     out.extend_from_slice(br#""resultType":"vector","result":"#);
+    let mut rest = histograms.all();
     array(out, 0..series.len(), |out, i| {
         out.extend_from_slice(br#"{"metric":"#);
         labels(out, dictionary, series.get(i));
         if let (Some(t), Some(v)) = (timestamps.get(i), values.get(i)) {
-            out.extend_from_slice(br#","value":"#);
-            point(out, *t, *v);
+            if let Some(h) = rest.take_at(i) {
+                out.extend_from_slice(br#","histogram":"#);
+                histogram_point(out, *t, &h);
+            } else {
+                out.extend_from_slice(br#","value":"#);
+                point(out, *t, *v);
+            }
         }
         out.push(b'}');
     });
 }
 
 /// Appends `"resultType":"matrix","result":[…]`: series `i` owns `[offsets[i], offsets[i + 1])` of
-/// `timestamps` (milliseconds) and `values`.
+/// `timestamps` (milliseconds) and `values`; those of the places of `histograms` are histograms.
 pub fn matrix(
     out: &mut Vec<u8>,
     dictionary: &Dictionary,
     series: LabelIds<'_>,
     offsets: &[u32],
-    timestamps: &[f64],
-    values: &[f64],
+    points: Points<'_>,
 ) {
+    let Points { timestamps, values, histograms } = points;
+    let mut rest = histograms.all();
     out.extend_from_slice(br#""resultType":"matrix","result":"#);
     array(out, 0..series.len(), |out, i| {
         out.extend_from_slice(br#"{"metric":"#);
         labels(out, dictionary, series.get(i));
-        let points = span(offsets, i)
-            .and_then(|span| Some((timestamps.get(span.clone())?, values.get(span)?)))
-            .unwrap_or_default();
-        if !points.0.is_empty() {
+        let Some(span) = span(offsets, i).filter(|s| s.end <= timestamps.len().min(values.len()))
+        else {
+            return out.push(b'}');
+        };
+        let mut own = rest.take_within(&span);
+        let points = timestamps[span.clone()].iter().zip(&values[span.clone()]);
+        if own.len() < span.len() {
             out.extend_from_slice(br#","values":"#);
-            array(out, points.0.iter().zip(points.1), |out, (t, v)| point(out, *t, *v));
+            let mut skip = own;
+            let floats = points.clone().zip(span.clone());
+            let floats = floats.filter(|(_, place)| skip.take_at(*place).is_none());
+            array(out, floats, |out, ((t, v), _)| point(out, *t, *v));
+        }
+        if !own.is_empty() {
+            out.extend_from_slice(br#","histograms":"#);
+            let found =
+                points.zip(span).filter_map(|((t, _), place)| Some((t, own.take_at(place)?)));
+            array(out, found, |out, (t, h)| histogram_point(out, *t, &h));
         }
         out.push(b'}');
     });
@@ -116,6 +150,45 @@ fn array<T>(
         write(out, item);
     }
     out.push(b']');
+}
+
+/// Appends `[t,{"count":"…","sum":"…","buckets":[[rule,"lower","upper","count"],…]}]`; empty
+/// buckets are left out.
+///
+/// Source: Prometheus 3.14, `util/jsonutil/marshal.go` (`MarshalHistogram`).
+fn histogram_point(out: &mut Vec<u8>, t: f64, h: &Packed<'_>) {
+    out.push(b'[');
+    timestamp(out, t);
+    out.extend_from_slice(br#",{"count":"#);
+    quoted(out, h.count());
+    out.extend_from_slice(br#","sum":"#);
+    quoted(out, h.sum());
+    let mut buckets = h.buckets().filter(|bucket| bucket.count != 0.0).peekable();
+    if buckets.peek().is_some() {
+        out.extend_from_slice(br#","buckets":"#);
+        array(out, buckets, |out, bucket| {
+            // Open, and then which ends are inside: as the API numbers it.
+            out.extend_from_slice(match (bucket.lower_inside, bucket.upper_inside) {
+                (false, true) => b"[0,",
+                (true, false) => b"[1,",
+                (false, false) => b"[2,",
+                (true, true) => b"[3,",
+            });
+            quoted(out, bucket.lower);
+            out.push(b',');
+            quoted(out, bucket.upper);
+            out.push(b',');
+            quoted(out, bucket.count);
+            out.push(b']');
+        });
+    }
+    out.extend_from_slice(b"}]");
+}
+
+fn quoted(out: &mut Vec<u8>, v: f64) {
+    out.push(b'"');
+    number(out, v);
+    out.push(b'"');
 }
 
 #[inline]

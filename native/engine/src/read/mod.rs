@@ -1,7 +1,10 @@
 //! Reading: result columns, and what is made of them.
 
 pub mod cancel;
+pub mod cardinality;
+pub mod exponential;
 pub mod json;
+pub mod packed;
 pub mod selection;
 pub mod session;
 pub mod view;

@@ -10,11 +10,13 @@ use hashbrown::HashTable;
 
 use crate::dictionary::Dictionary;
 use crate::error::Result;
+use crate::histogram::Histogram;
 use crate::label_order::{LabelIds, sort_order};
 use crate::merge::{RunSlice, merge};
 use crate::read::cancel::Cancel;
 use crate::sample::TimeRange;
 use crate::source::{Columns, SourceSelection};
+use crate::sync::Arc;
 
 /// Samples that one group should decode to, about: 4 MiB of columns, which stay in the cache.
 const GROUP_SAMPLES: usize = 256 << 10;
@@ -52,6 +54,8 @@ pub struct Selection {
     /// How many series the next group takes.
     group_series: usize,
     scratch: Vec<Columns>,
+    /// The histograms among the samples that the last read copied, with their places.
+    histograms: Vec<(u32, Arc<Histogram>)>,
 }
 
 /// What a read gave.
@@ -128,6 +132,7 @@ impl Selection {
             group: Group::default(),
             group_series: 8,
             scratch,
+            histograms: Vec::new(),
         })
     }
 
@@ -156,6 +161,12 @@ impl Selection {
         &self.ids[self.offsets[i] as usize..self.offsets[i + 1] as usize]
     }
 
+    /// The samples of the last [`Selection::read`] that are histograms: their places in the
+    /// columns, ascending, and what they are. The value column has their sums.
+    pub fn histograms(&self) -> &[(u32, Arc<Histogram>)] {
+        &self.histograms
+    }
+
     /// Copies the samples of whole series from `first` on, as many as fit.
     ///
     /// # Errors
@@ -163,6 +174,7 @@ impl Selection {
     pub fn read(&mut self, first: usize, target: &mut Target<'_>) -> Result<Filled> {
         let most = (self.len() - first.min(self.len())).min(target.offsets.len().saturating_sub(1));
         let room = target.timestamps.len().min(target.values.len());
+        self.histograms.clear();
         let (mut done, mut filled) = (0, 0);
         if let Some(zero) = target.offsets.first_mut() {
             *zero = 0;
@@ -172,7 +184,8 @@ impl Selection {
             if !(self.group.first..self.group.end).contains(&series) {
                 self.decode_group(series)?;
             }
-            let (ts, vs) = self.group.columns.series(series - self.group.first);
+            let run = self.group.columns.run(series - self.group.first);
+            let (ts, vs) = (run.timestamps, run.values);
             if ts.len() > room - filled {
                 if done == 0 {
                     return Ok(Filled::Needs(ts.len()));
@@ -184,6 +197,9 @@ impl Selection {
                 *to = *from as f64;
             }
             target.values[span.clone()].copy_from_slice(vs);
+            for (row, h) in span.clone().zip(run.histograms) {
+                self.histograms.extend(h.as_ref().map(|h| (row as u32, Arc::clone(h))));
+            }
             filled = span.end;
             done += 1;
             target.offsets[done] = filled as u32;
@@ -225,13 +241,10 @@ impl Selection {
                 self.origin_offsets[series] as usize..self.origin_offsets[series + 1] as usize;
             for origin in &self.origins[span] {
                 let source = origin.source as usize;
-                runs.push(self.scratch[source].series(cursor[source]));
+                runs.push(self.scratch[source].run(cursor[source]));
                 cursor[source] += 1;
             }
-            merge(&mut runs, |(ts, vs)| {
-                group.columns.timestamps.extend_from_slice(ts);
-                group.columns.values.extend_from_slice(vs);
-            });
+            merge(&mut runs, |run| group.columns.extend(&run));
             group.columns.end_series();
         }
     }

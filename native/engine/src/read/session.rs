@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::dictionary::Dictionary;
-use crate::error::Result;
+use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
+use crate::head::exemplars::SeriesExemplars;
+use crate::head::metadata::Metadata;
 use crate::index::matcher::Matcher;
 use crate::label_order::{LabelIds, sort_order};
 use crate::read::cancel::Cancel;
+use crate::read::cardinality::{Cardinality, cardinality};
 use crate::read::selection::Selection;
 use crate::read::view::View;
 use crate::sample::TimeRange;
@@ -51,6 +54,8 @@ pub struct Session {
     view: Arc<View>,
     scope: Scope,
     cancel: Cancel,
+    /// Most series of a selection, counted once for each source that has them; 0 means no limit.
+    max_series: usize,
     /// Text of the label ids of every selection of this session.
     pub dictionary: Dictionary,
 }
@@ -58,7 +63,15 @@ pub struct Session {
 impl Session {
     /// A session over a view.
     pub fn new(head: Arc<Head>, view: Arc<View>, scope: Scope, cancel: Cancel) -> Self {
-        Self { head, view, scope, cancel, dictionary: Dictionary::default() }
+        Self { head, view, scope, cancel, max_series: 0, dictionary: Dictionary::default() }
+    }
+
+    /// Refuses selections of more series than `max_series`, before a label of them is looked up:
+    /// for a caller that has little time. 0 means no limit.
+    #[must_use]
+    pub fn with_max_series(mut self, max_series: usize) -> Self {
+        self.max_series = max_series;
+        self
     }
 
     /// Whether the query is to stop.
@@ -69,14 +82,20 @@ impl Session {
     /// The series that satisfy all matchers and may have a sample in `range`.
     ///
     /// # Errors
-    /// `canceled`, `corruption`.
+    /// `canceled`, `corruption`, `limit_exceeded` past [`Session::with_max_series`].
     pub fn select(&mut self, matchers: Vec<Matcher>, range: TimeRange) -> Result<Selection> {
         let request = SelectRequest { scope: self.scope.clone(), matchers, range };
-        let mut parts = Vec::new();
+        let (mut parts, mut found) = (Vec::new(), 0);
         if !range.is_empty() {
             for source in self.view.sources(&self.head, range) {
                 self.cancel.check()?;
-                parts.push(source.select(&request)?);
+                let part = source.select(&request)?;
+                found += part.len();
+                if self.max_series > 0 && found > self.max_series {
+                    let text = format!("over {} series are selected", self.max_series);
+                    return Err(Error::new(ErrorCode::LimitExceeded, text));
+                }
+                parts.push(part);
             }
         }
         Selection::new(parts, range, &mut self.dictionary, self.cancel.clone())
@@ -128,6 +147,24 @@ impl Session {
         } else {
             request.selectors.iter().map(|matchers| one(matchers)).collect()
         }
+    }
+
+    /// The exemplars in `range` of the series that satisfy one of `selectors`.
+    pub fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
+        self.head.exemplars().select(&self.scope, selectors, range)
+    }
+
+    /// The metadata of all families or one, ascending by name, `limit` families at most.
+    pub fn metadata(&self, family: Option<&str>, limit: usize) -> Vec<Metadata> {
+        self.head.metadata().select(self.scope.tenant, family, limit)
+    }
+
+    /// What makes the head large; lists have `limit` entries at most.
+    ///
+    /// # Errors
+    /// `canceled`, `corruption`.
+    pub fn cardinality(&self, limit: usize) -> Result<Cardinality> {
+        cardinality(&self.head, self.scope.tenant, limit, &self.cancel)
     }
 
     /// The label sets that satisfy the request, ascending, each once.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
+use crate::head::saved::SavedFiles;
 
 /// The version of the directory's layout that this engine writes, and the newest it opens. Version
 /// 2 has checkpoints: its log alone is not everything any more.
@@ -12,7 +13,7 @@ const FORMAT_VERSION: u32 = 2;
 const FORMAT_FILE: &str = "metricstor.json";
 
 /// The places inside a data directory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Layout {
     /// The directory.
     pub root: PathBuf,
@@ -22,6 +23,8 @@ pub struct Layout {
     pub blocks: PathBuf,
     /// The checkpoint of the head and its chunk files.
     pub head: PathBuf,
+    /// What of the head is in no block.
+    pub saved: SavedFiles,
 }
 
 impl Layout {
@@ -32,6 +35,7 @@ impl Layout {
             wal: root.join("wal"),
             blocks: root.join("blocks"),
             head: root.join("head"),
+            saved: SavedFiles::new(root),
         }
     }
 

@@ -65,6 +65,8 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     for block in &blocks {
         head.saw_time(block.meta().maxt);
     }
+    publish::sweep(&**disk, &layout.root)?;
+    layout.saved.restore(&**disk, head)?;
     let found = Checkpoint::open(&**disk, &layout.head)?;
     let next_file = sweep_head(&**disk, &layout.head, found.as_ref())?;
     let there = found.is_some();

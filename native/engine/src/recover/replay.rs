@@ -14,15 +14,22 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
 use crate::head::append::Addressed;
 use crate::head::checkpoint::Checkpoint;
+use crate::head::histograms;
 use crate::head::restore::Unindexed;
+use crate::histogram::Histogram;
 use crate::labels::Labels;
 use crate::refs::{Position, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
+use crate::sync::Arc;
+use crate::wal::record::exemplars::ExemplarRecord;
+use crate::wal::record::metadata::MetadataRecord;
 use crate::wal::record::{self, RecordVisitor};
 use crate::wal::{self, Recovered};
 
 /// Samples that are handed over at once: enough for each shard's lock to be worth its while.
 const BATCH_SAMPLES: usize = 16 << 10;
+/// Histograms that are handed over at once.
+const BATCH_HISTOGRAMS: usize = 1024;
 /// Series that are handed over at once.
 const BATCH_SERIES: usize = 1024;
 /// Batches that may wait for a thread.
@@ -59,14 +66,17 @@ impl Replay<'_> {
                 Some(checkpoint) => load(head, checkpoint, self.threads, &index)?,
                 None => Refs::default(),
             };
-            let append = |samples: Receiver<Vec<Addressed>>| {
-                samples.iter().for_each(|batch| head.restore_samples(&batch));
+            let append = |batches: Receiver<Batch>| {
+                batches.iter().for_each(|batch| match batch {
+                    Batch::Floats(samples) => head.restore_samples(&samples),
+                    Batch::Histograms(samples) => head.restore_histograms(&samples),
+                });
             };
             let mut appenders = Vec::new();
             for _ in 0..self.threads {
                 let (send, receive) = bounded(WAITING);
                 scope.spawn(move || append(receive));
-                appenders.push(Appender { send, waiting: Vec::new() });
+                appenders.push(Appender { send, floats: Vec::new(), histograms: Vec::new() });
             }
             let from = checkpoint.map_or(flushed, |checkpoint| checkpoint.info().replay_from);
             let covered = checkpoint.map(|c| (c, c.info().covered_to));
@@ -87,16 +97,44 @@ impl Replay<'_> {
     }
 }
 
-/// A thread that appends the samples of some shards.
+/// Samples of one kind, in the order of the log.
+enum Batch {
+    Floats(Vec<Addressed>),
+    Histograms(Vec<histograms::Addressed>),
+}
+
+/// A thread that appends the samples of some shards. One of its lists is empty, so that floats and
+/// histograms of a series stay in order.
 struct Appender {
-    send: Sender<Vec<Addressed>>,
-    waiting: Vec<Addressed>,
+    send: Sender<Batch>,
+    floats: Vec<Addressed>,
+    histograms: Vec<histograms::Addressed>,
 }
 
 impl Appender {
+    #[inline]
+    fn float(&mut self, sample: Addressed) {
+        if !self.histograms.is_empty() || self.floats.len() >= BATCH_SAMPLES {
+            self.flush();
+        }
+        self.floats.push(sample);
+    }
+
+    fn histogram(&mut self, sample: histograms::Addressed) {
+        if !self.floats.is_empty() || self.histograms.len() >= BATCH_HISTOGRAMS {
+            self.flush();
+        }
+        self.histograms.push(sample);
+    }
+
     fn flush(&mut self) {
+        let batch = if self.histograms.is_empty() {
+            Batch::Floats(std::mem::take(&mut self.floats))
+        } else {
+            Batch::Histograms(std::mem::take(&mut self.histograms))
+        };
         // The receiver ends only after the sender.
-        let _ = self.send.send(std::mem::take(&mut self.waiting));
+        let _ = self.send.send(batch);
     }
 }
 
@@ -120,6 +158,24 @@ impl Replayer<'_> {
         self.covered.is_some_and(|(checkpoint, covered_to)| {
             self.end <= covered_to && self.end <= checkpoint.covers(series)
         })
+    }
+
+    /// The series that the log means by `series`.
+    #[inline]
+    fn known(&self, series: SeriesRef) -> Result<SeriesRef> {
+        self.refs.get(series).ok_or_else(|| {
+            Error::new(
+                ErrorCode::Corruption,
+                format!("the log has a sample of series {} before its definition", series.0),
+            )
+        })
+    }
+
+    /// The thread of a series.
+    #[inline]
+    fn appender(&mut self, series: SeriesRef) -> &mut Appender {
+        let threads = self.appenders.len();
+        &mut self.appenders[series.shard() % threads]
     }
 
     fn finish(mut self) {
@@ -148,18 +204,26 @@ impl RecordVisitor for Replayer<'_> {
         if self.is_covered(series) {
             return Ok(());
         }
-        let series = self.refs.get(series).ok_or_else(|| {
-            Error::new(
-                ErrorCode::Corruption,
-                format!("the log has a sample of series {} before its definition", series.0),
-            )
-        })?;
-        let threads = self.appenders.len();
-        let appender = &mut self.appenders[series.shard() % threads];
-        appender.waiting.push(Addressed { series, t, v });
-        if appender.waiting.len() >= BATCH_SAMPLES {
-            appender.flush();
-        }
+        let series = self.known(series)?;
+        self.appender(series).float(Addressed { series, t, v });
         Ok(())
+    }
+
+    fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()> {
+        if self.is_covered(series) {
+            return Ok(());
+        }
+        let series = self.known(series)?;
+        let h = Arc::new(h);
+        self.appender(series).histogram(histograms::Addressed { series, t, h });
+        Ok(())
+    }
+
+    fn exemplar(&mut self, exemplar: ExemplarRecord<'_>) -> Result<()> {
+        self.head.exemplars().restore(&exemplar)
+    }
+
+    fn metadata(&mut self, metadata: MetadataRecord<'_>) -> Result<()> {
+        self.head.metadata().restore(&metadata)
     }
 }

@@ -5,15 +5,23 @@
 //! step from the previous sample's series and time where the token does not say them, and the high
 //! bytes of its value that are not zero: integers and short decimals in binary take two to four
 //! bytes instead of eight, and a request that repeats the order of earlier ones needs no more than
-//! the token for its series.
+//! the token for its series. Histograms, exemplars and metadata have
+//! files of their own.
 
+pub mod exemplars;
+pub mod histograms;
+pub mod metadata;
+
+use self::exemplars::ExemplarRecord;
+use self::metadata::MetadataRecord;
 use crate::codec::varint;
 use crate::error::{Error, ErrorCode, Result};
+use crate::histogram::Histogram;
 use crate::refs::{SHARD_COUNT, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
 
-/// The kinds of records. The numbers are on disk. Version 1 writes series and samples; the others
-/// have their numbers so that a reader can name what it does not know.
+/// The kinds of records. The numbers are on disk. Those that are not written yet have their numbers
+/// so that a reader can name what it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RecordKind {
@@ -74,6 +82,9 @@ pub struct BatchEncoder {
     end: usize,
     last_series: u32,
     last_t: TimestampMs,
+    /// The histograms section, its header included; empty while there is none.
+    histograms: Vec<u8>,
+    last_histogram: histograms::Previous,
 }
 
 impl BatchEncoder {
@@ -86,6 +97,8 @@ impl BatchEncoder {
             end: SECTION_HEADER_BYTES,
             last_series: 0,
             last_t: 0,
+            histograms: Vec::new(),
+            last_histogram: histograms::Previous::default(),
         }
     }
 
@@ -139,6 +152,14 @@ impl BatchEncoder {
         self.last_t = t;
     }
 
+    /// Adds a native histogram sample. Cheapest when histograms of one layout are together.
+    pub fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: &Histogram) {
+        if self.histograms.is_empty() {
+            self.histograms.extend_from_slice(&[0; SECTION_HEADER_BYTES]);
+        }
+        histograms::write(&mut self.histograms, &mut self.last_histogram, series, t, h);
+    }
+
     #[cold]
     fn grow(&mut self) {
         self.samples.resize(self.samples.len() * 2 + SAMPLE_ROOM, 0);
@@ -146,7 +167,8 @@ impl BatchEncoder {
 
     /// Bytes that [`BatchEncoder::finish`] makes.
     pub fn len(&self) -> usize {
-        self.series.len() + if self.has_samples() { self.end } else { 0 }
+        let samples = if self.has_samples() { self.end } else { 0 };
+        self.series.len() + samples + self.histograms.len()
     }
 
     /// Whether nothing was added.
@@ -154,21 +176,24 @@ impl BatchEncoder {
         self.len() == 0
     }
 
-    /// The payload: all series, then all samples, each in the order in which they were added. Empty
-    /// when nothing was.
+    /// The payload: all series, then all samples, then all histograms, each in the order in which
+    /// they were added. Empty when nothing was.
     pub fn finish(mut self) -> Vec<u8> {
-        self.samples.truncate(self.end);
-        close_section(&mut self.samples, RecordKind::Samples);
+        if self.has_samples() {
+            self.samples.truncate(self.end);
+            close_section(&mut self.samples, RecordKind::Samples);
+        } else {
+            self.samples.clear();
+        }
+        if !self.histograms.is_empty() {
+            close_section(&mut self.histograms, RecordKind::Histograms);
+            self.samples.extend_from_slice(&self.histograms);
+        }
         if self.series.is_empty() {
-            if !self.has_samples() {
-                self.samples.clear();
-            }
             return self.samples;
         }
         close_section(&mut self.series, RecordKind::Series);
-        if self.has_samples() {
-            self.series.extend_from_slice(&self.samples);
-        }
+        self.series.extend_from_slice(&self.samples);
         self.series
     }
 
@@ -201,6 +226,16 @@ fn close_section(section: &mut [u8], kind: RecordKind) {
     section[1..SECTION_HEADER_BYTES].copy_from_slice(&length.to_le_bytes());
 }
 
+/// Appends a section with `content` to a payload, unless it is empty.
+fn append_section(payload: &mut Vec<u8>, kind: RecordKind, content: &[u8]) {
+    if !content.is_empty() {
+        let start = payload.len();
+        payload.extend_from_slice(&[0; SECTION_HEADER_BYTES]);
+        payload.extend_from_slice(content);
+        close_section(&mut payload[start..], kind);
+    }
+}
+
 /// What [`decode`] calls, in the order of the payload. An error ends the decoding.
 pub trait RecordVisitor {
     /// A series is defined; `canonical` is the canonical encoding of its labels, unchecked.
@@ -214,6 +249,24 @@ pub trait RecordVisitor {
     /// # Errors
     /// What the visitor finds wrong with it, such as a series that was not defined.
     fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()>;
+
+    /// A native histogram sample.
+    ///
+    /// # Errors
+    /// What the visitor finds wrong with it.
+    fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()>;
+
+    /// An exemplar.
+    ///
+    /// # Errors
+    /// What the visitor finds wrong with it.
+    fn exemplar(&mut self, exemplar: ExemplarRecord<'_>) -> Result<()>;
+
+    /// What a metric is.
+    ///
+    /// # Errors
+    /// What the visitor finds wrong with it.
+    fn metadata(&mut self, metadata: MetadataRecord<'_>) -> Result<()>;
 }
 
 /// Reads a payload.
@@ -233,10 +286,17 @@ pub fn decode<V: RecordVisitor + ?Sized>(payload: &[u8], visitor: &mut V) -> Res
         match *kind {
             kind if kind == RecordKind::Series as u8 => decode_series(content, visitor)?,
             kind if kind == RecordKind::Samples as u8 => decode_samples(content, visitor)?,
+            kind if kind == RecordKind::Histograms as u8 => decode_histograms(content, visitor)?,
+            kind if kind == RecordKind::Exemplars as u8 => {
+                exemplars::decode(content, |exemplar| visitor.exemplar(exemplar))?;
+            }
+            kind if kind == RecordKind::Metadata as u8 => {
+                metadata::decode(content, |metadata| visitor.metadata(metadata))?;
+            }
             other => {
                 let name = RecordKind::name(other);
                 return Err(broken(format!(
-                    "record kind {other} ({name}) is unknown to this version (knows: 1, 2); \
+                    "record kind {other} ({name}) is unknown to this version (knows: 1, 2, 3, 4, 5); \
                      a newer version of metricstor has written this log"
                 )));
             }
@@ -279,6 +339,17 @@ fn decode_samples<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) ->
             .ok_or_else(|| broken("a sample record is malformed"))?;
         visitor.sample(SeriesRef(series), t, value)?;
         rest = tail;
+    }
+    Ok(())
+}
+
+fn decode_histograms<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) -> Result<()> {
+    let (mut rest, mut previous) = (content, histograms::Previous::default());
+    while !rest.is_empty() {
+        let record = histograms::read(rest, &mut previous)
+            .ok_or_else(|| broken("a histogram record is malformed"))?;
+        visitor.histogram(record.series, record.t, record.h)?;
+        rest = record.rest;
     }
     Ok(())
 }
@@ -339,6 +410,9 @@ mod tests {
     struct Seen {
         series: Vec<Series>,
         samples: Vec<Sample>,
+        histograms: Vec<(u32, i64, Histogram)>,
+        exemplars: Vec<TimestampMs>,
+        families: Vec<Vec<u8>>,
     }
 
     impl RecordVisitor for Seen {
@@ -349,7 +423,23 @@ mod tests {
         }
 
         fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
+            assert!(self.histograms.is_empty(), "floats come before histograms");
             self.samples.push((series.0, t, v.to_bits()));
+            Ok(())
+        }
+
+        fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()> {
+            self.histograms.push((series.0, t, h));
+            Ok(())
+        }
+
+        fn exemplar(&mut self, exemplar: ExemplarRecord<'_>) -> Result<()> {
+            self.exemplars.push(exemplar.t);
+            Ok(())
+        }
+
+        fn metadata(&mut self, metadata: MetadataRecord<'_>) -> Result<()> {
+            self.families.push(metadata.family.to_vec());
             Ok(())
         }
     }
@@ -420,6 +510,24 @@ mod tests {
     }
 
     #[test]
+    fn histograms_have_a_section_of_their_own() {
+        for (series, samples) in [(0, 0), (0, 2), (1, 0), (2, 3)] {
+            let mut encoder = BatchEncoder::with_capacity(0);
+            encoder.histogram(SeriesRef(5), 7, &Histogram::stale());
+            (0..samples).for_each(|t| encoder.sample(SeriesRef(5), t, 1.0));
+            (0..series).for_each(|n| encoder.series(SeriesRef(n), TenantId(0), b"labels"));
+            let len = encoder.len();
+            let payload = encoder.finish();
+            assert_eq!(payload.len(), len);
+            let seen = decoded(&payload).unwrap();
+            let counts = (seen.series.len(), seen.samples.len());
+            assert_eq!(counts, (series as usize, samples as usize));
+            assert_eq!(seen.histograms, [(5, 7, Histogram::stale())]);
+            assert!(decoded(&payload[..payload.len() - 1]).is_err());
+        }
+    }
+
+    #[test]
     fn a_cut_payload_is_an_error() {
         let payload = encode(&[(7, 0, b"labels".to_vec())], &[(7, 1000, 1), (23, 1000, 2)]);
         let series_end = SECTION_HEADER_BYTES + 9;
@@ -430,11 +538,29 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_is_an_error_that_names_it() {
-        for (kind, name) in [(3u8, "3 (histograms)"), (6, "6 (tombstones)"), (200, "200")] {
+        for (kind, name) in [(4u8, "4 (exemplars)"), (6, "6 (tombstones)"), (200, "200")] {
             let error = decoded(&[kind, 0, 0, 0, 0]).err().unwrap();
             assert_eq!(error.code(), ErrorCode::Corruption);
             assert!(error.message().contains(&format!("record kind {name}")), "{error}");
         }
+    }
+
+    #[test]
+    fn exemplars_and_metadata_follow_the_samples() {
+        let mut payload = encode(&[], &[(7, 1000, 1)]);
+        let mut exemplars = exemplars::ExemplarEncoder::default();
+        let tenant = TenantId(0);
+        let (series, labels, v) = (&b"s"[..], &b""[..], 1.0);
+        exemplars.add(&ExemplarRecord { tenant, series, labels, t: 5, v });
+        let mut metadata = metadata::MetadataEncoder::default();
+        metadata.append_to(&mut payload);
+        let family = &b"up"[..];
+        metadata.add(&MetadataRecord { tenant, kind: 2, family, unit: b"", help: b"" });
+        exemplars.append_to(&mut payload);
+        metadata.append_to(&mut payload);
+        let seen = decoded(&payload).unwrap();
+        assert_eq!((seen.samples.len(), seen.exemplars), (1, vec![5]));
+        assert_eq!(seen.families, [b"up"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::codec::frame;
+use crate::codec::{checksum, frame};
 use crate::disk::{Disk, WriteFile, publish};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -120,7 +120,7 @@ impl Header {
             );
         }
         let (got, want) = (crc32c::crc32c(&head[..60]), u32_at(head, 60));
-        if got != want {
+        if !checksum::matches(got, want) {
             return corrupt(60, format!("segment header checksum: got {got:08x}, want {want:08x}"));
         }
         let [salt, start, previous, valid_to, synced_to] =

@@ -132,6 +132,32 @@ fn rewrite(encoded: &[u8], limits: &WriteLimits) -> Result<Labels> {
     Labels::from_pairs(pairs).map_err(|e| bad(e.message().to_owned()))
 }
 
+/// Brings the labels of an exemplar into canonical encoding. There may be none, and a metric name
+/// is not wanted; names and values together have `max_characters` at most.
+///
+/// # Errors
+/// `bad_data` when the bytes are malformed or no valid UTF-8, or a name is empty or occurs twice;
+/// `limit_exceeded` for too many characters.
+pub fn canonicalize_exemplar(encoded: &[u8], max_characters: usize) -> Result<Labels> {
+    let (mut pairs, mut characters) = (Vec::new(), 0);
+    for pair in label_pairs(encoded) {
+        let (name, value) = pair?;
+        let (name, value) = (exemplar_text(name)?, exemplar_text(value)?);
+        characters += name.chars().count() + value.chars().count();
+        if characters > max_characters {
+            let text =
+                format!("the labels of an exemplar have more than {max_characters} characters");
+            return Err(Error::new(ErrorCode::LimitExceeded, text));
+        }
+        pairs.push((name, value));
+    }
+    Labels::from_pairs(pairs)
+}
+
+fn exemplar_text(bytes: &[u8]) -> Result<&str> {
+    text(bytes).map_err(|e| Error::bad_data(format!("a label of an exemplar is {e}")))
+}
+
 fn text(bytes: &[u8]) -> std::result::Result<&str, String> {
     std::str::from_utf8(bytes)
         .map_err(|e| format!("not valid UTF-8 at its byte {}", e.valid_up_to()))
@@ -200,6 +226,19 @@ mod tests {
         assert_eq!(pairs, expected);
         let labels = canonicalize(encoded, &WriteLimits::default()).unwrap();
         assert_eq!(labels.as_bytes(), encode(&[("__name__", "up"), ("job", "x")]));
+    }
+
+    #[test]
+    fn the_labels_of_an_exemplar_are_short_and_need_no_name() {
+        assert!(canonicalize_exemplar(b"", 128).unwrap().is_empty());
+        let encoded = encode(&[("trace_id", "ü4bf9"), ("span", "")]);
+        let labels = canonicalize_exemplar(&encoded, 17).unwrap();
+        assert_eq!(labels.iter().collect::<Vec<_>>(), [("trace_id", "ü4bf9")]);
+        let code = |encoded: &[u8], most| canonicalize_exemplar(encoded, most).unwrap_err().code();
+        assert_eq!(code(&encoded, 16), ErrorCode::LimitExceeded);
+        assert_eq!(code(&encode(&[("a", "1"), ("a", "2")]), 128), ErrorCode::BadData);
+        assert_eq!(code(&encoded[..4], 128), ErrorCode::BadData);
+        assert_eq!(code(b"\x0a\x06\x0a\x01\xff\x12\x01a", 128), ErrorCode::BadData);
     }
 
     #[test]

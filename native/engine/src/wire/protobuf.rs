@@ -62,6 +62,12 @@ impl<'a> Message<'a> {
         &self.body[start..self.at]
     }
 
+    /// Whether there is no further field.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.at >= self.end
+    }
+
     #[inline(always)]
     fn rest(&self) -> &'a [u8] {
         &self.body[self.at..self.end]
@@ -75,7 +81,7 @@ impl<'a> Message<'a> {
     pub fn next_tag(&mut self) -> Result<Option<u64>> {
         match self.rest() {
             [] => Ok(None),
-            // Field numbers 1 to 15, which are all that we know.
+            // Field numbers 1 to 15, which are nearly all that we know.
             [tag @ 8..0x80, ..] => {
                 self.at += 1;
                 Ok(Some(u64::from(*tag)))
@@ -171,6 +177,18 @@ impl<'a> Message<'a> {
     #[inline(always)]
     pub fn bytes(&mut self) -> Result<&'a [u8]> {
         self.message().map(|inner| inner.rest())
+    }
+
+    /// Appends the rest of the message as the numbers of a packed `repeated uint32`; of larger ones
+    /// the low bits, as in other implementations.
+    ///
+    /// # Errors
+    /// `bad_data` when the last one is cut off.
+    pub fn packed(&mut self, out: &mut Vec<u32>) -> Result<()> {
+        while !self.is_empty() {
+            out.push(self.varint()? as u32);
+        }
+        Ok(())
     }
 
     /// Skips the content of a field whose `tag` was read. `known` is the largest field number of

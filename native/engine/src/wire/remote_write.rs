@@ -1,7 +1,8 @@
 //! Prometheus remote_write 1.0: a decompressed body to a [`WireBatch`].
 //!
 //! Source of the schema: Prometheus 3.14, `prompb/remote.proto` and `prompb/types.proto`
-//! (`WriteRequest`, `TimeSeries`, `Sample`; the field numbers below).
+//! (`WriteRequest`, `TimeSeries`, `Sample`, `Exemplar`, `MetricMetadata`; the field numbers below;
+//! for `Histogram` see `histogram.rs`).
 //!
 //! Labels are not looked into here: the bytes of a well-behaved sender are the key of the series
 //! map as they are (`labels.rs`), and only a series that is not found has them checked and brought
@@ -9,10 +10,12 @@
 
 use std::borrow::Cow;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sample::Sample;
+use crate::wire::histogram::parse_histogram;
+use crate::wire::metadata::{MetricType, WireMetadata};
 use crate::wire::protobuf::{Message, bytes_tag, fixed64_tag, varint_tag};
-use crate::wire::{WireBatch, WireSeries};
+use crate::wire::{WireBatch, WireExemplar};
 
 const REQUEST_TIMESERIES: u64 = bytes_tag(1);
 const REQUEST_METADATA: u64 = bytes_tag(3);
@@ -22,6 +25,13 @@ const SERIES_EXEMPLARS: u64 = bytes_tag(3);
 const SERIES_HISTOGRAMS: u64 = bytes_tag(4);
 const SAMPLE_VALUE: u64 = fixed64_tag(1);
 const SAMPLE_TIMESTAMP: u64 = varint_tag(2);
+const EXEMPLAR_LABELS: u64 = bytes_tag(1);
+const EXEMPLAR_VALUE: u64 = fixed64_tag(2);
+const EXEMPLAR_TIMESTAMP: u64 = varint_tag(3);
+const METADATA_TYPE: u64 = varint_tag(1);
+const METADATA_FAMILY: u64 = bytes_tag(2);
+const METADATA_HELP: u64 = bytes_tag(4);
+const METADATA_UNIT: u64 = bytes_tag(5);
 
 /// The most series that memory is taken for before they are seen.
 const RESERVED_MAX: usize = 4096;
@@ -30,8 +40,8 @@ const RESERVED_MAX: usize = 4096;
 /// fields separate. An empty body is a request without series, as protobuf and Prometheus have it.
 ///
 /// # Errors
-/// `bad_data` with the offset in the body when it is no such message. The contents of labels,
-/// exemplars, histograms and metadata are not looked at.
+/// `bad_data` with the offset in the body when it is no such message. The contents of labels are
+/// not looked at.
 pub fn parse_v1(body: &[u8]) -> Result<WireBatch<'_>> {
     let mut batch = WireBatch::default();
     let mut request = Message::new(body);
@@ -46,10 +56,7 @@ pub fn parse_v1(body: &[u8]) -> Result<WireBatch<'_>> {
                     batch.samples.reserve(more);
                 }
             }
-            REQUEST_METADATA => {
-                request.message()?;
-                batch.unsupported.metadata += 1;
-            }
+            REQUEST_METADATA => batch.metadata.push(parse_metadata(request.message()?)?),
             // Field 2 is reserved: Cortex once had it, so it is unknown rather than wrong.
             other => request.skip(other, if other >> 3 == 2 { 0 } else { 3 })?,
         }
@@ -59,7 +66,6 @@ pub fn parse_v1(body: &[u8]) -> Result<WireBatch<'_>> {
 
 fn parse_series<'a>(mut series: Message<'a>, batch: &mut WireBatch<'a>) -> Result<()> {
     let mut labels = LabelBytes::default();
-    let mut histograms = 0;
     loop {
         let start = series.position();
         let Some(tag) = series.next_tag()? else { break };
@@ -70,22 +76,49 @@ fn parse_series<'a>(mut series: Message<'a>, batch: &mut WireBatch<'a>) -> Resul
                 labels.add(&series, start);
             }
             SERIES_SAMPLES => batch.samples.push(parse_sample(series.message()?)?),
-            SERIES_EXEMPLARS => {
-                series.message()?;
-                batch.unsupported.exemplars += 1;
-            }
+            SERIES_EXEMPLARS => batch.exemplars.push(parse_exemplar(series.message()?)?),
             SERIES_HISTOGRAMS => {
-                series.message()?;
-                histograms += 1;
+                let histogram = parse_histogram(series.message()?, batch.histograms.last())?;
+                batch.histograms.push(histogram);
             }
             other => series.skip(other, 4)?,
         }
     }
-    batch.unsupported.histograms += u64::from(histograms);
-    let samples_end = u32::try_from(batch.samples.len())
-        .map_err(|_| Error::bad_data("a request has more than 2^32-1 samples"))?;
-    batch.series.push(WireSeries { labels: labels.finish(), samples_end, histograms });
-    Ok(())
+    batch.end_series(labels.finish())
+}
+
+fn parse_exemplar(mut exemplar: Message<'_>) -> Result<WireExemplar<'_>> {
+    let mut labels = LabelBytes::default();
+    let (mut t, mut bits) = (0, 0);
+    loop {
+        let start = exemplar.position();
+        let Some(tag) = exemplar.next_tag()? else { break };
+        match tag {
+            EXEMPLAR_LABELS => {
+                exemplar.message()?;
+                labels.add(&exemplar, start);
+            }
+            EXEMPLAR_VALUE => bits = exemplar.fixed64()?,
+            EXEMPLAR_TIMESTAMP => t = exemplar.varint()? as i64,
+            other => exemplar.skip(other, 3)?,
+        }
+    }
+    Ok(WireExemplar { labels: labels.finish(), t, v: f64::from_bits(bits) })
+}
+
+fn parse_metadata(mut metadata: Message<'_>) -> Result<WireMetadata<'_>> {
+    let mut parsed = WireMetadata { family: b"", kind: MetricType::Unknown, unit: b"", help: b"" };
+    while let Some(tag) = metadata.next_tag()? {
+        match tag {
+            METADATA_TYPE => parsed.kind = MetricType::from_number(metadata.varint()?),
+            METADATA_FAMILY => parsed.family = metadata.bytes()?,
+            METADATA_HELP => parsed.help = metadata.bytes()?,
+            METADATA_UNIT => parsed.unit = metadata.bytes()?,
+            // 3 was never used.
+            other => metadata.skip(other, if other >> 3 == 3 { 0 } else { 5 })?,
+        }
+    }
+    Ok(parsed)
 }
 
 /// Gathers the `labels` fields of a series: borrowed while they follow one another.
@@ -173,8 +206,7 @@ mod tests {
     }
 
     fn samples_of(batch: &WireBatch<'_>, i: usize) -> Vec<Sample> {
-        let start = if i == 0 { 0 } else { batch.series[i - 1].samples_end };
-        batch.samples[start as usize..batch.series[i].samples_end as usize].to_vec()
+        batch.samples[batch.spans(i).samples].to_vec()
     }
 
     #[test]
@@ -215,19 +247,46 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_stored_is_counted() {
+    fn exemplars_follow_their_series() {
+        let trace = labels(&[("trace_id", "4bf9"), ("span_id", "00f0")]);
+        let value = [&[0x11][..], &1.5f64.to_bits().to_le_bytes()].concat();
+        let exemplar = field(3, &[&trace[..], &value, &[0x18, 7]].concat());
         let body = [
-            series(&[labels(&[("__name__", "a")]), field(3, b""), field(4, b"x"), field(4, b"")]),
-            series(&[field(4, b"")]),
-            field(3, b"\x12\x01a"),
-            field(3, b""),
+            series(&[labels(&[("__name__", "a")]), exemplar.clone(), exemplar]),
+            series(&[sample(1, 1.0)]),
+            series(&[field(3, b"")]),
         ]
         .concat();
         let batch = parse_v1(&body).unwrap();
-        assert_eq!(batch.series.iter().map(|s| s.histograms).collect::<Vec<_>>(), [2, 1]);
-        let counts =
-            (batch.unsupported.exemplars, batch.unsupported.metadata, batch.unsupported.histograms);
-        assert_eq!(counts, (1, 2, 3));
+        assert_eq!(batch.series.iter().map(|s| s.exemplars_end).collect::<Vec<_>>(), [2, 2, 3]);
+        let [first, second, third] = &batch.exemplars[..] else { panic!("want three") };
+        assert_eq!((&first.labels[..], first.t, first.v), (&trace[..], 7, 1.5));
+        assert!(matches!(second.labels, Cow::Borrowed(_)));
+        assert_eq!((&third.labels[..], third.t, third.v), (&b""[..], 0, 0.0));
+    }
+
+    #[test]
+    fn histograms_follow_their_series() {
+        // A count of 3 at time 5, and an empty message.
+        let body = [series(&[field(4, &[0x08, 3, 0x78, 5])]), series(&[field(4, b"")])].concat();
+        let batch = parse_v1(&body).unwrap();
+        assert_eq!([0, 1].map(|i| batch.spans(i).histograms), [0..1, 1..2]);
+        assert_eq!([0, 1].map(|i| batch.histograms[i].t), [5, 0]);
+    }
+
+    #[test]
+    fn metadata_is_understood() {
+        let content = [&field(2, b"up")[..], &field(4, b"Is it?"), &field(5, b"state"), &[8, 2]];
+        let body = [field(3, &content.concat()), field(3, b"\x1a\x00")].concat();
+        let batch = parse_v1(&body).unwrap();
+        let known = WireMetadata {
+            family: b"up",
+            kind: MetricType::Gauge,
+            unit: b"state",
+            help: b"Is it?",
+        };
+        let empty = WireMetadata { family: b"", kind: MetricType::Unknown, unit: b"", help: b"" };
+        assert_eq!(batch.metadata, [known, empty]);
     }
 
     #[test]

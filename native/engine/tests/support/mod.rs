@@ -58,11 +58,16 @@ fn write_request(series: &[Series<'_>]) -> Vec<u8> {
 
 /// Writes and waits for the answer.
 pub fn write(engine: &Engine, series: &[Series<'_>]) -> Result<WriteOutcome> {
+    write_body(engine, WireFormat::RemoteWrite1, write_request(series))
+}
+
+/// Writes a body as it is and waits for the answer.
+pub fn write_body(engine: &Engine, format: WireFormat, body: Vec<u8>) -> Result<WriteOutcome> {
     let (send, receive) = channel();
     let request = WriteRequest {
-        body: Box::new(write_request(series)),
+        body: Box::new(body),
         encoding: BodyEncoding::Identity,
-        format: WireFormat::RemoteWrite1,
+        format,
         tenant: TenantId(0),
     };
     engine.write(request, Box::new(move |result| send.send(result).unwrap()));

@@ -1,23 +1,27 @@
 //! The samples of one series as bytes of a checkpoint, and back.
 //!
 //! ```text
-//! contents = chunks(in order) open chunks(late) samples(late)
+//! contents = chunks(in order) open chunks(late) samples(late) histograms?
 //! chunks   = varint(count) chunk*
 //! chunk    = encoding u8, svarint(mint - maxt before, or 0) varint(maxt - mint)
 //!            varint(length * 2 + in a file) ( varint(file) varint(offset) | bytes )
 //! open     = varint(length) ( encoding u8, bytes )?
 //! samples  = varint(count) ( svarint(time - time before, or 0) value u64 )*
+//! histograms = chunks(in order) chunks(none, or the open one) chunks(late)
+//!            chunks(late samples, one each)
 //! ```
 
 use std::collections::HashMap;
 
-use crate::chunk::{Encoding, gorilla};
+use crate::chunk::{Encoding, gorilla, histogram};
 use crate::codec::varint;
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::chunk_file::{ChunkFile, Place};
+use crate::head::histograms::{self, Histograms, Value};
 use crate::head::sealed::{Held, SealedChunk};
 use crate::head::series::{Contents, Late, Parts};
-use crate::sample::{Sample, TimeRange};
+use crate::run::Run;
+use crate::sample::{Sample, TimeRange, TimestampMs};
 use crate::sync::Arc;
 
 /// Chunk files by number.
@@ -43,6 +47,30 @@ pub(super) fn write(parts: &Parts<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(&sample.v.to_bits().to_le_bytes());
         before = sample.t;
     }
+    if let Some(histograms) = parts.late.and_then(|late| late.histograms.as_deref()) {
+        write_histograms(histograms, out);
+    }
+}
+
+fn write_histograms(histograms: &Histograms, out: &mut Vec<u8>) {
+    write_chunks(&histograms.sealed, out);
+    let open = histograms.open.as_ref().and_then(histograms::sealed);
+    write_chunks(open.as_slice(), out);
+    write_chunks(&histograms.late, out);
+    let single = |(t, value): &(TimestampMs, Value)| match value {
+        Value::Float(v) => {
+            let mut chunk = gorilla::Appender::new();
+            chunk.append(*t, *v);
+            let range = TimeRange::new(*t, *t);
+            Some(SealedChunk::new(range, Encoding::Gorilla, chunk.finish()))
+        }
+        Value::Histogram(h) => {
+            let mut chunk = histogram::Appender::new(histogram::encoding_of(h));
+            chunk.append(*t, h);
+            histograms::sealed(&chunk)
+        }
+    };
+    write_chunks(&histograms.buffer.iter().filter_map(single).collect::<Vec<_>>(), out);
 }
 
 fn write_chunks(chunks: &[SealedChunk], out: &mut Vec<u8>) {
@@ -79,9 +107,10 @@ pub(super) fn read(bytes: &[u8], files: &Files) -> Result<Contents> {
         0 => gorilla::Appender::new(),
         len => match Encoding::from_byte(rest.byte()?)? {
             Encoding::Gorilla => gorilla::Appender::resume(rest.take(len)?)?,
+            Encoding::IntHistogram | Encoding::FloatHistogram => return Err(malformed()),
         },
     };
-    let mut late = Late { sealed: rest.chunks(files)?, buffer: Vec::new() };
+    let mut late = Late { sealed: rest.chunks(files)?, ..Late::default() };
     let mut t = 0i64;
     for _ in 0..rest.varint()? {
         t = t.wrapping_add(rest.signed()?);
@@ -92,10 +121,49 @@ pub(super) fn read(bytes: &[u8], files: &Files) -> Result<Contents> {
         late.buffer.push(Sample { t, v: f64::from_bits(rest.u64()?) });
     }
     if !rest.bytes.is_empty() {
+        late.histograms = Some(Box::new(read_histograms(&mut rest, files)?));
+    }
+    if !rest.bytes.is_empty() {
         return Err(malformed());
     }
-    let is_late = !late.sealed.is_empty() || !late.buffer.is_empty();
+    let is_late = !late.sealed.is_empty() || !late.buffer.is_empty() || late.histograms.is_some();
     Ok(Contents { open, sealed, late: is_late.then(|| Box::new(late)) })
+}
+
+fn read_histograms(rest: &mut Cursor<'_>, files: &Files) -> Result<Histograms> {
+    let mut histograms = Histograms { sealed: rest.chunks(files)?, ..Histograms::default() };
+    for open in rest.chunks(files)? {
+        let (run, encoding) = (decoded(&open)?, open.encoding());
+        if !encoding.is_histogram() || histograms.open.is_some() {
+            return Err(malformed());
+        }
+        // The appender's state follows from what was appended.
+        let mut appender = histogram::Appender::new(encoding);
+        for (t, h) in run.timestamps.iter().zip(run.histograms.iter().flatten()) {
+            appender.append(*t, h);
+            histograms.last = Some(Arc::clone(h));
+        }
+        histograms.open = Some(appender);
+    }
+    histograms.late = rest.chunks(files)?;
+    for single in rest.chunks(files)? {
+        let run = decoded(&single)?;
+        let [t] = run.timestamps[..] else { return Err(malformed()) };
+        let ascending = histograms.buffer.last().is_none_or(|last| last.0 < t);
+        if !ascending {
+            return Err(malformed());
+        }
+        let value = run.histograms.into_iter().flatten().next().map(Value::Histogram);
+        let float = run.values.first().copied().unwrap_or_default();
+        histograms.buffer.push((t, value.unwrap_or(Value::Float(float))));
+    }
+    Ok(histograms)
+}
+
+fn decoded(chunk: &SealedChunk) -> Result<Run> {
+    let mut run = Run::default();
+    chunk.decode(TimeRange::ALL, &mut run)?;
+    Ok(run)
 }
 
 /// The error for bytes that no writer makes.

@@ -3,12 +3,15 @@ use crate::disk::Disk;
 use crate::disk::faulty::FaultyDisk;
 use crate::head::Head;
 use crate::head::append::Addressed;
+use crate::head::histograms;
 use crate::head::offload::offload;
+use crate::histogram::{Counts, Histogram, Layout, Tally};
 use crate::labels::Labels;
 use crate::merge::Run;
 use crate::options::WriteLimits;
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
 use crate::sample::TimeRange;
+use crate::sync::Arc;
 
 const DIR: &str = "/head";
 
@@ -39,14 +42,39 @@ fn fill(head: &Head, series: SeriesRef, i: usize, times: std::ops::Range<i64>) {
     let late = (0..i as i64 % 300).map(|n| (n * 777 + 5, -1.0));
     let samples: Vec<_> = in_order.chain(late).map(|(t, v)| Addressed { series, t, v }).collect();
     head.restore_samples(&samples);
+    if i % 10 != 3 {
+        return;
+    }
+    // After the first of these, late samples of both kinds go another way.
+    let first = 100_000 + samples.last().map_or(0, |sample| sample.t.abs());
+    let histograms: Vec<_> = (0..i as i64 % 250)
+        .chain(0..i as i64 % 90)
+        .map(|n| histograms::Addressed { series, t: first + n * 10, h: a_histogram(n as u64 + 1) })
+        .collect();
+    head.restore_histograms(&histograms);
+    let late = |n: i64| Addressed { series, t: first + n * 7, v: n as f64 };
+    head.restore_samples(&(0..i as i64 % 40).map(late).collect::<Vec<_>>());
 }
 
-fn bits(head: &Head, series: SeriesRef) -> Vec<Vec<(i64, u64)>> {
+fn a_histogram(n: u64) -> Arc<Histogram> {
+    let counts = match n % 40 {
+        0 => Counts::Float(Tally { count: n as f64, zero: n as f64, ..Tally::default() }),
+        _ => Counts::Integer(Tally { count: n, zero: n, ..Tally::default() }),
+    };
+    let layout = Arc::new(Layout { zero_threshold: 0.5, ..Layout::default() });
+    Arc::new(Histogram { layout, counts, ..Histogram::stale() })
+}
+
+type Bits = Vec<(i64, u64, Option<Arc<Histogram>>)>;
+
+fn bits(head: &Head, series: SeriesRef) -> Vec<Bits> {
     let mut runs = Vec::new();
     let all = TimeRange::ALL;
     head.runs(series, Generation(0), Generation(9), all).decode(all, &mut runs).unwrap();
     let bits = |run: &Run| {
-        run.timestamps.iter().copied().zip(run.values.iter().map(|v| v.to_bits())).collect()
+        let all = run.timestamps.iter().zip(&run.values).enumerate();
+        let histogram = |i: usize| run.histograms.get(i).cloned().flatten();
+        all.map(|(i, (t, v))| (*t, v.to_bits(), histogram(i))).collect()
     };
     runs.iter().map(bits).collect()
 }

@@ -45,8 +45,7 @@ impl Head {
             let Some(parts) = known.map(|series| series.parts()) else { continue };
             contents::write(&parts, &mut captured.bytes);
             captured.series.push((slot, captured.bytes.len()));
-            let late = parts.late.map_or(&[][..], |late| &late.sealed);
-            for chunk in parts.sealed.iter().chain(late) {
+            for chunk in parts.all_sealed() {
                 if let Held::File(file, _) = chunk.held() {
                     captured.files.insert(file.number());
                 }

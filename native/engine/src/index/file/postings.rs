@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Range};
 use roaring::{MultiOps, RoaringBitmap};
 
 use super::{CRC_BYTES, GROUP, IndexFile, Name, Postings};
-use crate::codec::varint;
+use crate::codec::{checksum, varint};
 use crate::error::Result;
 use crate::index::matcher::{MatchOp, Matcher};
 use crate::index::select::PostingsSource;
@@ -85,7 +85,9 @@ impl IndexFile {
         let bytes = self.file.slice(&self.postings).get(range.clone());
         bytes
             .and_then(|bytes| bytes.split_last_chunk::<CRC_BYTES>())
-            .filter(|(bitmap, crc)| crc32c::crc32c(bitmap) == u32::from_le_bytes(**crc))
+            .filter(|(bitmap, crc)| {
+                checksum::matches(crc32c::crc32c(bitmap), u32::from_le_bytes(**crc))
+            })
             .and_then(|(bitmap, _)| RoaringBitmap::deserialize_from(bitmap).ok())
             .ok_or_else(|| {
                 let at = self.postings.start.saturating_add(range.start);

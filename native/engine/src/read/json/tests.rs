@@ -2,6 +2,12 @@ use super::*;
 use crate::sample::STALE_BITS;
 use proptest::prelude::*;
 
+static NONE: Histograms<'static> = Histograms::NONE;
+
+fn floats<'a>(timestamps: &'a [f64], values: &'a [f64]) -> Points<'a> {
+    Points { timestamps, values, histograms: &NONE }
+}
+
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
     write(&mut out);
@@ -65,7 +71,7 @@ fn a_vector_has_one_value_a_series() {
     let series = LabelIds { ids: &ids, offsets: &offsets };
     let stale = f64::from_bits(STALE_BITS);
     assert_eq!(
-        written(|out| vector(out, &d, series, &[1_500.0, 2_000.0], &[1e21, stale])),
+        written(|out| vector(out, &d, series, &[1_500.0, 2_000.0], &[1e21, stale], &NONE)),
         concat!(
             r#""resultType":"vector","result":["#,
             r#"{"metric":{"__name__":"up","job":"a\"b"},"value":[1.500,"1e+21"]},"#,
@@ -81,7 +87,7 @@ fn a_matrix_has_the_points_of_its_series() {
     let times = [0.0, 15_000.0, 15_001.0];
     let values = [0.5, -0.0, f64::NEG_INFINITY];
     assert_eq!(
-        written(|out| matrix(out, &d, series, &[0, 2, 2, 3], &times, &values)),
+        written(|out| matrix(out, &d, series, &[0, 2, 2, 3], floats(&times, &values))),
         concat!(
             r#""resultType":"matrix","result":["#,
             r#"{"metric":{"a":"1"},"values":[[0,"0.5"],[15,"-0"]]},"#,
@@ -92,15 +98,42 @@ fn a_matrix_has_the_points_of_its_series() {
 }
 
 #[test]
+fn histograms_stand_beside_floats() {
+    // Schema 0: zero bucket up to 0.001, one bucket on each side, an empty one above.
+    let packed = [
+        [0.0, 0.0, 0.001, 2.0, 7.0, 18.5, 1.0, 1.0, 0.0].as_slice(),
+        &[0.0, 2.0, 1.0, 1.0, 4.0, 0.0, 1.0],
+    ];
+    let packed = packed.concat();
+    let offsets = [0, packed.len() as u32];
+    let text = concat!(
+        r#"{"count":"7","sum":"18.5","buckets":[[1,"-2","-1","1"],"#,
+        r#"[3,"-0.001","0.001","2"],[0,"0.5","1","4"]]}"#
+    );
+    let (d, ids, label_offsets) = interned(&[&["a", "1"], &["a", "2"]]);
+    let series = LabelIds { ids: &ids, offsets: &label_offsets };
+    let histograms = Histograms::new(&[1], &offsets, &packed).unwrap();
+    let (times, values) = ([1000.0, 2000.0, 3000.0], [0.5; 3]);
+    let vector = written(|out| vector(out, &d, series, &times[..2], &values[..2], &histograms));
+    assert!(vector.contains(r#"{"metric":{"a":"1"},"value":[1,"0.5"]}"#));
+    assert!(vector.contains(&format!(r#"{{"metric":{{"a":"2"}},"histogram":[2,{text}]}}"#)));
+    let points = Points { timestamps: &times, values: &values, histograms: &histograms };
+    let matrix = written(|out| matrix(out, &d, series, &[0, 2, 3], points));
+    let mixed = format!(r#""values":[[1,"0.5"]],"histograms":[[2,{text}]]}}"#);
+    assert!(matrix.contains(&mixed), "{matrix}");
+    assert!(matrix.ends_with(r#"{"metric":{"a":"2"},"values":[[3,"0.5"]]}]"#), "{matrix}");
+}
+
+#[test]
 fn nothing_is_an_empty_list() {
     let (d, ids, offsets) = interned(&[]);
     let series = LabelIds { ids: &ids, offsets: &offsets };
     assert_eq!(
-        written(|out| vector(out, &d, series, &[], &[])),
+        written(|out| vector(out, &d, series, &[], &[], &NONE)),
         r#""resultType":"vector","result":[]"#
     );
     assert_eq!(
-        written(|out| matrix(out, &d, series, &[0], &[], &[])),
+        written(|out| matrix(out, &d, series, &[0], floats(&[], &[]))),
         r#""resultType":"matrix","result":[]"#
     );
     assert_eq!(written(|out| label_list(out, &d, series)), "[]");
@@ -132,11 +165,11 @@ fn offsets_that_break_their_promise_give_no_labels_and_no_points() {
     let d = Dictionary::default();
     let series = LabelIds { ids: &[0, 0], offsets: &[5, 1, 9] };
     assert_eq!(
-        written(|out| matrix(out, &d, series, &[3, 2], &[1.0], &[1.0])),
+        written(|out| matrix(out, &d, series, &[3, 2], floats(&[1.0], &[1.0]))),
         r#""resultType":"matrix","result":[{"metric":{}},{"metric":{}}]"#
     );
     assert_eq!(
-        written(|out| vector(out, &d, series, &[1000.0], &[])),
+        written(|out| vector(out, &d, series, &[1000.0], &[], &NONE)),
         r#""resultType":"vector","result":[{"metric":{}},{"metric":{}}]"#
     );
 }

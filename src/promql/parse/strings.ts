@@ -39,6 +39,9 @@ export function scanString(query: string, start: number): number | StringProblem
     if (char === quote) {
       return i + 1 - start;
     }
+    if (char === '\ufffd') {
+      return problem('invalid UTF-8 rune');
+    }
     if (quote === '`') {
       continue;
     }

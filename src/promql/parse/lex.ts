@@ -1,17 +1,21 @@
 /**
  * @file Splits a query into tokens, with Prometheus' rules and error texts.
  *
+ * lezer finds the structure of a query and has tokens of its own; these are here for what lezer
+ * does not know: where Prometheus ends a token and refuses one, what an error text names, how
+ * deep brackets are nested, and which spellings `spelling.ts` has to write otherwise.
+ *
  * Follows `promql/parser/lex.go` (3.14): one state inside braces, one from `[` to the first number
  * after it, one elsewhere. What cannot be a token ends the list as a token of type `error`: it
  * only matters if the parser gets that far.
  */
-import { goQuote, goQuoteRune } from './position.js';
+import { goQuote, goQuoteRune } from '../position.js';
+import { scanNumber } from './numbers.js';
+import { scanString } from './strings.js';
 import { durationWords, keywords, type Token, type TokenType } from './tokens.js';
-import { scanString } from './unquote.js';
 
 const alpha = /[A-Za-z_]/;
 const digit = /[0-9]/;
-const space = /[ \t\n\r]/;
 
 /** Tokens of `query` in order; the last is of type `end`, or `error` with its text in `word`. */
 export function lex(query: string): Token[] {
@@ -27,6 +31,7 @@ class Lexer {
   private inBrackets = false;
   private atDuration = false;
   private sawColon = false;
+  /** Stays set behind the first brackets, as in Prometheus. */
   private sawDuration = false;
 
   constructor(private readonly query: string) {}
@@ -64,24 +69,13 @@ class Lexer {
   }
 
   private skipBlank(): void {
-    for (;;) {
-      const char = this.query.charAt(this.position);
-      if (char === '#') {
-        while (!'\r\n'.includes(this.query.charAt(this.position))) {
-          this.position++;
-        }
-      } else if (char !== '' && space.test(char)) {
-        this.position++;
-      } else {
-        return;
-      }
-    }
+    this.position += this.lengthOf(this.atDuration ? /[ \t\n\r]*/y : /(?:[ \t\n\r]|#[^\r\n]*)*/y);
   }
 
   private outside(char: string): void {
     const next = this.query.charAt(this.position + 1);
     if (digit.test(char) || (char === '.' && digit.test(next))) {
-      this.numberOrDuration();
+      this.number();
     } else if (alpha.test(char) || char === ':') {
       this.word(char);
     } else if (char === '"' || char === "'" || char === '`') {
@@ -97,31 +91,27 @@ class Lexer {
     } else if (char === '!' && next === '=') {
       this.emit('operator', 2);
     } else if (char === '!') {
-      this.fail(this.position, `unexpected character after '!': ${goQuoteRune(next)}`);
+      this.fail(this.position, `unexpected character after '!': ${this.rune(this.position + 1)}`);
     } else if ('(){[],@]'.includes(char)) {
       this.bracket(char);
     } else {
-      this.fail(this.position, `unexpected character: ${goQuoteRune(this.codePoint())}`);
+      this.fail(this.position, `unexpected character: ${this.rune(this.position)}`);
     }
   }
 
   private word(char: string): void {
     if (!this.inBrackets) {
       this.keywordOrIdentifier();
-      return;
-    }
-    const word = /^[A-Za-z_]+/.exec(this.rest(16))?.[0] ?? '';
-    if (char === ':') {
-      if (this.sawColon) {
-        this.fail(this.position, "unexpected colon ':'");
-        return;
+    } else if (char !== ':') {
+      if (!this.durationWord()) {
+        const text = `unexpected character: ${goQuoteRune(char)}, expected ':'`;
+        this.fail(this.position, text);
       }
+    } else if (this.sawColon) {
+      this.fail(this.position, "unexpected colon ':'");
+    } else {
       this.sawColon = true;
       this.emit('punctuation', 1);
-    } else if (durationWords.has(word.toLowerCase())) {
-      this.emit('keyword', word.length);
-    } else {
-      this.fail(this.position, `unexpected character: ${goQuoteRune(char)}, expected ':'`);
     }
   }
 
@@ -149,7 +139,6 @@ class Lexer {
       this.inBrackets = true;
       this.atDuration = true;
       this.sawColon = false;
-      this.sawDuration = false;
     } else if (char === ']') {
       this.inBrackets = false;
       this.atDuration = false;
@@ -172,12 +161,12 @@ class Lexer {
     } else if (char === '!' && (next === '=' || next === '~')) {
       this.emit('operator', 2);
     } else if (char === '!') {
-      const text = `unexpected character after '!' inside braces: ${goQuoteRune(next)}`;
+      const text = `unexpected character after '!' inside braces: ${this.rune(this.position + 1)}`;
       this.fail(this.position, text);
     } else if (char === '{') {
       this.fail(this.position, "unexpected left brace '{'");
     } else {
-      const text = `unexpected character inside braces: ${goQuoteRune(this.codePoint())}`;
+      const text = `unexpected character inside braces: ${this.rune(this.position)}`;
       this.fail(this.position, text);
     }
   }
@@ -188,36 +177,42 @@ class Lexer {
     if (digit.test(char) || (char === '.' && digit.test(this.query.charAt(start + 1)))) {
       this.sawDuration = true;
       this.atDuration = false;
-      this.numberOrDuration();
+      this.number();
     } else if (char === ':') {
-      const text = this.sawDuration
-        ? 'unexpected repeated colon in duration expression'
-        : 'unexpected colon before duration in duration expression';
-      this.fail(start + 1, text);
+      if (!this.sawDuration) {
+        this.fail(start + 1, 'unexpected colon before duration in duration expression');
+      } else if (this.sawColon) {
+        this.fail(start + 1, 'unexpected repeated colon in duration expression');
+      } else {
+        this.sawColon = true;
+        this.emit('punctuation', 1);
+      }
     } else if ('+-*/%^'.includes(char)) {
       this.emit('operator', 1);
     } else if ('(),]'.includes(char)) {
       this.bracket(char);
-    } else {
-      const word = /^[A-Za-z_]+/.exec(this.rest(16))?.[0] ?? '';
-      if (durationWords.has(word.toLowerCase())) {
-        this.emit('keyword', word.length);
-        // `step()` needs no number before a colon; nothing but a number sets it otherwise.
-        this.atDuration = false;
-        return;
-      }
-      const shown = goQuoteRune(this.codePoint());
+    } else if (!this.durationWord()) {
+      const shown = this.rune(start);
       this.fail(start, `unexpected character in duration expression: ${shown}`);
     }
+  }
+
+  private durationWord(): boolean {
+    const length = this.lengthOf(/[A-Za-z_]+/y);
+    const word = this.query.slice(this.position, this.position + length);
+    const known = durationWords.has(word.toLowerCase());
+    if (known) {
+      this.emit('keyword', length);
+    }
+    return known;
   }
 
   private keywordOrIdentifier(): void {
     const length = this.lengthOf(/[A-Za-z0-9_:]*/y);
     const word = this.query.slice(this.position, this.position + length);
     const type = keywords.get(word.toLowerCase());
-    const after = this.query.slice(this.position + length, this.position + length + 64);
-    if (/^fill(_left|_right)?$/i.test(word) && !/^[ \t\n\r]*\(/.test(after)) {
-      this.emit('identifier', length);
+    if (/^fill(_left|_right)?$/i.test(word)) {
+      this.emit(this.lengthOf(/\w+[ \t\n\r]*\(/y) > 0 ? 'keyword' : 'identifier', length);
     } else if (type !== undefined) {
       this.emit(type, length);
     } else {
@@ -225,20 +220,14 @@ class Lexer {
     }
   }
 
-  private numberOrDuration(): void {
-    const number = this.lengthOf(numberPattern);
-    const following = this.query.charAt(this.position + number);
-    if (number > 0 && !/[A-Za-z0-9_.]/.test(following)) {
-      this.emit('number', number);
-      return;
+  private number(): void {
+    const { end, type } = scanNumber(this.query, this.position);
+    if (type === undefined) {
+      const bad = goQuote(this.query.slice(this.position, end));
+      this.fail(this.position, `bad number or duration syntax: ${bad}`);
+    } else {
+      this.emit(type, end - this.position);
     }
-    const duration = this.lengthOf(durationPattern);
-    if (duration > 0) {
-      this.emit('duration', duration);
-      return;
-    }
-    const bad = this.query.slice(this.position, this.position + this.lengthOf(badNumberPattern));
-    this.fail(this.position, `bad number or duration syntax: ${goQuote(bad)}`);
   }
 
   private string(): void {
@@ -271,28 +260,9 @@ class Lexer {
     return pattern.exec(this.query)?.[0].length ?? 0;
   }
 
-  private rest(length: number): string {
-    return this.query.slice(this.position, this.position + length);
+  /** The character at an offset, as error texts show it. */
+  private rune(at: number): string {
+    const code = this.query.codePointAt(at);
+    return goQuoteRune(code === undefined ? '' : String.fromCodePoint(code));
   }
-
-  private codePoint(): string {
-    return String.fromCodePoint(this.query.codePointAt(this.position) ?? 0);
-  }
-}
-
-/** Decimal with single underscores between digits and an exponent, or hexadecimal. */
-const numberPattern = sticky(
-  '0[xX]_?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*',
-  '(?:[0-9]+(?:_[0-9]+)*\\.?|\\.[0-9])(?:[0-9]+(?:_[0-9]+)*)?(?:[eE][+-]?[0-9]+(?:_[0-9]+)*)?',
-);
-
-/** One unit after each number; the order of units is judged when the duration is read. */
-const durationPattern = /[0-9]+(?:[smhdwy]s?)(?:[0-9]+[smhdw]s?)*(?![A-Za-z0-9_])/y;
-
-/** As far as Prometheus reads into what turns out to be neither. */
-const badNumberPattern =
-  /[0-9_]*(?:\.[0-9_]*)?\.?(?:[eE][+-]?[0-9_]*)?(?:[smhdwy]s?(?:[0-9]+[smhdw]?s?)*)?/y;
-
-function sticky(...alternatives: readonly string[]): RegExp {
-  return new RegExp(alternatives.join('|'), 'y');
 }

@@ -1,0 +1,381 @@
+//! Native histograms in the head: those of one series in one generation, and those of a write.
+//!
+//! A histogram newer than all before it, floats included, goes to the open chunk. From a series'
+//! first histogram on, every late sample, float or histogram, goes to one sorted buffer here, whose
+//! chunks keep the order of writing: so of a float and a histogram of the same time the one that
+//! was written last stays.
+//!
+//! Lock: lives behind its series' shard lock. Sealed chunks are immutable and shared.
+
+use std::sync::Arc;
+
+use crate::chunk::histogram::{Appender, Sink, encoding_of};
+use crate::chunk::{Encoding, gorilla};
+use crate::error::{Error, ErrorCode, Result};
+use crate::head::Head;
+use crate::head::sealed::SealedChunk;
+use crate::head::series::Appended;
+use crate::histogram::Histogram;
+use crate::refs::{Generation, SeriesRef};
+use crate::run::Run;
+use crate::sample::{TimeRange, TimestampMs};
+use crate::sync::Ordering;
+
+/// Histograms after which an open chunk is sealed.
+const SEAL_SAMPLES: u32 = 120;
+/// Bytes after which it is sealed: some histograms have hundreds of buckets, and whoever reads one
+/// decodes those before.
+const SEAL_BYTES: usize = 4 << 10;
+/// Late samples that are buffered before they become chunks.
+const LATE_BUFFER_SAMPLES: usize = 64;
+
+/// A late sample: when, and what.
+pub(super) type LateSample = (TimestampMs, Value);
+
+/// What a late sample is.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// A float.
+    Float(f64),
+    /// A histogram.
+    Histogram(Arc<Histogram>),
+}
+
+impl From<&Arc<Histogram>> for Value {
+    fn from(h: &Arc<Histogram>) -> Self {
+        Self::Histogram(Arc::clone(h))
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Histogram(a), Self::Histogram(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// See the page above.
+#[derive(Debug, Default)]
+pub struct Histograms {
+    pub(super) open: Option<Appender>,
+    /// What was appended to `open` last: whether a sample is repeated is seen without decoding.
+    pub(super) last: Option<Arc<Histogram>>,
+    /// Chunks that follow each other in time, each of one kind.
+    pub(super) sealed: Vec<SealedChunk>,
+    /// Chunks of late samples, each sorted, overlapping each other; oldest write first.
+    pub(super) late: Vec<SealedChunk>,
+    /// Sorted by time, unique.
+    pub(super) buffer: Vec<LateSample>,
+}
+
+/// A copy of some of a series' histograms, decodable without a lock.
+#[derive(Debug)]
+pub struct HistogramPart(Part);
+
+#[derive(Debug)]
+enum Part {
+    Chunks(Vec<SealedChunk>),
+    Samples(Vec<LateSample>),
+}
+
+impl Histograms {
+    /// The time of the newest sample that was not late.
+    pub fn newest(&self) -> Option<TimestampMs> {
+        let open = self.open.as_ref().and_then(Appender::last_time);
+        open.or_else(|| self.sealed.last().map(|chunk| chunk.range.maxt))
+    }
+
+    /// Appends the newest sample of the series; returns what happened and by how many bytes the
+    /// memory grew.
+    pub fn append(&mut self, t: TimestampMs, h: &Arc<Histogram>) -> (Appended, usize) {
+        let full = |open: &Appender| {
+            open.encoding() != encoding_of(h)
+                || open.count() >= SEAL_SAMPLES
+                || open.bytes_len() >= SEAL_BYTES
+        };
+        if let Some(open) = self.open.take_if(|open| full(open)) {
+            self.sealed.extend(sealed(&open));
+        }
+        let open = self.open.get_or_insert_with(|| Appender::new(encoding_of(h)));
+        let before = open.bytes_len();
+        open.append(t, h);
+        self.last = Some(Arc::clone(h));
+        (Appended::InOrder, open.bytes_len().saturating_sub(before))
+    }
+
+    /// Stores a sample that is not newer than all before it.
+    pub fn append_late(&mut self, t: TimestampMs, value: Value) -> (Appended, usize) {
+        let at_newest = self.newest() == Some(t);
+        let grown = match &value {
+            Value::Float(_) => size_of::<LateSample>(),
+            Value::Histogram(h) => size_of::<LateSample>() + h.bytes(),
+        };
+        match self.buffer.binary_search_by_key(&t, |sample| sample.0) {
+            Ok(i) if self.buffer[i].1 == value => (Appended::Duplicate, 0),
+            Ok(i) => {
+                self.buffer[i].1 = value;
+                (Appended::Replaced, 0)
+            }
+            Err(_) if at_newest && self.repeats_last(&value) => (Appended::Duplicate, 0),
+            Err(i) => {
+                self.buffer.insert(i, (t, value));
+                if self.buffer.len() >= LATE_BUFFER_SAMPLES {
+                    self.seal_late();
+                }
+                (if at_newest { Appended::Replaced } else { Appended::Late }, grown)
+            }
+        }
+    }
+
+    /// Whether the newest sample is `value` and no late chunk may have replaced it.
+    fn repeats_last(&self, value: &Value) -> bool {
+        let Value::Histogram(h) = value else { return false };
+        self.last.as_ref() == Some(h)
+            && self.newest().is_some_and(|t| self.late.iter().all(|c| !c.range.contains(t)))
+    }
+
+    /// Makes chunks of the buffer, one for each kind of samples in it: their times differ, so their
+    /// order does not matter.
+    fn seal_late(&mut self) {
+        let mut floats = gorilla::Appender::new();
+        let mut histograms: Vec<Appender> = Vec::new();
+        for (t, value) in self.buffer.drain(..) {
+            match value {
+                Value::Float(v) => floats.append(t, v),
+                Value::Histogram(h) => {
+                    let encoding = encoding_of(&h);
+                    let known = histograms.iter_mut().find(|chunk| chunk.encoding() == encoding);
+                    if let Some(chunk) = known {
+                        chunk.append(t, &h);
+                    } else {
+                        let mut chunk = Appender::new(encoding);
+                        chunk.append(t, &h);
+                        histograms.push(chunk);
+                    }
+                }
+            }
+        }
+        if let (Some(mint), Some(maxt)) = (floats.first_time(), floats.last_time()) {
+            let range = TimeRange::new(mint, maxt);
+            self.late.push(SealedChunk::new(range, Encoding::Gorilla, floats.finish()));
+        }
+        self.late.extend(histograms.iter().filter_map(sealed));
+    }
+
+    /// Number of chunks, and the times of the first and the last sample.
+    pub fn extent(&self) -> (usize, TimeRange) {
+        let mut range = TimeRange::EMPTY;
+        self.sealed.iter().chain(&self.late).for_each(|c| range.include_range(&c.range));
+        self.buffer.iter().for_each(|sample| range.include(sample.0));
+        let open = self.open.as_ref().and_then(Appender::range);
+        open.iter().for_each(|open| range.include_range(open));
+        let buffers = usize::from(open.is_some()) + usize::from(!self.buffer.is_empty());
+        (self.sealed.len() + self.late.len() + buffers, range)
+    }
+
+    /// The full chunks.
+    pub(super) fn all_sealed(&self) -> impl Iterator<Item = &SealedChunk> {
+        self.sealed.iter().chain(&self.late)
+    }
+
+    /// The full chunks.
+    pub(super) fn all_sealed_mut(&mut self) -> impl Iterator<Item = &mut SealedChunk> {
+        self.sealed.iter_mut().chain(&mut self.late)
+    }
+
+    /// What lies in `range`, oldest write first.
+    pub fn collect(&self, range: TimeRange) -> Vec<HistogramPart> {
+        let overlapping = |chunks: &[SealedChunk]| -> Vec<SealedChunk> {
+            chunks.iter().filter(|c| c.range.overlaps(&range)).cloned().collect()
+        };
+        let mut in_order = overlapping(&self.sealed);
+        let open = self.open.as_ref().filter(|o| o.range().is_some_and(|r| r.overlaps(&range)));
+        in_order.extend(open.and_then(sealed));
+        let mut parts = Vec::new();
+        if !in_order.is_empty() {
+            parts.push(Part::Chunks(in_order));
+        }
+        parts.extend(overlapping(&self.late).into_iter().map(|chunk| Part::Chunks(vec![chunk])));
+        let inside = |sample: &&LateSample| range.contains(sample.0);
+        let buffered: Vec<LateSample> = self.buffer.iter().filter(inside).cloned().collect();
+        if !buffered.is_empty() {
+            parts.push(Part::Samples(buffered));
+        }
+        parts.into_iter().map(HistogramPart).collect()
+    }
+}
+
+/// A copy of an open chunk; `None` for an empty one.
+pub(super) fn sealed(chunk: &Appender) -> Option<SealedChunk> {
+    Some(SealedChunk::new(chunk.range()?, chunk.encoding(), chunk.snapshot()))
+}
+
+impl HistogramPart {
+    /// Decodes what lies in `range` to the end of `run`.
+    ///
+    /// # Errors
+    /// `corruption` when a chunk is not what was written.
+    pub fn decode(&self, range: TimeRange, run: &mut Run) -> Result<()> {
+        match &self.0 {
+            Part::Chunks(chunks) => {
+                chunks.iter().try_for_each(|chunk| chunk.decode(range, run))?;
+            }
+            Part::Samples(samples) => {
+                let Run { timestamps, values, histograms } = run;
+                for (t, value) in samples {
+                    match value {
+                        Value::Float(v) => {
+                            timestamps.push(*t);
+                            values.push(*v);
+                        }
+                        Value::Histogram(h) => {
+                            let mut sink = Sink { timestamps, values, histograms };
+                            sink.push(*t, Arc::clone(h));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A histogram on its way to a series.
+#[derive(Debug, Clone)]
+pub struct Addressed {
+    /// Whose.
+    pub series: SeriesRef,
+    /// When.
+    pub t: TimestampMs,
+    /// What.
+    pub h: Arc<Histogram>,
+}
+
+/// Judges what a histogram says; its time is judged as that of any sample.
+///
+/// # Errors
+/// `bad_data` with what is wrong.
+pub fn judge(h: &Histogram, reject_non_finite: bool) -> Result<()> {
+    if reject_non_finite && h.has_non_finite() {
+        let text = "histogram: a count or its sum is not finite (ingest.rejectNonFinite)";
+        return Err(Error::new(ErrorCode::BadData, text));
+    }
+    h.validate()
+}
+
+impl Head {
+    /// Appends the histograms of a logged write, in its order, and returns how many replaced
+    /// another value.
+    pub(super) fn append_histograms(&self, samples: &[Addressed], generation: Generation) -> u64 {
+        let (mut late, mut replaced, mut duplicates, mut bytes) = (0u64, 0u64, 0u64, 0u64);
+        let mut newest = TimestampMs::MIN;
+        for Addressed { series, t, h } in samples {
+            let mut slots = self.shards[series.shard()].slots.write();
+            let Some(entry) = slots.get_mut(series.slot()) else { continue };
+            let (what, grown) = entry.append_histogram(generation, *t, h);
+            bytes += grown as u64;
+            newest = newest.max(*t);
+            match what {
+                Appended::InOrder => {}
+                Appended::Late => late += 1,
+                Appended::Replaced => replaced += 1,
+                Appended::Duplicate => duplicates += 1,
+            }
+        }
+        if samples.is_empty() {
+            return 0;
+        }
+        let c = &self.counters;
+        if c.newest.fetch_max(newest, Ordering::Relaxed) == TimestampMs::MIN {
+            c.first_newest.store(newest, Ordering::Relaxed);
+        }
+        c.newest_ever.fetch_max(newest, Ordering::Relaxed);
+        c.samples.fetch_add(samples.len() as u64, Ordering::Relaxed);
+        c.applied.fetch_add(samples.len() as u64, Ordering::Relaxed);
+        c.histograms.fetch_add(samples.len() as u64, Ordering::Relaxed);
+        c.bytes.fetch_add(bytes, Ordering::Relaxed);
+        c.late.fetch_add(late, Ordering::Relaxed);
+        c.replaced.fetch_add(replaced, Ordering::Relaxed);
+        c.duplicates.fetch_add(duplicates, Ordering::Relaxed);
+        replaced
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::series::Series;
+    use crate::histogram::{Counts, Layout, Tally};
+    use crate::merge::{RunSlice, merge};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn a_histogram(n: u64) -> Value {
+        let counts = match n % 2 {
+            0 => Counts::Integer(Tally { count: n, zero: n, ..Tally::default() }),
+            _ => Counts::Float(Tally { count: n as f64, zero: n as f64, ..Tally::default() }),
+        };
+        let layout = Arc::new(Layout { zero_threshold: 0.5, ..Layout::default() });
+        Value::Histogram(Arc::new(Histogram { layout, counts, ..Histogram::stale() }))
+    }
+
+    fn value(n: u64) -> Value {
+        if n < 3 { Value::Float(n as f64) } else { a_histogram(n) }
+    }
+
+    fn write(series: &mut Series, generation: u32, t: i64, value: &Value) -> Appended {
+        match value {
+            Value::Float(v) => series.append(Generation(generation), t, *v).0,
+            Value::Histogram(h) => series.append_histogram(Generation(generation), t, h).0,
+        }
+    }
+
+    fn read(series: &Series, range: TimeRange) -> Vec<LateSample> {
+        let mut runs = Vec::new();
+        series.runs(Generation(1), Generation(2), range).decode(range, &mut runs).unwrap();
+        let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
+        let mut out = Vec::new();
+        merge(&mut slices, |run| {
+            for (i, t) in run.timestamps.iter().enumerate() {
+                let float = Value::Float(run.values[i]);
+                out.push((*t, run.histogram(i).map_or(float, Value::from)));
+            }
+        });
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn of_floats_and_histograms_in_any_order_the_last_write_stays(
+            writes in proptest::collection::vec((-200i64..200, 0u64..8), 0..900),
+            a in -200i64..200, b in -200i64..200,
+        ) {
+            let mut series = Series::default();
+            let mut model = BTreeMap::new();
+            for (i, (t, n)) in writes.iter().enumerate() {
+                let generation = 1 + u32::from(i >= writes.len() / 2);
+                write(&mut series, generation, *t, &value(*n));
+                model.insert(*t, value(*n));
+            }
+            let range = TimeRange::new(a.min(b), a.max(b));
+            let inside = model.clone().into_iter().filter(|(t, _)| range.contains(*t));
+            prop_assert_eq!(read(&series, range), inside.collect::<Vec<_>>());
+            prop_assert_eq!(read(&series, TimeRange::ALL), model.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_repeated_histogram_is_stored_once() {
+        let mut series = Series::default();
+        assert_eq!(write(&mut series, 1, 10, &value(4)), Appended::InOrder);
+        assert_eq!(write(&mut series, 1, 10, &value(4)), Appended::Duplicate);
+        assert_eq!(write(&mut series, 1, 10, &value(6)), Appended::Replaced);
+        assert_eq!(write(&mut series, 1, 10, &value(6)), Appended::Duplicate);
+        assert_eq!(write(&mut series, 1, 10, &value(4)), Appended::Replaced);
+        assert_eq!(write(&mut series, 1, 5, &value(1)), Appended::Late);
+        assert_eq!(read(&series, TimeRange::ALL), [(5, value(1)), (10, value(4))]);
+    }
+}

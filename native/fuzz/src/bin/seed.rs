@@ -1,0 +1,84 @@
+//! Writes the inputs that fuzzing begins with: what the engine's own encoders write.
+//!
+//!     cargo run --bin seed           (in native/fuzz; files that are there are written again)
+
+use std::path::{Path, PathBuf};
+
+use metricstor_engine::chunk::gorilla;
+use metricstor_engine::labels::Labels;
+use metricstor_engine::refs::{SeriesRef, TenantId};
+use metricstor_engine::sample::STALE_BITS;
+use metricstor_engine::wal::record::BatchEncoder;
+
+fn main() {
+    gorilla_chunks();
+    let names = [("__name__", "up"), ("instance", "10.0.0.1:9100"), ("job", "node")];
+    let sorted = Labels::from_pairs(names).unwrap();
+    write("labels", "sorted", sorted.as_bytes());
+    let unsorted: Vec<u8> =
+        names.iter().rev().flat_map(|pair| label_field(pair.0, pair.1)).collect();
+    write("labels", "unsorted", &unsorted);
+    let body = [series_field(sorted.as_bytes()), series_field(&unsorted)].concat();
+    write("write_batch", "two-series", &body);
+    write("wal_record", "batch", &record(&sorted));
+    let fixture = Path::new("../engine/tests/fixtures/blocks-v1/01HF7YAT00041061050R3GG28A");
+    write("index_open", "blocks-v1", &std::fs::read(fixture.join("index")).unwrap());
+    let meta = std::fs::read_to_string(fixture.join("meta.json")).unwrap();
+    let open = meta.split(",\n  \"checksum\"").next().unwrap();
+    write("block_meta", "blocks-v1", open.as_bytes());
+    for (name, pattern) in [
+        ("literals", "node|prometheus|(a|b)c"),
+        ("classes", r"[[:alpha:]\d_]+\.(foo|bar)?"),
+        ("flags", r"(?i:A.*)\z"),
+        ("repeats", "(x{2,5}|y+?)*"),
+        ("quoted", r"\Qa.b\E\x{1F600}\pL"),
+    ] {
+        write("go_regex", name, pattern.as_bytes());
+    }
+    // A log's header holds a random salt: this one is written once and then kept.
+    write("wal_replay", "empty-segments", b"MSTRWAL\nNEXTMSTRWAL\n");
+}
+
+fn gorilla_chunks() {
+    let columns: [(&str, &[(i64, u64)]); 3] = [
+        ("one", &[(-5, STALE_BITS)]),
+        ("steady", &[(0, 0), (15_000, 0), (30_000, 0x3ff0_0000_0000_0000), (45_001, 1)]),
+        ("extremes", &[(i64::MIN, u64::MAX), (0, 1 << 63), (i64::MAX, 0x7ff0_0000_0000_0000)]),
+    ];
+    for (name, samples) in columns {
+        let mut appender = gorilla::Appender::new();
+        for (t, bits) in samples {
+            appender.append(*t, f64::from_bits(*bits));
+        }
+        write("gorilla", name, &appender.finish());
+    }
+}
+
+fn record(labels: &Labels) -> Vec<u8> {
+    let mut encoder = BatchEncoder::with_capacity(64);
+    encoder.series(SeriesRef(17), TenantId(0), labels.as_bytes());
+    for (t, v) in [(0, 1.0), (15_000, 2.0), (14_000, f64::NAN)] {
+        encoder.sample(SeriesRef(17), t, v);
+    }
+    encoder.finish()
+}
+
+/// A field of wire type 2 with a length below 128.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+}
+
+fn label_field(name: &str, value: &str) -> Vec<u8> {
+    field(1, &[field(1, name.as_bytes()), field(2, value.as_bytes())].concat())
+}
+
+fn series_field(labels: &[u8]) -> Vec<u8> {
+    let sample = [&[0x09][..], &1.5f64.to_le_bytes(), &[0x10, 0x88, 0x27]].concat();
+    field(1, &[labels.to_vec(), field(2, &sample)].concat())
+}
+
+fn write(target: &str, name: &str, bytes: &[u8]) {
+    let dir = PathBuf::from("corpus").join(target);
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join(format!("seed-{name}")), bytes).unwrap();
+}

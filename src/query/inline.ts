@@ -1,0 +1,113 @@
+/**
+ * @file Small expressions answered on the thread that asks, the rest by the query threads.
+ *
+ * A hop to a query thread and back costs about half a millisecond, which is most of what a small
+ * panel takes. Whether an expression is small is found out by trying, under limits that end the
+ * try after about two milliseconds: the engine refuses a selection of many series before it looks
+ * up a label, and budgets bound samples, points and time. What passed a limit is remembered: the
+ * next times it goes to a query thread at once, four times as often after each vain try. (It is
+ * tried again at all because the first evaluations of a process are slow: nothing is compiled.)
+ */
+import { MetricstorError } from '../errors.js';
+import type { QueryLimits } from '../promql/engine.js';
+import { type Executor, execute } from './execute.js';
+import type { QueryAnswer, QueryContext, QueryJob, QueryService } from './service.js';
+
+/** Limits of the engine that tries expressions; see {@link InlineQueries}. */
+export const inlineLimits: QueryLimits = {
+  // A decoded sample and a held point cost about 20 ns each.
+  maxSamples: 50_000,
+  // The first batch of samples takes a quarter of it.
+  maxBytes: 4 * 1024 ** 2,
+  // JSON takes 50 ns a point.
+  maxPoints: 10_000,
+};
+
+/** Labels cost about a microsecond a series. */
+const maxSeries = 500;
+const defaultBudgetMs = 2;
+/** Expressions remembered as large, and the length of the longest one that is. */
+const rememberedMax = 512;
+const longestRemembered = 4096;
+/** Most times that a large expression is not tried between two tries. */
+const skipsMax = 4096;
+
+/** A large expression: how often it is not tried from now on, and how often after the last try. */
+interface Large {
+  left: number;
+  readonly skips: number;
+}
+
+export class InlineQueries implements QueryService {
+  /** Oldest first. */
+  readonly #large = new Map<string, Large>();
+  #answered = 0;
+
+  /** `budgetMs` is how long a try may take. */
+  constructor(
+    private readonly executor: Executor,
+    private readonly rest: QueryService,
+    private readonly budgetMs: number = defaultBudgetMs,
+  ) {}
+
+  /** Expressions answered without a query thread. */
+  get answered(): number {
+    return this.#answered;
+  }
+
+  run(job: QueryJob, context: QueryContext): Promise<QueryAnswer> {
+    const key = keyOf(job);
+    if (key === undefined || context.signal?.aborted === true || this.#isLarge(key)) {
+      return this.rest.run(job, context);
+    }
+    const timeoutMs = Math.min(context.timeoutMs ?? this.budgetMs, this.budgetMs);
+    const deadlineMs = Date.now() + timeoutMs;
+    try {
+      const answer = execute(this.executor, { job, scope: context.scope, deadlineMs, maxSeries });
+      this.#answered += 1;
+      this.#large.delete(key);
+      return Promise.resolve(answer);
+    } catch (error) {
+      if (error instanceof MetricstorError && error.code === 'bad_data') {
+        return Promise.reject(error);
+      }
+      // Too large for a try, or a failure that is a query thread's to judge and to report.
+      this.#remember(key);
+      return this.rest.run(job, context);
+    }
+  }
+
+  #isLarge(key: string): boolean {
+    const large = this.#large.get(key);
+    if (large === undefined || large.left === 0) {
+      return false;
+    }
+    large.left -= 1;
+    return true;
+  }
+
+  #remember(key: string): void {
+    const skips = Math.min((this.#large.get(key)?.skips ?? 1) * 4, skipsMax);
+    this.#large.delete(key);
+    if (this.#large.size >= rememberedMax) {
+      const [oldest] = this.#large.keys();
+      this.#large.delete(oldest);
+    }
+    this.#large.set(key, { left: skips, skips });
+  }
+}
+
+/** What a repeated panel has in common; undefined for what is not tried. */
+function keyOf(job: QueryJob): string | undefined {
+  if (job.kind === 'format' || job.kind === 'parse') {
+    return job.query.length > longestRemembered ? undefined : `${job.kind} ${job.query}`;
+  }
+  if (job.kind === 'instant') {
+    return job.query.length > longestRemembered ? undefined : job.query;
+  }
+  if (job.kind !== 'range' || job.query.length > longestRemembered || !(job.stepMs > 0)) {
+    return undefined;
+  }
+  const steps = Math.floor((job.endMs - job.startMs) / job.stepMs) + 1;
+  return steps > inlineLimits.maxPoints ? undefined : `${steps} ${job.query}`;
+}
