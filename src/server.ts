@@ -22,13 +22,14 @@ import { type CancelTokens, QueryPool } from './query/pool.js';
 import type { ThreadData } from './query/thread.js';
 import type { Appender } from './storage/appender.js';
 import type { Querier } from './storage/querier.js';
+import type { Exporter, Snapshots } from './storage/transfer.js';
 import type { Logger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { Readiness } from './telemetry/readiness.js';
 import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 
 /** What the server needs of an engine: `NativeEngine` is one. */
-export interface Engine extends Appender, CancelTokens, Querier {
+export interface Engine extends Appender, CancelTokens, Exporter, Querier, Snapshots {
   /** A query thread attaches with it. */
   readonly handle: number;
   stats(): Readonly<Record<string, number>>;
@@ -213,6 +214,8 @@ export class Server {
       ...shared,
       config: this.#config,
       appender: engine,
+      exporter: engine,
+      snapshots: engine,
       tls: this.#tls,
       startedMs: Date.now(),
     });

@@ -1,9 +1,7 @@
 /**
- * @file The typed façade over the add-on, its only importer: implements `storage/`.
+ * @file The typed façade over the add-on: implements `storage/`. With `tools.ts` its only importer.
  *
- * An engine is opened once, on the main thread; workers attach to it by its handle. A promise of
- * the add-on is always fulfilled, with a `failure` where it failed, because only so does the
- * engine's code arrive; here it becomes a `MetricstorError`.
+ * An engine is opened once, on the main thread; workers attach to it by its handle.
  */
 import { isErrorCode, MetricstorError } from '../errors.js';
 import { type PackedHistograms, packCells } from '../model/histogram.js';
@@ -25,6 +23,8 @@ import type {
   SessionLimits,
   SessionRegex,
 } from '../storage/querier.js';
+import type { Exporter, ExportRequest, Snapshots } from '../storage/transfer.js';
+import { type Failure, fail, type TextAnswer, textOf } from './answers.js';
 import { loadAddon } from './load.js';
 
 /** How an engine is opened; units and reasons are in `native/engine/src/options.rs`. */
@@ -55,13 +55,6 @@ export interface NativeEngineOptions {
 
 /** Numbers of an engine by stable name (`native/engine/src/stats.rs`). */
 export type EngineStats = Readonly<Record<string, number>>;
-
-interface Failure {
-  readonly code: string;
-  readonly message: string;
-  readonly file?: string;
-  readonly offset?: number;
-}
 
 interface DoneAnswer {
   readonly failure?: Failure;
@@ -139,7 +132,27 @@ interface Addon {
     format: string,
     encoding: string,
     tenant: number,
+    firstLine: number,
   ): Promise<WriteAnswer>;
+  importPrometheus(handle: number, dir: string): Promise<TextAnswer>;
+  exportPrometheus(
+    handle: number,
+    dir: string,
+    selectors: Selectors,
+    mint: number,
+    maxt: number,
+  ): Promise<TextAnswer>;
+  snapshotEngine(handle: number, blocksOnly: boolean): Promise<TextAnswer>;
+  JsonExport: new (
+    handle: number,
+    selectors: Selectors,
+    mint: number,
+    maxt: number,
+    token: number,
+  ) => {
+    next(): Promise<{ failure?: Failure; text: Uint8Array }>;
+    close(): void;
+  };
   flushEngine(handle: number): Promise<DoneAnswer>;
   closeEngine(handle: number): Promise<DoneAnswer>;
   engineStats(handle: number): { name: string; value: number }[];
@@ -165,14 +178,6 @@ const addon = loadAddon() as Addon;
 
 /** The largest number that crosses the boundary as a limit. */
 const noLimit = 2 ** 32 - 1;
-
-function fail(failure: Failure): never {
-  const code = isErrorCode(failure.code) ? failure.code : 'internal';
-  const detail: Record<string, string | number> = {};
-  if (failure.file !== undefined) detail.file = failure.file;
-  if (failure.offset !== undefined) detail.offset = failure.offset;
-  throw new MetricstorError(code, failure.message, { detail });
-}
 
 /** Runs a synchronous call of the add-on and gives its errors their class. */
 function guarded<T>(call: () => T): T {
@@ -339,8 +344,32 @@ class NativeSession implements QuerySession {
   }
 }
 
+/** What an import did: `native/engine/src/transfer.rs`. */
+export interface ImportReport {
+  readonly blocks: number;
+  readonly read: number;
+  readonly stored: number;
+  readonly tooOld: number;
+  readonly refused: number;
+  readonly refusals: readonly string[];
+  readonly replaced: number;
+  readonly histograms: number;
+  readonly deleted: number;
+  readonly unnamed: number;
+  readonly exemplars: number;
+  readonly metadata: number;
+}
+
+/** What an export into Prometheus' blocks wrote. */
+export interface ExportReport {
+  readonly blocks: number;
+  readonly series: number;
+  readonly samples: number;
+  readonly histograms: number;
+}
+
 /** An open engine, or a worker's attachment to one. */
-export class NativeEngine implements Querier, Appender {
+export class NativeEngine implements Querier, Appender, Exporter, Snapshots {
   /** Names the engine in this process; a worker attaches with it. */
   readonly handle: number;
 
@@ -368,8 +397,9 @@ export class NativeEngine implements Querier, Appender {
   }
 
   async write(body: Uint8Array, request: WriteRequest): Promise<WriteOutcome> {
-    const { format, encoding, scope } = request;
-    const answer = await addon.write(this.handle, body, format, encoding, scope.tenant);
+    const { format, encoding, scope, firstLine = 1 } = request;
+    const { tenant } = scope;
+    const answer = await addon.write(this.handle, body, format, encoding, tenant, firstLine);
     if (answer.failure) fail(answer.failure);
     return answer;
   }
@@ -399,6 +429,40 @@ export class NativeEngine implements Querier, Appender {
   /** Makes blocks of what the head holds. */
   async flush(): Promise<void> {
     await done(addon.flushEngine(this.handle));
+  }
+
+  async *exportJson(request: ExportRequest): AsyncGenerator<Uint8Array, undefined> {
+    const { selectors, mint, maxt } = request;
+    const token = addon.openCancelToken();
+    const pieces = guarded(() => new addon.JsonExport(this.handle, selectors, mint, maxt, token));
+    try {
+      while (true) {
+        const { failure, text } = await pieces.next();
+        if (failure) fail(failure);
+        if (text.length === 0) return;
+        yield text;
+      }
+    } finally {
+      addon.cancel(token);
+      addon.closeCancelToken(token);
+      pieces.close();
+    }
+  }
+
+  async snapshot({ blocksOnly }: { readonly blocksOnly: boolean }): Promise<string> {
+    return JSON.parse(await textOf(addon.snapshotEngine(this.handle, blocksOnly)));
+  }
+
+  /** Imports a data directory of Prometheus. */
+  async importPrometheus(dir: string): Promise<ImportReport> {
+    return JSON.parse(await textOf(addon.importPrometheus(this.handle, dir)));
+  }
+
+  /** Exports into blocks of Prometheus, in a directory that is empty or not there. */
+  async exportPrometheus(dir: string, request: ExportRequest): Promise<ExportReport> {
+    const { selectors, mint, maxt } = request;
+    const answer = addon.exportPrometheus(this.handle, dir, selectors, mint, maxt);
+    return JSON.parse(await textOf(answer));
   }
 
   /** Finishes what was accepted and lets the directory go. */

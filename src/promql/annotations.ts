@@ -144,6 +144,12 @@ export class AnnotationLog {
     this.add('info', `mismatched custom buckets were reconciled during ${operation}`, at);
   }
 
+  /** An operator between kinds of samples that it has no meaning for. */
+  incompatibleTypes(left: string, op: string, right: string, at: Expr): void {
+    const text = 'incompatible sample types encountered for binary operator';
+    this.add('info', `${text} ${goQuote(op)}: ${left} ${op} ${right}`, at);
+  }
+
   /** NaN observations, which are in no bucket. */
   nanObservations(note: NanNote, metric: string, at: Expr): void {
     this.add('info', `${nanTexts[note]}${forMetric(metric)}`, at);

@@ -3,8 +3,8 @@
  *
  * Regular expressions of users run in the engine only, and parsing has no engine, so this asks the
  * structure of the pattern instead: can each of its parts be empty? Exact for Go's syntax, but for
- * `\b`, which is never true in the empty text, and for malformed patterns, which the engine refuses
- * later.
+ * `\b`, which is never true in the empty text. A pattern that is seen to be malformed matches
+ * nothing here, so that the engine has its say about it.
  */
 import type { LabelMatcher } from '../storage/querier.js';
 
@@ -15,15 +15,22 @@ export function matchesEmpty(matcher: LabelMatcher): boolean {
     case '!=':
       return matcher.value !== '';
     case '=~':
-      return isNullable(matcher.value);
+      return nullability(matcher.value) ?? false;
     case '!~':
-      return !isNullable(matcher.value);
+      return !(nullability(matcher.value) ?? true);
   }
 }
 
 /** Whether a regular expression in Go's syntax matches the empty text. */
 export function isNullable(pattern: string): boolean {
-  return new Walker(pattern).alternation();
+  return nullability(pattern) ?? false;
+}
+
+/** The same; undefined for what cannot be a regular expression. */
+function nullability(pattern: string): boolean | undefined {
+  const walker = new Walker(pattern);
+  const empty = walker.alternation();
+  return walker.malformed ? undefined : empty;
 }
 
 /** Go's limit on nested groups (`regexp/syntax`, `maxHeight`). */
@@ -31,6 +38,8 @@ const maxDepth = 1000;
 
 /** A recursive-descent walk that keeps nothing but "may be empty so far". */
 class Walker {
+  /** Whether brackets, a repetition or an escape were seen to be wrong. */
+  malformed = false;
   private at = 0;
   private depth = 0;
 
@@ -44,6 +53,7 @@ class Walker {
       const char = this.pattern.charAt(this.at);
       if (char === '' || char === ')') {
         this.at++;
+        this.malformed ||= (char === '') === this.depth > 0;
         return any || branch;
       }
       if (char === '|') {
@@ -69,6 +79,11 @@ class Walker {
         return this.escape();
       case '^':
       case '$':
+        return true;
+      case '*':
+      case '+':
+      case '?':
+        this.malformed = true;
         return true;
       default:
         return false;
@@ -100,6 +115,7 @@ class Walker {
     // A `]` in first place is a literal.
     for (let first = true; ; first = false) {
       const char = this.pattern.charAt(this.at++);
+      this.malformed ||= char === '';
       if (char === '' || (char === ']' && !first)) {
         return;
       }
@@ -114,6 +130,7 @@ class Walker {
 
   private escape(): boolean {
     const char = this.pattern.charAt(this.at++);
+    this.malformed ||= char === '';
     if (char === 'Q') {
       const close = this.pattern.indexOf('\\E', this.at);
       const end = close < 0 ? this.pattern.length : close;
@@ -130,13 +147,15 @@ class Walker {
 
   private repetition(atom: boolean): boolean {
     let empty = atom;
-    for (;;) {
+    for (let operators = 0; ; operators++) {
       const found = /^(?:[*+?]|\{(\d+)(?:,\d*)?\})/.exec(this.pattern.slice(this.at, this.at + 16));
       if (found === null) {
         return empty;
       }
       const [text, least] = found;
       this.at += text.length;
+      // Only a question mark may follow, which makes it lazy.
+      this.malformed ||= operators > 1 || (operators === 1 && text !== '?');
       empty ||= text === '*' || text === '?' || (least !== undefined && Number(least) === 0);
     }
   }

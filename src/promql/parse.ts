@@ -7,15 +7,15 @@
  * parser would complain about.
  */
 import { MetricstorError } from '../errors.js';
-import type { LabelMatcher } from '../storage/querier.js';
-import type { Expr } from './ast.js';
+import type { Expr, PlacedMatcher } from './ast.js';
 import { check, checkSelector } from './check.js';
 import { buildExpression } from './parse/expressions.js';
 import { lex } from './parse/lex.js';
 import { Source } from './parse/source.js';
 import { spell } from './parse/spelling.js';
 import { structureOf } from './parse/structure.js';
-import type { Token } from './parse/tokens.js';
+import { describeToken, type Token } from './parse/tokens.js';
+import { parseError } from './position.js';
 
 export { maxDepth } from './parse/spelling.js';
 
@@ -26,8 +26,7 @@ export const maxQueryLength = 256 * 1024;
 export function parseQuery(text: string): Expr {
   const tokens = tokensOf(text);
   if (tokens[0]?.type === 'end') {
-    const where = text === '' ? 'unknown position' : '1:1';
-    throw new MetricstorError('bad_data', `${where}: parse error: no expression found in input`);
+    throw parseError(text, 0, 'no expression found in input');
   }
   const expr = build(text, tokens);
   check(expr, text);
@@ -35,17 +34,20 @@ export function parseQuery(text: string): Expr {
 }
 
 /** Parses one vector selector, as in `match[]`. Throws `bad_data`. */
-export function parseSelector(text: string): readonly LabelMatcher[] {
+export function parseSelector(text: string): readonly PlacedMatcher[] {
   const tokens = tokensOf(text);
   const end = selectorEnd(tokens);
-  const last = tokens[end] as Token;
-  if (end === 0) {
-    new Source(text, tokens).unexpected(last.start);
+  const behind = tokens[end] as Token;
+  const unexpected = `unexpected ${describeToken(behind)}`;
+  if (end === 0 && behind.type !== 'error') {
+    throw parseError(text, behind.start, unexpected);
   }
-  // What follows the selector only counts if the selector itself is right.
-  const selector = build(text, [...tokens.slice(0, end), { ...last, type: 'end' }]);
-  if (last.type !== 'end' || selector.kind !== 'selector') {
-    return new Source(text, tokens).unexpected(last.start);
+  // What stands behind the selector only counts if the selector itself is right.
+  const isLast = end === tokens.length - 1;
+  const own = isLast ? tokens : [...tokens.slice(0, end), { ...behind, type: 'end' as const }];
+  const selector = build(text, own);
+  if (!isLast || selector.kind !== 'selector') {
+    throw parseError(text, behind.start, unexpected);
   }
   checkSelector(selector, text);
   return selector.matchers;
@@ -72,11 +74,14 @@ function build(text: string, tokens: readonly Token[]): Expr {
 
 /** Index of the first token that cannot belong to a selector: a name, then braces. */
 function selectorEnd(tokens: readonly Token[]): number {
-  const { type } = tokens[0] as Token;
-  const named = type === 'end' || type === 'error' || type === 'punctuation' ? 0 : 1;
+  const named = /^[A-Za-z_:]/.test(tokens[0]?.text ?? '') && !isNumber(tokens[0]) ? 1 : 0;
   if (tokens[named]?.text !== '{') {
     return named;
   }
   const close = tokens.findIndex(({ text }) => text === '}');
   return close < 0 ? tokens.length - 1 : close + 1;
+}
+
+function isNumber(token: Token | undefined): boolean {
+  return token?.type === 'number';
 }

@@ -19,7 +19,8 @@ export function lineColumn(query: string, offset: number): string {
 
 /** The error of a query that cannot be understood, in Prometheus' words. */
 export function parseError(query: string, offset: number, message: string): MetricstorError {
-  return new MetricstorError('bad_data', `${lineColumn(query, offset)}: parse error: ${message}`);
+  const where = query === '' ? 'unknown position' : lineColumn(query, offset);
+  return new MetricstorError('bad_data', `${where}: parse error: ${message}`);
 }
 
 /** Text as Go's `%q` prints it: double quotes, escapes for what does not print. */

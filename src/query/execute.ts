@@ -9,7 +9,7 @@ import type { QueryResult } from '../model/result.js';
 import type { PromqlEngine, QueryOutcome } from '../promql/engine.js';
 import { parseQuery, parseSelector } from '../promql/parse.js';
 import { pretty } from '../promql/pretty.js';
-import { checkAllRegexes } from '../promql/regexes.js';
+import { checkAllRegexes, checkRegexes } from '../promql/regexes.js';
 import { treeJson } from '../promql/tree-json.js';
 import type {
   LabelMatcher,
@@ -176,7 +176,8 @@ const encoder = new TextEncoder();
 
 function lookUp(session: QuerySession, job: LookUpJob): QueryAnswer {
   const { mint, maxt, limit } = job;
-  const request: LabelRequest = { selectors: job.selectors.map(readSelector), mint, maxt, limit };
+  const selectors = job.selectors.map((text) => readSelector(session, text));
+  const request: LabelRequest = { selectors, mint, maxt, limit };
   const answer = (json: Uint8Array, truncated: boolean): QueryAnswer => ({
     json,
     warnings: truncated ? [truncatedWarning] : [],
@@ -197,9 +198,11 @@ function lookUp(session: QuerySession, job: LookUpJob): QueryAnswer {
 }
 
 /** The one rule whose text differs between `match[]` and an expression. */
-function readSelector(text: string): readonly LabelMatcher[] {
+function readSelector(session: QuerySession, text: string): readonly LabelMatcher[] {
   try {
-    return parseSelector(text);
+    const matchers = parseSelector(text);
+    checkRegexes(matchers, text, session);
+    return matchers;
   } catch (error) {
     const emptyMatchers = 'must contain at least one non-empty matcher';
     if (error instanceof MetricstorError && error.message.endsWith(emptyMatchers)) {

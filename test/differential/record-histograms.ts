@@ -3,7 +3,7 @@
  *
  *     PROMETHEUS_BIN=… node dist-bench/test/differential/record-histograms.js
  *
- * It writes `test/conformance/histograms/answers.json` in the working directory.
+ * It writes `test/conformance/histograms/recorded/answers.json` in the working directory.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -26,9 +26,11 @@ try {
   const lines: string[] = [];
   for (const { query, path } of histogramCases) {
     const response = await fetch(`${prometheus.url}/api/v1/${path}`);
-    lines.push(`${JSON.stringify(query)}: ${JSON.stringify(inOrder(await response.json()))}`);
+    lines.push(
+      `${JSON.stringify(query)}: ${JSON.stringify(inOrder((await response.json()) as Parameters<typeof inOrder>[0]))}`,
+    );
   }
-  const file = join('test', 'conformance', 'histograms', 'answers.json');
+  const file = join('test', 'conformance', 'histograms', 'recorded', 'answers.json');
   await writeFile(file, `{\n${lines.join(',\n')}\n}\n`);
   console.log(`recorded ${lines.length} answers`);
 } finally {

@@ -6,7 +6,7 @@ import { encodeHistograms } from '../support/histogram-wire.js';
 import { startTestServer, type TestServer } from '../support/test-server.js';
 
 const recorded = JSON.parse(
-  readFileSync(new URL('../conformance/histograms/answers.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../conformance/histograms/recorded/answers.json', import.meta.url), 'utf8'),
 ) as Readonly<Record<string, unknown>>;
 
 let server: TestServer;
@@ -22,8 +22,26 @@ afterAll(() => server.stop());
 
 async function ask(path: string): Promise<unknown> {
   const answer = await fetch(`${server.addresses.http}/api/v1/${path}`);
-  return inOrder(await answer.json());
+  return inOrder((await answer.json()) as Parameters<typeof inOrder>[0]);
 }
+
+test.for([
+  'busy + busy',
+  'busy == busy',
+  'sum_over_time(busy[5m])',
+  'changes(busy[5m])',
+  'irate(busy[5m])',
+  'busy[5m:1m]',
+  'rate(busy[5m:1m])',
+  'count_values("x", busy)',
+])('%s, which does not know histograms, is an error and no wrong answer', async (query) => {
+  const answer = await ask(`query?query=${encodeURIComponent(query)}&time=300`);
+  expect(answer).toMatchObject({
+    status: 'error',
+    errorType: 'execution',
+    error: expect.stringContaining('native histograms are not evaluated'),
+  });
+});
 
 test.for(histogramCases)('$query is answered as Prometheus does', async ({ query, path }) => {
   expect(await ask(path)).toEqual(recorded[query]);

@@ -150,6 +150,16 @@ test.for<[string, string, string]>([
   ],
   ['no match[]', 'series', 'no match[] parameter provided'],
   [
+    'a match[] of series that does not parse',
+    'series?match[]=a%20b',
+    'invalid parameter "match[]": 1:3: parse error: unexpected identifier "b"',
+  ],
+  [
+    'a match[] of labels with a malformed pattern',
+    'labels?match[]={a=~"("}',
+    '1:2: parse error: error parsing regexp: missing closing ): `(`',
+  ],
+  [
     'a match[] that matches everything',
     'labels?match[]={a=~".*"}',
     'match[] must contain at least one non-empty matcher',

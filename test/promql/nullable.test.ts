@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isNullable } from '../../src/promql/nullable.js';
+import { isNullable, matchesEmpty } from '../../src/promql/nullable.js';
 
 test.each([
   ['', true],
@@ -29,3 +29,19 @@ test.each([
 ])('%j may be empty: %s', (pattern, nullable) => {
   expect(isNullable(pattern)).toBe(nullable);
 });
+
+test.each(['(', 'a)', '*', 'a|+', '[a', 'a\\', 'a**', 'a{2}{3}', '(a', '(?:a|b'])(
+  '%j is no pattern, so it is for the engine to refuse',
+  (value) => {
+    expect(matchesEmpty({ name: 'a', op: '=~', value })).toBe(false);
+    expect(matchesEmpty({ name: 'a', op: '!~', value })).toBe(false);
+  },
+);
+
+test.each(['a*?', 'a??', 'a{0,1}?', '(?i)a?', '\\(?', '[(]*', '\\Q(\\E?'])(
+  '%j is a pattern',
+  (value) => {
+    expect(matchesEmpty({ name: 'a', op: '=~', value })).toBe(true);
+    expect(matchesEmpty({ name: 'a', op: '!~', value })).toBe(false);
+  },
+);

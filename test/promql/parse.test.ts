@@ -113,7 +113,25 @@ test('a selector alone is what match[] takes', () => {
     ['job', '=~', 'a.*'],
     ['__name__', '=', 'up'],
   ]);
-  expect(problem(() => parseSelector('sum(up)'))).not.toBe('');
-  expect(problem(() => parseSelector('up[5m]'))).not.toBe('');
+  expect(parseSelector('sum # a name').map(({ value }) => value)).toEqual(['sum']);
   expect(problem(() => parseSelector('{a=""}'))).toContain('non-empty');
+});
+
+test.each([
+  ['', 'unknown position: parse error: unexpected end of input'],
+  ['sum(up)', '1:4: parse error: unexpected "("'],
+  ['rate(up[5m])', '1:5: parse error: unexpected "("'],
+  ['up[5m]', '1:3: parse error: unexpected "["'],
+  ['up offset 5m', '1:4: parse error: unexpected <offset>'],
+  ['up{a="b"} x', '1:11: parse error: unexpected identifier "x"'],
+  ['(up)', '1:1: parse error: unexpected "("'],
+  ['-up', '1:1: parse error: unexpected <op:->'],
+  ['inf', '1:1: parse error: unexpected number "inf"'],
+  ['"up"', '1:1: parse error: unexpected string "\\"up\\""'],
+  ['up{$', "1:4: parse error: unexpected character inside braces: '$'"],
+  ['up{', '1:4: parse error: unexpected end of input inside braces'],
+  ['up{,}', '1:4: parse error: unexpected "," in label matching, expected identifier or "}"'],
+  ['up$', "1:3: parse error: unexpected character: '$'"],
+])('as match[], %j is refused as by Prometheus', (text, message) => {
+  expect(problem(() => parseSelector(text))).toBe(message);
 });

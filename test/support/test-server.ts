@@ -70,6 +70,8 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     openCancelToken: () => 0,
     cancel: () => undefined,
     closeCancelToken: () => undefined,
+    async *exportJson() {},
+    snapshot: async () => '',
     stats: () => ({}),
     openSession: () => {
       throw new Error('this engine takes writes only');

@@ -38,7 +38,9 @@ const layers: Readonly<Record<string, number>> = {
   recover: 6,
   store: 6,
   background: 6,
+  inspect: 6,
   engine: 7,
+  transfer: 8,
 };
 
 /**

@@ -115,7 +115,8 @@ pub fn open_engine(env: &Env, options: OpenOptions) -> napi::Result<Object<'_>> 
 }
 
 /// Writes a request body, which JavaScript leaves alone until the promise is settled.
-/// `format` is `remote-write-1` or `remote-write-2`; `encoding` is `identity`, `snappy` or `zstd`.
+/// `format` is `remote-write-1`, `remote-write-2` or `json-lines`, whose first line has the number
+/// `first_line`; `encoding` is `identity`, `snappy` or `zstd`.
 #[napi(ts_return_type = "Promise<WriteAnswer>")]
 pub fn write<'env>(
     env: &'env Env,
@@ -124,12 +125,13 @@ pub fn write<'env>(
     format: String,
     encoding: String,
     tenant: u32,
+    first_line: f64,
 ) -> napi::Result<Object<'env>> {
     let (settle, promised) = promise::<WriteAnswer>(env)?;
     let answer: Answer = Box::new(move |result| {
         settle.resolve(Box::new(move |_| Ok(WriteAnswer::new(&result))));
     });
-    match (registry::engine(handle), request(body, &format, &encoding, tenant)) {
+    match (registry::engine(handle), request(body, (&format, &encoding), tenant, first_line)) {
         (Ok(engine), Ok(request)) => engine.write(request, answer),
         (Err(error), _) | (_, Err(error)) => answer(Err(error)),
     }
@@ -138,9 +140,9 @@ pub fn write<'env>(
 
 fn request(
     body: Buffer,
-    format: &str,
-    encoding: &str,
+    (format, encoding): (&str, &str),
     tenant: u32,
+    first_line: f64,
 ) -> std::result::Result<WriteRequest, Error> {
     let encoding = match encoding {
         "identity" => BodyEncoding::Identity,
@@ -151,6 +153,7 @@ fn request(
     let format = match format {
         "remote-write-1" => WireFormat::RemoteWrite1,
         "remote-write-2" => WireFormat::RemoteWrite2,
+        "json-lines" => WireFormat::JsonLines { first_line: first_line as u64 },
         other => return Err(unknown("format", other)),
     };
     Ok(WriteRequest { body: Box::new(body), encoding, format, tenant: TenantId(tenant) })

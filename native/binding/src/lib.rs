@@ -4,6 +4,8 @@
 //! engine.rs     class Engine: one method per verb
 //! session.rs    class Session and Selection: one query's reading, synchronous
 //! registry.rs   open engines and cancel tokens of this process, so that worker threads attach
+//! export.rs    class JsonExport: an export as text, piece by piece
+//! tools.rs     verbs over directories; snapshots, imports and exports of an open engine
 //! settle.rs     engine callbacks to promises
 //! error.rs      engine errors to JS errors with a code
 //! guard.rs      a reader's panic becomes an error
@@ -15,7 +17,9 @@
 mod columns;
 mod engine;
 mod error;
+mod export;
 mod guard;
 mod registry;
 mod session;
 mod settle;
+mod tools;

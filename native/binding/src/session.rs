@@ -30,7 +30,11 @@ pub struct JsMatcher {
     pub value: String,
 }
 
-fn matchers(from: &[JsMatcher]) -> EngineResult<Vec<Matcher>> {
+/// The matchers of a selector.
+///
+/// # Errors
+/// `bad_data` for a pattern that is none.
+pub fn matchers(from: &[JsMatcher]) -> EngineResult<Vec<Matcher>> {
     from.iter()
         .map(|m| {
             let op = match m.op.as_str() {
@@ -45,20 +49,28 @@ fn matchers(from: &[JsMatcher]) -> EngineResult<Vec<Matcher>> {
         .collect()
 }
 
+/// The matchers of each selector.
+///
+/// # Errors
+/// As [`matchers`].
+pub fn selectors(from: &[Vec<JsMatcher>]) -> EngineResult<Vec<Vec<Matcher>>> {
+    from.iter().map(|selector| matchers(selector)).collect()
+}
+
 /// A time as JavaScript has it: any double.
-fn time(ms: f64) -> i64 {
+pub fn time(ms: f64) -> i64 {
     // Casting saturates, and NaN cannot come from the façade.
     ms as i64
 }
 
 fn label_request(
-    selectors: &[Vec<JsMatcher>],
+    from: &[Vec<JsMatcher>],
     mint: f64,
     maxt: f64,
     limit: u32,
 ) -> EngineResult<LabelRequest> {
     Ok(LabelRequest {
-        selectors: selectors.iter().map(|s| matchers(s)).collect::<EngineResult<_>>()?,
+        selectors: selectors(from)?,
         range: TimeRange::new(time(mint), time(maxt)),
         limit: limit as usize,
     })

@@ -13,8 +13,10 @@ use metricstor_engine::options::WriteLimits;
 use metricstor_engine::read::json::{self, Points};
 use metricstor_engine::read::packed::Histograms;
 use metricstor_engine::wire::compression::{BodyEncoding, decompress};
-use metricstor_engine::wire::labels::canonicalize;
+use metricstor_engine::wire::labels::{canonicalize, label_pairs};
 use metricstor_engine::wire::remote_write::parse_v1;
+use metricstor_engine::wire::remote_write_2::parse_v2;
+use std::collections::HashMap;
 use std::hint::black_box;
 
 /// Series of a request, one sample each: what a Prometheus agent sends by default.
@@ -57,6 +59,45 @@ fn request() -> Vec<u8> {
     body
 }
 
+/// The same in remote_write 2.0, each series with metadata.
+fn request_2() -> Vec<u8> {
+    let (mut numbers, mut symbols) = (HashMap::from([(Vec::new(), 0u64)]), vec![0x22, 0]);
+    let mut number = |text: &[u8]| {
+        let next = numbers.len() as u64;
+        *numbers.entry(text.to_vec()).or_insert_with(|| {
+            symbols.push(0x22);
+            varint::write(&mut symbols, text.len() as u64);
+            symbols.extend_from_slice(text);
+            next
+        })
+    };
+    let mut body = Vec::new();
+    for i in 0..SERIES {
+        let mut refs = Vec::new();
+        for pair in label_pairs(&labels(i)) {
+            let (name, value) = pair.unwrap();
+            varint::write(&mut refs, number(name));
+            varint::write(&mut refs, number(value));
+        }
+        let mut series = vec![0x0a, refs.len() as u8];
+        series.extend_from_slice(&refs);
+        let mut sample = vec![0x09];
+        sample.extend_from_slice(&(i as f64 * 1.7).to_bits().to_le_bytes());
+        sample.push(0x10);
+        varint::write(&mut sample, 1_700_000_000_000 + i as u64);
+        series.extend_from_slice(&[0x12, sample.len() as u8]);
+        series.extend_from_slice(&sample);
+        let mut metadata = vec![0x08, 3, 0x18];
+        varint::write(&mut metadata, number(b"How long a request takes."));
+        series.extend_from_slice(&[0x2a, metadata.len() as u8]);
+        series.extend_from_slice(&metadata);
+        body.push(0x2a);
+        varint::write(&mut body, series.len() as u64);
+        body.extend_from_slice(&series);
+    }
+    [symbols, body].concat()
+}
+
 fn requests(c: &mut Criterion) {
     let mut group = c.benchmark_group("request");
     group.throughput(Throughput::Elements(SERIES as u64));
@@ -71,6 +112,11 @@ fn requests(c: &mut Criterion) {
     }
     group.bench_function("parse_v1", |b| {
         b.iter(|| parse_v1(black_box(&body)).unwrap().samples.len());
+    });
+    let body_2 = request_2();
+    let mut arena = Vec::new();
+    group.bench_function(BenchmarkId::new("parse_v2", format!("{} B", body_2.len())), |b| {
+        b.iter(|| parse_v2(black_box(&body_2), &mut arena, 64 << 20).unwrap().samples.len());
     });
     group.finish();
 

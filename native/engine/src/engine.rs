@@ -4,6 +4,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::background::{Command, Found, Handle};
+use crate::backup;
 use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
 use crate::disk::os::OsDisk;
@@ -15,12 +16,14 @@ use crate::read::cancel::Cancel;
 use crate::read::session::Session;
 use crate::read::view::View;
 use crate::recover::{Layout, create_durably, restore};
-use crate::refs::Generation;
+use crate::refs::{Generation, TenantId};
+use crate::sample::TimestampMs;
 use crate::source::Scope;
 use crate::stats::{Counters, Stats, counter_stats};
 use crate::store::Store;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering, RwLock};
 use crate::wal::{Wal, WalOptions};
+use crate::wire::WireBatch;
 
 /// Bodies that may wait for a write thread, in bytes of request body: past it a write is refused
 /// with `overloaded` before it costs anything.
@@ -50,7 +53,21 @@ pub struct Engine {
     background: Mutex<Option<Handle>>,
     lock: Mutex<Option<Box<dyn DirLock>>>,
     waiting_bytes: Arc<AtomicU64>,
+    /// Held while a snapshot is made: the directory is not let go before.
+    snapshots: Arc<Mutex<()>>,
 }
+
+/// What a snapshot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotOf {
+    /// Everything: the head becomes blocks first.
+    Everything,
+    /// What is in blocks.
+    Blocks,
+}
+
+/// Called once with the name of a snapshot.
+pub type SnapshotAnswer = Box<dyn FnOnce(Result<String>) + Send>;
 
 impl Engine {
     /// Opens the directory of `options` on the machine's disk and clock.
@@ -71,6 +88,7 @@ impl Engine {
         let lock = disk.lock(&options.dir)?;
         let layout = Layout::new(&options.dir);
         layout.prepare(&*disk)?;
+        backup::sweep_snapshots(&*disk, &layout)?;
         let head = Arc::new(Head::new(random_seed(), options.write, options.retention_ms));
         let restored = restore(&disk, &layout, &head)?;
         let generation = head.generation();
@@ -110,6 +128,7 @@ impl Engine {
             background: Mutex::new(Some(background)),
             lock: Mutex::new(Some(lock)),
             waiting_bytes,
+            snapshots: Arc::default(),
         })
     }
 
@@ -150,6 +169,48 @@ impl Engine {
             Some(background) => background.ask(Command::Checkpoint(answer)),
             None => answer(Err(closed())),
         }
+    }
+
+    /// Takes a decoded write, on this thread; otherwise as [`Engine::write`].
+    pub fn write_batch(&self, batch: &WireBatch<'_>, tenant: TenantId, answer: Answer) {
+        commit_of(&self.store).write_batch(batch, tenant, answer);
+    }
+
+    /// Says that samples as new as `t` are about to be written: older ones are judged, and put into
+    /// blocks, by that. What lies ahead of the clock counts as now.
+    pub fn expect_time(&self, t: TimestampMs) {
+        self.store.head.saw_time(t.min(self.store.clock.now_ms()));
+    }
+
+    /// Memory of the head, about.
+    pub fn head_bytes(&self) -> u64 {
+        self.store.head.bytes()
+    }
+
+    /// Links what is in the store into `snapshots/<name>` of the data directory, durably, and
+    /// answers the name; on a thread of its own.
+    pub fn snapshot(&self, of: SnapshotOf, answer: SnapshotAnswer) {
+        let flushed = match of {
+            SnapshotOf::Blocks => None,
+            SnapshotOf::Everything => {
+                let (send, flushed) = crossbeam_channel::bounded(1);
+                self.flush(Box::new(move |result| {
+                    let _ = send.send(result);
+                }));
+                Some(flushed)
+            }
+        };
+        let (store, snapshots) = (self.store.clone(), self.snapshots.clone());
+        std::thread::spawn(move || {
+            let _open = snapshots.lock();
+            let flushed = flushed.map_or(Ok(()), |f| f.recv().unwrap_or_else(|_| Err(closed())));
+            answer(flushed.and_then(|()| {
+                let random = u64::from_le_bytes(*random_seed().first_chunk().unwrap_or(&[0; 8]));
+                let name = backup::snapshot_name(store.clock.now_ms(), random);
+                backup::snapshot(&store, &name)?;
+                Ok(name)
+            }));
+        });
     }
 
     /// This moment's numbers.
@@ -194,6 +255,7 @@ impl Engine {
                 let _ = thread.join();
             }
         }
+        drop(self.snapshots.lock());
         if let Some(background) = self.background.lock().take() {
             background.stop();
         }
@@ -223,6 +285,15 @@ fn random_seed() -> [u8; 32] {
     seed
 }
 
+fn commit_of(store: &Store) -> Commit {
+    Commit {
+        head: store.head.clone(),
+        wal: store.wal.clone(),
+        clock: store.clock.clone(),
+        max_request_bytes: store.options.write.max_request_bytes,
+    }
+}
+
 fn start_writers(store: &Arc<Store>, waiting_bytes: &Arc<AtomicU64>) -> Result<Writers> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let (jobs, received) = crossbeam_channel::unbounded::<Job>();
@@ -240,12 +311,7 @@ fn start_writers(store: &Arc<Store>, waiting_bytes: &Arc<AtomicU64>) -> Result<W
 }
 
 fn serve_writes(jobs: &Receiver<Job>, store: &Store, waiting_bytes: &AtomicU64) {
-    let commit = Commit {
-        head: store.head.clone(),
-        wal: store.wal.clone(),
-        clock: store.clock.clone(),
-        max_request_bytes: store.options.write.max_request_bytes,
-    };
+    let commit = commit_of(store);
     let mut arena = Vec::new();
     for Job { request, answer, bytes } in jobs {
         commit.write(&request, &mut arena, answer);

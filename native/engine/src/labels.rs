@@ -13,6 +13,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::BuildHasher;
 
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
@@ -215,6 +216,16 @@ impl LabelsHasher {
                 .copy_from_slice(&xxhash_rust::xxh3::xxh3_128(&input).to_le_bytes()[..piece.len()]);
         }
         Self { secret }
+    }
+
+    /// A hasher whose secret nobody knows.
+    pub fn random() -> Self {
+        let random = std::hash::RandomState::new();
+        let mut seed = [0; 32];
+        for (i, piece) in seed.chunks_mut(8).enumerate() {
+            piece.copy_from_slice(&random.hash_one(i).to_le_bytes());
+        }
+        Self::new(seed)
     }
 
     /// The hash of `encoded` (canonical or as a sender wrote it) for `tenant`.

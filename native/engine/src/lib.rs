@@ -8,9 +8,10 @@
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`] |
 //! | 4 | [`head`], [`block`] |
-//! | 5 | [`compact`], [`read`] |
-//! | 6 | [`commit`], [`recover`], [`store`], [`background`] |
+//! | 5 | [`compact`], [`read`], [`foreign`] |
+//! | 6 | [`commit`], [`recover`], [`store`], [`background`], [`backup`], [`inspect`] |
 //! | 7 | [`engine`] |
+//! | 8 | [`transfer`] |
 //!
 //! A write: [`commit`] has it decoded by [`wire`], prepared by [`head`], logged by [`wal`], applied
 //! by [`head`]. A read: [`read::session`] pins a [`read::view`], selects in its sources and puts
@@ -24,6 +25,7 @@
 
 pub mod allocator;
 pub mod background;
+pub mod backup;
 pub mod block;
 pub mod chunk;
 pub mod clock;
@@ -34,9 +36,11 @@ pub mod dictionary;
 pub mod disk;
 pub mod engine;
 pub mod error;
+pub mod foreign;
 pub mod head;
 pub mod histogram;
 pub mod index;
+pub mod inspect;
 pub mod label_order;
 pub mod labels;
 pub mod merge;
@@ -51,5 +55,6 @@ pub mod source;
 pub mod stats;
 pub mod store;
 pub mod sync;
+pub mod transfer;
 pub mod wal;
 pub mod wire;

@@ -38,19 +38,6 @@ impl PartialEq for Sample {
     }
 }
 
-/// What a stored sample is. Only floats are stored by format version 1; the other kinds have their
-/// numbers from the first day, so that a reader can name what it does not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum SampleKind {
-    /// An IEEE-754 double.
-    Float = 0,
-    /// A native histogram with integer counts.
-    IntHistogram = 1,
-    /// A native histogram with float counts.
-    FloatHistogram = 2,
-}
-
 /// A range of time, inclusive at both ends. Empty when `mint > maxt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeRange {
@@ -96,6 +83,12 @@ impl TimeRange {
     pub fn include_range(&mut self, other: &Self) {
         self.mint = self.mint.min(other.mint);
         self.maxt = self.maxt.max(other.maxt);
+    }
+
+    /// The same instants as a half-open window; at the end of `i64` the last one is left out.
+    #[must_use]
+    pub const fn window(&self) -> Window {
+        Window { start: self.mint, end: self.maxt.saturating_add(1) }
     }
 
     /// What both ranges contain; may be empty.

@@ -32,7 +32,15 @@ fn options(dir: &Path) -> Options {
 }
 
 fn open_on(disk: Arc<dyn Disk>, dir: &Path) -> Result<Engine> {
-    Engine::open_with(options(dir), disk, Arc::new(ManualClock::new(NOW_MS)))
+    open_at(disk, dir, &clock())
+}
+
+fn open_at(disk: Arc<dyn Disk>, dir: &Path, clock: &Arc<ManualClock>) -> Result<Engine> {
+    Engine::open_with(options(dir), disk, clock.clone())
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(NOW_MS))
 }
 
 fn open(dir: &tempfile::TempDir) -> Engine {
@@ -149,8 +157,7 @@ fn a_log_of_exemplars_alone_is_cut_too() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = options(dir.path());
     options.wal_max_bytes = 1;
-    let clock = Arc::new(ManualClock::new(NOW_MS));
-    let engine = Engine::open_with(options, Arc::new(OsDisk), clock).unwrap();
+    let engine = Engine::open_with(options, Arc::new(OsDisk), clock()).unwrap();
     let labels = "x".repeat(100);
     for t in 0..100 {
         let body = exemplars_of("m", &[exemplar(&labels, t, 0.5)]);
@@ -168,12 +175,15 @@ fn a_log_of_exemplars_alone_is_cut_too() {
 #[test]
 fn the_newest_metadata_of_a_family_stands_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = open(&dir);
+    let clock = clock();
+    let engine = open_at(Arc::new(OsDisk), dir.path(), &clock).unwrap();
     let sample = bytes(2, &[double(1, 1.0), number(2, NOW_MS as u64)].concat());
     let body = [metadata_of("m", 1, "old"), exemplars_of("m", &[sample])].concat();
     write_body(&engine, RemoteWrite1, body).unwrap();
     flush(&engine).unwrap();
     write_body(&engine, RemoteWrite1, metadata_of("m", 2, "newer")).unwrap();
+    write_body(&engine, RemoteWrite1, metadata_of("m", 3, "too soon after it")).unwrap();
+    clock.advance(10_000);
     write_body(&engine, RemoteWrite1, metadata_of("m", 2, "newest")).unwrap();
     engine.close().unwrap();
     let engine = open(&dir);
@@ -252,8 +262,11 @@ fn both_versions_find_the_same_series() {
 /// until the disk fails; returns the last acknowledged time.
 fn script(disk: &FaultyDisk) -> i64 {
     let mut acknowledged = 0;
-    let Ok(engine) = open_on(Arc::new(disk.clone()), Path::new("/data")) else { return 0 };
+    let clock = clock();
+    let disk = Arc::new(disk.clone());
+    let Ok(engine) = open_at(disk, Path::new("/data"), &clock) else { return 0 };
     for t in 1..7 {
+        clock.advance(10_000);
         let sample = bytes(2, &[double(1, 1.0), number(2, (NOW_MS + t) as u64)].concat());
         let exemplar = exemplars_of("m", &[exemplar("x", t, 0.5), sample]);
         let body = [exemplar, metadata_of("m", 2, &t.to_string())].concat();

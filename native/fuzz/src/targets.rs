@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metricstor_engine::block::meta::Meta;
-use metricstor_engine::chunk::gorilla;
+use metricstor_engine::chunk::{dense, gorilla};
 use metricstor_engine::codec::checksum::accepting_any;
 use metricstor_engine::disk::Disk;
 use metricstor_engine::disk::faulty::FaultyDisk;
@@ -41,6 +41,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets.
 pub const TARGETS: &[Target] = &[
     ("gorilla", gorilla),
+    ("dense_column", dense_column),
     ("labels", labels),
     ("write_batch", write_batch),
     ("wal_record", wal_record),
@@ -87,6 +88,29 @@ fn assert_same_after_encoding(timestamps: &[TimestampMs], values: &[f64]) {
     gorilla::decode(&bytes, TimeRange::ALL, &mut got_timestamps, &mut got_values).unwrap();
     assert_eq!(got_timestamps, timestamps);
     assert!(got_values.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
+}
+
+/// A column from any bytes, the first two of which say how many values it is asked for; and the
+/// bytes as values into a column and back.
+pub fn dense_column(data: &[u8]) {
+    let mut scratch = dense::Scratch::default();
+    if let Some((count, column)) = data.split_first_chunk() {
+        let count = usize::from(u16::from_le_bytes(*count)) % (dense::SAMPLES_MAX + 1);
+        let _ = dense::decode_values(column, &mut scratch, &mut vec![0.0; count]);
+        let mut times = vec![0; count];
+        if dense::decode_times(column, &mut scratch, &mut times).is_ok() {
+            assert!(times.is_sorted_by(|a, b| a < b));
+        }
+    }
+    let words = data.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    let values: Vec<f64> = words.map(f64::from_bits).take(dense::SAMPLES_MAX).collect();
+    if values.is_empty() {
+        return;
+    }
+    let (mut column, mut got) = (Vec::new(), vec![0.0; values.len()]);
+    dense::encode_values(&values, &mut scratch, &mut column);
+    dense::decode_values(&column, &mut scratch, &mut got).unwrap();
+    assert!(got.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
 }
 
 /// The labels of a series, canonical or as a sender wrote them.
@@ -192,7 +216,7 @@ pub fn index_open(data: &[u8]) {
             if index.schema(entry.schema, &mut schema).is_ok() {
                 let _ = entry.pairs(&schema).count();
             }
-            let _ = entry.chunks().take(4096).count();
+            let _ = entry.pieces().take(4096).count();
         }
         let mut text = String::new();
         for pair in 0..index.pair_count().min(4096) {

@@ -7,7 +7,7 @@ import { goQuote } from '../../promql/position.js';
 import type { QueryJob } from '../../query/service.js';
 import { lookUpParams, Params, unescapeLabelName } from '../params.js';
 import { sendData } from '../result-json.js';
-import { type QueryRouteParts, runJob } from './query.js';
+import { type QueryRouteParts, runJob, runJobOf } from './query.js';
 import { addPath, type Handler } from './route.js';
 
 type LabelRouteParts = Pick<QueryRouteParts, 'queries' | 'metrics'>;
@@ -19,7 +19,12 @@ export function labelRoutes(app: FastifyInstance, parts: LabelRouteParts): void 
     async (request, reply) => {
       const path = request.params as Readonly<Record<string, string>>;
       const job = jobOf(new Params(request), path);
-      const found = await runJob(parts, { request, reply, job, timeoutMs: undefined });
+      const asked = { request, reply, job, timeoutMs: undefined };
+      // Only `series` says which parameter is wrong, as in Prometheus.
+      const found =
+        job.kind === 'series'
+          ? await runJobOf('match[]', parts, asked)
+          : await runJob(parts, asked);
       return await sendData(request, reply, found.json, { members: false, annotations: found });
     };
   addPath(

@@ -76,17 +76,25 @@ interface Asked {
 
 async function answerExpression(parts: QueryRouteParts, asked: Asked): Promise<FastifyReply> {
   const { request, reply } = asked;
-  let answer: QueryAnswer;
+  const answer = await runJobOf('query', parts, asked);
+  const members = asked.job.kind === 'instant' || asked.job.kind === 'range';
+  return await sendData(request, reply, answer.json, { members, annotations: answer });
+}
+
+/** Runs a job; if it makes no sense, the error names the parameter that does not. */
+export async function runJobOf(
+  parameter: string,
+  parts: Pick<QueryRouteParts, 'queries' | 'metrics'>,
+  asked: Asked,
+): Promise<QueryAnswer> {
   try {
-    answer = await runJob(parts, asked);
+    return await runJob(parts, asked);
   } catch (error) {
     if (error instanceof MetricstorError && error.code === 'bad_data') {
-      throw invalidParameter('query', error.message);
+      throw invalidParameter(parameter, error.message);
     }
     throw error;
   }
-  const members = asked.job.kind === 'instant' || asked.job.kind === 'range';
-  return await sendData(request, reply, answer.json, { members, annotations: answer });
 }
 
 /** Runs a job until it is done, its time is up or the client goes away. */

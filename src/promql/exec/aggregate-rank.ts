@@ -57,7 +57,10 @@ export function rankRows(ctx: EvalContext, node: AggregatePlan, op: RankOp, sink
   const { steps } = node.grid;
   const param = parameter(node);
   const params = ctx.scalars(param);
-  const grid = ctx.grid(node.inner);
+  const ranks = op === 'topk' || op === 'bottomk';
+  const grid = ctx.grid(node.inner, ranks ? 'skip' : 'take', () =>
+    ctx.annotations.histogramIgnored(op, node.expr),
+  );
   const empty = op === 'limit_ratio' ? checkRatios(ctx, params, param) : checkCounts(params);
   if (empty || grid.labels.count === 0) {
     sendGrid(emptyGrid(steps), sink);
@@ -186,7 +189,9 @@ export function quantileRows(ctx: EvalContext, node: AggregatePlan, sink: RowSin
       ctx.annotations.invalidQuantile(value, param.expr);
     }
   }
-  const grid = ctx.grid(node.inner);
+  const grid = ctx.grid(node.inner, 'skip', () =>
+    ctx.annotations.histogramIgnored('quantile', node.inner.expr),
+  );
   const { of, labels } = groupSeries(ctx, grid.labels, node.expr);
   const dropName = grid.dropName === null ? null : new Uint8Array(labels.count);
   sink.begin(labels, dropName);

@@ -6,10 +6,11 @@
 import { type ArithmeticOp, isComparison, isSetOp } from '../ast.js';
 import type { BinaryPlan, Plan } from '../plan.js';
 import type { EvalContext } from './context.js';
+import { joinRow, scalarOperation, splitRow } from './histogram-scalar.js';
 import { joinRows } from './join.js';
 import { droppingNames } from './names.js';
 import { arithmetic, comparison, type Operand } from './operators.js';
-import type { Row, RowSink } from './rows.js';
+import { type Row, type RowSink, sendRow } from './rows.js';
 import { setRows } from './set-operators.js';
 
 /** A scalar of two scalars; comparisons give 1 or 0. */
@@ -53,33 +54,54 @@ function vectorScalarRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): vo
   const target = filter ? sink : droppingNames(ctx, sink, steps);
   const out: Row = { values: new Float64Array(steps), base: 0, present: null, presentBase: 0 };
   const flags = new Uint8Array(steps);
+  const operation = scalarOperation(op, scalarLeft);
+  const histogramRow = (series: number, row: Row): void => {
+    const { floats, histograms } = splitRow(row, steps);
+    let joined: Row = floats;
+    floatRow(floats, (result) => {
+      joined = result;
+    });
+    if (operation !== undefined) {
+      const results = histograms.map((h, k) => h && operation(h, values[k]));
+      sendRow(target, series, joinRow(joined, results, steps), steps);
+      return;
+    }
+    if (histograms.some((histogram) => histogram !== undefined)) {
+      const [left, right] = scalarLeft ? ['float', 'histogram'] : ['histogram', 'float'];
+      ctx.annotations.incompatibleTypes(left, op, right, node.expr);
+    }
+    target.row(series, joined);
+  };
+  const floatRow = (row: Row, send: (result: Row) => void): void => {
+    const operand: Operand = { values: row.values, base: row.base, stride: 1 };
+    const left = scalarLeft ? scalar : operand;
+    const right = scalarLeft ? operand : scalar;
+    out.present = row.present;
+    out.presentBase = row.presentBase;
+    if (!isComparison(op)) {
+      arithmetic(op as ArithmeticOp, left, right, out.values, 0, steps);
+      send(out);
+      return;
+    }
+    comparison(op, left, right, flags, steps);
+    if (returnBool) {
+      out.values.set(flags);
+      send(out);
+      return;
+    }
+    // A filter: the vector's own value stays, on whichever side it is.
+    andFlags(flags, row);
+    send({ values: row.values, base: row.base, present: flags, presentBase: 0 });
+  };
   ctx.rows(vector, {
+    histograms: 'take',
     begin: (labels, dropName) => target.begin(labels, dropName),
     row: (series, row) => {
-      const operand: Operand = { values: row.values, base: row.base, stride: 1 };
-      const left = scalarLeft ? scalar : operand;
-      const right = scalarLeft ? operand : scalar;
-      out.present = row.present;
-      out.presentBase = row.presentBase;
-      if (!isComparison(op)) {
-        arithmetic(op as ArithmeticOp, left, right, out.values, 0, steps);
-        target.row(series, out);
-        return;
+      if (row.histograms === undefined) {
+        floatRow(row, (result) => target.row(series, result));
+      } else {
+        histogramRow(series, row);
       }
-      comparison(op, left, right, flags, steps);
-      if (returnBool) {
-        out.values.set(flags);
-        target.row(series, out);
-        return;
-      }
-      // A filter: the vector's own value stays, on whichever side it is.
-      andFlags(flags, row);
-      target.row(series, {
-        values: row.values,
-        base: row.base,
-        present: flags,
-        presentBase: 0,
-      });
     },
     end: () => target.end(),
   });

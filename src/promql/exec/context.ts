@@ -34,7 +34,7 @@ export interface EvalContext {
   /** Evaluates a vector row by row. */
   rows(node: Plan, sink: RowSink): void;
   /** Evaluates a vector into a grid; `histograms` says what becomes of histograms in it. */
-  grid(node: Plan, histograms?: HistogramPolicy): Grid;
+  grid(node: Plan, histograms?: HistogramPolicy, onSkipped?: () => void): Grid;
   /** Gives up a grid that `grid` returned. */
   release(grid: Grid): void;
   /** Evaluates a scalar at every step. */

@@ -23,6 +23,7 @@ import { aggregateRows } from './aggregate.js';
 import { binaryRows, scalarBinary } from './binary.js';
 import type { Budget } from './budget.js';
 import type { Buffers, EvalContext, SeriesReader } from './context.js';
+import { joinRow, scalarOperation, splitRow } from './histogram-scalar.js';
 import { droppingNames, mappingRows, policyOf } from './names.js';
 import {
   type Grid,
@@ -32,6 +33,7 @@ import {
   type RowSink,
   releaseGrid,
   sendGrid,
+  sendRow,
 } from './rows.js';
 import { readSeries, selectorRows } from './selector.js';
 import { subquerySeries } from './subquery.js';
@@ -79,15 +81,16 @@ export class Evaluator implements EvalContext {
     this.nameLabel = metadata[0];
   }
 
-  grid(node: Plan, histograms?: HistogramPolicy): Grid {
+  grid(node: Plan, histograms?: HistogramPolicy, onSkipped?: () => void): Grid {
     const shared = this.shared(node);
+    const collector = new GridCollector(node.grid.steps, this.budget, histograms, onSkipped);
     if (shared === undefined) {
-      return this.collect(node, histograms);
+      this.evaluate(node, collector);
+      return collector.finish();
     }
     if (shared.histograms === undefined || histograms === 'take') {
       return shared;
     }
-    const collector = new GridCollector(node.grid.steps, this.budget, histograms);
     sendGrid(shared, collector);
     return collector.finish();
   }
@@ -141,12 +144,6 @@ export class Evaluator implements EvalContext {
     }
   }
 
-  private collect(node: Plan, histograms: HistogramPolicy): Grid {
-    const collector = new GridCollector(node.grid.steps, this.budget, histograms);
-    this.evaluate(node, collector);
-    return collector.finish();
-  }
-
   /** The grid of a part that occurs more than once, evaluated at its first use. */
   private shared(node: Plan): Grid | undefined {
     const { plan, query } = this.parts;
@@ -164,7 +161,9 @@ export class Evaluator implements EvalContext {
       return known.grid;
     }
     const recording = this.annotations.record();
-    const grid = this.collect(node, 'take');
+    const collector = new GridCollector(node.grid.steps, this.budget, 'take');
+    this.evaluate(node, collector);
+    const grid = collector.finish();
     this.annotations.stop(recording);
     this.known.set(key, { grid, annotations: recording, start });
     this.kept.add(grid);
@@ -195,7 +194,7 @@ export class Evaluator implements EvalContext {
           this.rows(node.inner, sink);
         } else {
           const { steps } = node.grid;
-          this.rows(node.inner, mappingRows(droppingNames(this, sink, steps), steps, negate));
+          this.rows(node.inner, negatingRows(droppingNames(this, sink, steps), steps));
         }
         return;
       case 'repeat':
@@ -249,6 +248,27 @@ export class Evaluator implements EvalContext {
       end: () => sink.end(),
     });
   }
+}
+
+/** `-x`: a histogram's counts and sum are turned over like a float. */
+function negatingRows(sink: RowSink, steps: number): RowSink {
+  const floats = mappingRows(sink, steps, negate);
+  const operation = scalarOperation('*', false);
+  return {
+    ...floats,
+    histograms: 'take',
+    row: (series, row) => {
+      if (row.histograms === undefined || operation === undefined) {
+        floats.row(series, row);
+        return;
+      }
+      const split = splitRow(row, steps);
+      const values = new Float64Array(steps);
+      negate(split.floats.values, split.floats.base, values);
+      const turned = split.histograms.map((histogram) => histogram && operation(histogram, -1));
+      sendRow(sink, series, joinRow({ ...split.floats, values, base: 0 }, turned, steps), steps);
+    },
+  };
 }
 
 function negate(from: Float64Array, base: number, to: Float64Array): void {

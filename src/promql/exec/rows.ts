@@ -35,7 +35,7 @@ export type HistogramPolicy = 'take' | 'skip' | undefined;
 export interface RowSink {
   readonly histograms?: HistogramPolicy;
   /** Called when a histogram is skipped. */
-  onSkipped?(): void;
+  readonly onSkipped?: (() => void) | undefined;
   /**
    * Called once, first. `dropName[i]` is 1 when the metric name of series `i` goes at the end of
    * the query; null means none does.
@@ -195,6 +195,7 @@ export class GridCollector implements RowSink {
     private readonly steps: number,
     private readonly budget: Budget,
     readonly histograms?: HistogramPolicy,
+    readonly onSkipped?: () => void,
   ) {}
 
   begin(labels: LabelTable, dropName: Uint8Array | null): void {

@@ -8,12 +8,12 @@ import type { BinaryPlan } from '../plan.js';
 import type { EvalContext } from './context.js';
 import { concatLabels } from './label-sets.js';
 import { mergeEqual } from './names.js';
-import { type Grid, GridCollector, type Row, type RowSink, sendGrid } from './rows.js';
+import { type Grid, GridCollector, type Row, type RowSink, sendGrid, sendRow } from './rows.js';
 import { matchSignatures } from './signatures.js';
 
 export function setRows(ctx: EvalContext, node: BinaryPlan, op: SetOp, sink: RowSink): void {
-  const left = ctx.grid(node.left);
-  const right = ctx.grid(node.right);
+  const left = ctx.grid(node.left, 'take');
+  const right = ctx.grid(node.right, 'take');
   const { steps } = node.grid;
   const match = matchSignatures(ctx, left.labels, right.labels, node.expr.matching);
   if (op === 'or') {
@@ -23,7 +23,7 @@ export function setRows(ctx: EvalContext, node: BinaryPlan, op: SetOp, sink: Row
     const flags = groupPresence(ctx, right, match.right, match.count);
     sink.begin(left.labels, left.dropName);
     filterRows(ctx, left, { groups: match.left, flags }, op === 'and', (series, row) =>
-      sink.row(series, row),
+      sendRow(sink, series, row, steps),
     );
     sink.end();
   }
@@ -73,7 +73,14 @@ function filterRows(
   const { steps, values, present } = grid;
   const wanted = keep ? 1 : 0;
   const out = new Uint8Array(steps);
-  const row: Row = { values, base: 0, present: out, presentBase: 0 };
+  const { histograms } = grid;
+  const row: Row = {
+    values,
+    base: 0,
+    present: out,
+    presentBase: 0,
+    ...(histograms && { histograms }),
+  };
   for (let i = 0; i < grid.labels.count; i++) {
     const base = i * steps;
     const group = mask.groups[i] * steps;
@@ -91,13 +98,14 @@ function filterRows(
 function orRows(ctx: EvalContext, left: Grid, right: Grid, mask: Mask, sink: RowSink): void {
   const { steps } = left;
   const leftCount = left.labels.count;
-  const collector = new GridCollector(steps, ctx.budget);
+  const collector = new GridCollector(steps, ctx.budget, 'take');
   const labels = concatLabels(left.labels, right.labels);
   const dropName = new Uint8Array(labels.count);
   dropName.set(left.dropName ?? []);
   dropName.set(right.dropName ?? [], leftCount);
   collector.begin(labels, left.dropName === null && right.dropName === null ? null : dropName);
   sendGrid(left, {
+    histograms: 'take',
     begin: () => undefined,
     row: (series, row) => collector.row(series, row),
     end: () => undefined,

@@ -35,7 +35,7 @@ function relabelRows(
   label: string,
   relabel: Relabel,
 ): void {
-  const input = ctx.grid(node.args[0]);
+  const input = ctx.grid(node.args[0], 'take');
   const name = ctx.session.intern(label);
   const { count } = input.labels;
   const offsets = new Uint32Array(count + 1);

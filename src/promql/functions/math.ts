@@ -59,6 +59,7 @@ function clampRows(
   const out: Row = { values: new Float64Array(steps), base: 0, present: null, presentBase: 0 };
   const target = droppingNames(ctx, sink, steps);
   ctx.rows(node.args[0], {
+    histograms: 'skip',
     begin: (labels, dropName) => target.begin(labels, dropName),
     row: (series, row) => {
       for (let k = 0; k < steps; k++) {

@@ -35,6 +35,7 @@ function dateFunction(part: DatePart): Implementation {
       }
       const target = droppingNames(ctx, sink, steps);
       ctx.rows(arg, {
+        histograms: 'skip',
         begin: (labels, dropName) => target.begin(labels, dropName),
         row: (series, row) => {
           map(row.values, row.base, values);
@@ -69,6 +70,7 @@ const timestamp: Implementation = {
     }
     const values = new Float64Array(steps).map((_, k) => (startMs + k * stepMs) / 1000);
     ctx.rows(arg, {
+      histograms: 'take',
       begin: (labels, dropName) => target.begin(labels, dropName),
       row: (series, { present, presentBase }) =>
         target.row(series, { values, base: 0, present, presentBase }),

@@ -45,6 +45,7 @@ const vector: Implementation = {
 
 /** Sorts an instant vector; a range query keeps its order and gets a warning. */
 function sorting(
+  histograms: 'take' | 'skip',
   compare: (ctx: EvalContext, node: CallPlan, grid: Grid) => (a: number, b: number) => number,
 ): Implementation {
   return {
@@ -55,7 +56,7 @@ function sorting(
         ctx.rows(node.args[0], sink);
         return;
       }
-      const grid = ctx.grid(node.args[0]);
+      const grid = ctx.grid(node.args[0], histograms);
       const order = Array.from({ length: grid.labels.count }, (_, i) => i);
       order.sort(compare(ctx, node, grid));
       sendGrid(reorder(grid, order), sink);
@@ -66,7 +67,7 @@ function sorting(
 
 /** By value, NaN last whatever the direction. */
 function byValue(sign: 1 | -1): Implementation {
-  return sorting((_ctx, _node, { values }) => (a, b) => {
+  return sorting('skip', (_ctx, _node, { values }) => (a, b) => {
     const left = values[a];
     const right = values[b];
     const leftNan = Number.isNaN(left);
@@ -80,7 +81,7 @@ function byValue(sign: 1 | -1): Implementation {
 
 /** By the named labels in natural order, then by all labels. */
 function byLabel(sign: 1 | -1): Implementation {
-  return sorting((ctx, node, { labels }) => {
+  return sorting('take', (ctx, node, { labels }) => {
     const names = node.args.slice(1).map((arg) => ctx.session.intern(stringArgument(arg)));
     const rank = new Uint32Array(labels.count);
     ctx.session.sortOrder(labels).forEach((series, position) => {

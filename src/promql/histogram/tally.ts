@@ -144,8 +144,8 @@ export class HistogramTally {
     const positive = populated(this.positive);
     const negative = populated(this.negative);
     const spans = [positive, negative].map((side) => spansOf(side.index));
-    const [zero, total, observed] = [this.zero, this.total, this.observed].map(
-      ({ value, comp }) => value + comp,
+    const [zero, total, observed] = [this.zero, this.total, this.observed].map(({ value, comp }) =>
+      sumOf(value, comp),
     );
     const header = new Array<number>(headerLength).fill(0);
     header[place.schema] = this.schema;
@@ -229,6 +229,11 @@ function uncompensated({ index, count }: { index: number[]; count: number[] }): 
   return { index, count, comp: new Array<number>(count.length).fill(0) };
 }
 
+/** The compensation of what is not finite does not matter. */
+function sumOf(value: number, comp: number): number {
+  return Number.isFinite(value) ? value + comp : value;
+}
+
 function addTo(number: Compensated, more: number, compensated: boolean): void {
   if (compensated) {
     number.add(more);
@@ -253,7 +258,7 @@ function filtered(side: Buckets, keep: (index: number, i: number) => boolean): B
 
 /** Buckets with an observation, compensation added. */
 function populated({ index, count, comp }: Buckets): Buckets {
-  const total = { index, count: count.map((value, i) => value + comp[i]), comp };
+  const total = { index, count: count.map((value, i) => sumOf(value, comp[i])), comp };
   return filtered(total, (_, i) => total.count[i] !== 0);
 }
 

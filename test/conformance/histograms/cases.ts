@@ -1,6 +1,6 @@
 /**
  * @file Native histograms and questions about them, whose answers by Prometheus are recorded in
- * `answers.json` (`test/differential/record-histograms.ts`).
+ * `recorded/answers.json` (`test/differential/record-histograms.ts`).
  */
 import type { HistogramSeries, WireHistogram } from '../../support/histogram-wire.js';
 
@@ -182,6 +182,34 @@ const instant: readonly string[] = [
     `${op}(fine)`,
     `${op}(rebounded)`,
   ]),
+  '-busy',
+  '2 * level',
+  'level * 0.3',
+  'level / 3',
+  'level / 0',
+  '1 / level',
+  'level + 1',
+  'level > 1',
+  'level == bool 2',
+  '-mixed',
+  '{__name__=~"busy|float"} * 2',
+  'busy and level',
+  'busy and on() level',
+  'busy unless level',
+  'busy or float',
+  'float or busy',
+  'label_replace(busy, "zone", "$1", "host", "(.*)")',
+  'label_join(level, "both", "-", "__name__", "host")',
+  'topk(2, {__name__=~"busy|float"})',
+  'bottomk(1, busy)',
+  'quantile(0.5, {__name__=~"busy|float"})',
+  'limitk(1, busy)',
+  'sort({__name__=~"busy|float"})',
+  'sort_by_label(busy, "host")',
+  'clamp(busy, 0, 1)',
+  'minute(busy)',
+  'timestamp(-busy)',
+  'sum(-busy)',
   'histogram_quantile(0.9, sum(rate(busy[5m])))',
   'histogram_quantile(0.5, rate(custom[5m]))',
   'histogram_fraction(0, 0.5, rate(busy[5m]))',
@@ -196,6 +224,9 @@ const range: readonly string[] = [
   'histogram_quantile(0.9, busy)',
   'busy @ 300',
   'rate(busy[2m])',
+  '-level * 2',
+  'busy or level',
+  'mixed > 1',
   'increase(mixed[3m])',
   'sum(rate(busy[3m]))',
   'sum({__name__=~"mixed|float"})',
@@ -224,11 +255,25 @@ export const histogramCases: readonly HistogramCase[] = [
   })),
 ];
 
-/** One answer a query; series in the order of their labels, which an instant query leaves open. */
-export function inOrder(answer: unknown): unknown {
-  const { data, ...rest } = answer as { data?: { resultType: string; result: unknown } };
+interface Envelope {
+  readonly data?: { readonly resultType: string; readonly result: unknown };
+  readonly warnings?: readonly string[];
+  readonly infos?: readonly string[];
+}
+
+/**
+ * An answer with its series in the order of their labels, which an instant query leaves open, and
+ * its annotations in that of their texts.
+ */
+export function inOrder(answer: Envelope): Envelope {
+  const { data, warnings, infos } = answer;
+  const rest = {
+    ...answer,
+    ...(warnings && { warnings: [...warnings].sort() }),
+    ...(infos && { infos: [...infos].sort() }),
+  };
   if (data?.resultType !== 'vector') {
-    return answer;
+    return rest;
   }
   const series = [...(data.result as { metric: object }[])];
   const key = (one: { metric: object }): string => JSON.stringify(one.metric);

@@ -15,7 +15,7 @@ use crate::sample::{TimeRange, TimestampMs, Window};
 
 /// The version of `meta.json`, and with it of the block, that this build writes and the newest that
 /// it reads.
-pub const META_VERSION: u32 = 1;
+pub const META_VERSION: u32 = 2;
 
 /// What stands between the JSON that is checked and the checksum.
 const CHECKSUM_KEY: &str = ",\n  \"checksum\": \"crc32c:";
@@ -153,9 +153,7 @@ impl Meta {
     pub fn encode(&self) -> Result<String> {
         let failed = |what: String| Error::internal(format!("meta.json cannot be written: {what}"));
         let json = serde_json::to_string_pretty(self).map_err(|cause| failed(cause.to_string()))?;
-        let open = json.strip_suffix("\n}").ok_or_else(|| failed("no closing brace".to_owned()))?;
-        let crc = crc32c::crc32c(open.as_bytes());
-        Ok(format!("{open}{CHECKSUM_KEY}{crc:08x}{CHECKSUM_END}"))
+        seal(&json).ok_or_else(|| failed("no closing brace".to_owned()))
     }
 
     /// Reads the text of `meta.json`; `path` is for errors.
@@ -164,15 +162,7 @@ impl Meta {
     /// `corruption` for text that is not what was written, and for a version that this build does
     /// not know, which is named.
     pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let (open, want) = split_checksum(bytes).ok_or_else(|| {
-            Error::corruption(path, bytes.len() as u64, "meta.json does not end in its checksum")
-        })?;
-        let got = format!("{:08x}", crc32c::crc32c(open.as_bytes()));
-        if got != want {
-            let message = format!("meta.json has checksum {got}, want {want}");
-            return Err(Error::corruption(path, 0, message));
-        }
-        let json = format!("{open}\n}}");
+        let json = unseal(path, bytes)?;
         let malformed =
             |cause: serde_json::Error| Error::corruption(path, 0, format!("meta.json: {cause}"));
         let Versioned { version } = serde_json::from_str(&json).map_err(malformed)?;
@@ -184,6 +174,30 @@ impl Meta {
         }
         serde_json::from_str(&json).map_err(malformed)
     }
+}
+
+/// Adds its checksum, as last member, to an object that was printed over several lines; `None` when
+/// it was not.
+pub fn seal(json: &str) -> Option<String> {
+    let open = json.strip_suffix("\n}")?;
+    let crc = crc32c::crc32c(open.as_bytes());
+    Some(format!("{open}{CHECKSUM_KEY}{crc:08x}{CHECKSUM_END}"))
+}
+
+/// Compares the checksum that [`seal`] added and returns the object without it.
+///
+/// # Errors
+/// `corruption` when it is not there or another; `path` is for the error.
+pub fn unseal(path: &Path, bytes: &[u8]) -> Result<String> {
+    let (open, want) = split_checksum(bytes).ok_or_else(|| {
+        Error::corruption(path, bytes.len() as u64, "the file does not end in its checksum")
+    })?;
+    let got = format!("{:08x}", crc32c::crc32c(open.as_bytes()));
+    if got != want {
+        let message = format!("the file has checksum {got}, want {want}");
+        return Err(Error::corruption(path, 0, message));
+    }
+    Ok(format!("{open}\n}}"))
 }
 
 /// Splits the text into what the checksum covers and the checksum's digits.

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::Block;
+use super::columns::{ColumnReader, LastFrame};
 use crate::dictionary::Dictionary;
 use crate::error::{Error, Result};
-use crate::index::file::SchemaName;
+use crate::index::file::{SchemaName, SeriesWalk};
 use crate::index::matcher::Matcher;
 use crate::index::select::{PostingsSource, select};
 use crate::sample::TimeRange;
 use crate::source::{Columns, SelectRequest, SeriesSource, SourceSelection};
 
 impl Block {
-    /// The series that satisfy the request and have a chunk that overlaps its range.
+    /// The series that satisfy the request and have a piece that overlaps its range.
     fn matching(&self, request: &SelectRequest) -> Result<RoaringBitmap> {
         if !self.concerns(request) {
             return Ok(RoaringBitmap::new());
@@ -26,9 +27,9 @@ impl Block {
         if request.range.mint <= all.mint && all.maxt <= request.range.maxt {
             return Ok(found);
         }
-        let mut outside = Vec::new();
+        let (mut outside, mut walk) = (Vec::new(), SeriesWalk::default());
         for number in &found {
-            if !self.has_chunk_in(number, request.range)? {
+            if !self.has_piece_in(&mut walk, number, request.range)? {
                 outside.push(number);
             }
         }
@@ -39,13 +40,14 @@ impl Block {
         Ok(found)
     }
 
-    fn has_chunk_in(&self, number: u32, range: TimeRange) -> Result<bool> {
-        for chunk in self.index.series(number)?.chunks() {
-            let chunk = chunk.ok_or_else(|| self.malformed(number))?;
-            if chunk.range.overlaps(&range) {
+    fn has_piece_in(&self, walk: &mut SeriesWalk, number: u32, range: TimeRange) -> Result<bool> {
+        for piece in self.index.series_from(walk, number)?.pieces() {
+            let piece = piece.ok_or_else(|| self.malformed(number))?;
+            let (held, _) = self.promise(&piece)?;
+            if held.overlaps(&range) {
                 return Ok(true);
             }
-            if chunk.range.mint > range.maxt {
+            if held.mint > range.maxt {
                 break;
             }
         }
@@ -75,6 +77,8 @@ impl SeriesSource for Block {
             schema_names: Vec::new(),
             name_ids: Vec::new(),
             text: String::new(),
+            walk: SeriesWalk::default(),
+            reader: ColumnReader::default(),
         }))
     }
 
@@ -88,9 +92,9 @@ impl SeriesSource for Block {
             out.extend(self.index.names().map(str::to_owned));
             return Ok(());
         }
-        let mut schemas = BTreeSet::new();
+        let (mut schemas, mut walk) = (BTreeSet::new(), SeriesWalk::default());
         for number in &self.matching(request)? {
-            schemas.insert(self.index.series(number)?.schema);
+            schemas.insert(self.index.series_from(&mut walk, number)?.schema);
         }
         let (mut names, mut schema_names) = (RoaringBitmap::new(), Vec::new());
         for schema in schemas {
@@ -127,8 +131,9 @@ impl SeriesSource for Block {
             });
         }
         let (mut held, mut schema) = (RoaringBitmap::new(), Vec::new());
+        let mut walk = SeriesWalk::default();
         for number in &found {
-            let entry = self.index.series(number)?;
+            let entry = self.index.series_from(&mut walk, number)?;
             self.index.schema(entry.schema, &mut schema)?;
             held.extend(entry.pairs(&schema).flatten().filter(|pair| pairs.contains(pair)));
         }
@@ -157,6 +162,8 @@ struct BlockSelection {
     /// The ids of the names of that schema.
     name_ids: Vec<u32>,
     text: String,
+    walk: SeriesWalk,
+    reader: ColumnReader,
 }
 
 impl BlockSelection {
@@ -198,7 +205,7 @@ impl SourceSelection for BlockSelection {
             self.ids = vec![0; self.block.index.pair_count() as usize];
         }
         let block = Arc::clone(&self.block);
-        let entry = block.index.series(number)?;
+        let entry = block.index.series_from(&mut self.walk, number)?;
         self.use_schema(entry.schema, dictionary)?;
         for (name, pair) in self.name_ids.iter().zip(entry.pairs(&self.schema_names)) {
             let pair = pair.ok_or_else(|| {
@@ -215,16 +222,13 @@ impl SourceSelection for BlockSelection {
     }
 
     fn read(&mut self, which: &[u32], range: TimeRange, out: &mut Columns) -> Result<()> {
+        let block = Arc::clone(&self.block);
+        let (mut last_frame, mut walk) = (LastFrame::default(), SeriesWalk::default());
         for index in which {
             let number = self.number(*index as usize)?;
-            for chunk in self.block.index.series(number)?.chunks() {
-                let chunk = chunk.ok_or_else(|| self.block.malformed(number))?;
-                if chunk.range.mint > range.maxt {
-                    break;
-                }
-                if chunk.range.overlaps(&range) {
-                    self.block.decode(&chunk, range, out)?;
-                }
+            for piece in block.index.series_from(&mut walk, number)?.pieces() {
+                let piece = piece.ok_or_else(|| block.malformed(number))?;
+                block.read_piece(&piece, range, (&mut self.reader, &mut last_frame), out)?;
             }
             out.end_series();
         }

@@ -1,6 +1,7 @@
 //! Chunks: samples of one series, encoded. The encoding byte says how; an unknown one is an error
 //! that names it, never skipped.
 
+pub mod dense;
 pub mod gorilla;
 pub mod histogram;
 

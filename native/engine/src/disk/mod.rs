@@ -124,6 +124,12 @@ pub trait Disk: Send + Sync {
     /// `not_found`, `read_only`, `io`.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
+    /// Gives the file `from` a second name, on the same file system.
+    ///
+    /// # Errors
+    /// `not_found`, `read_only`, `io`, also when `to` exists.
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()>;
+
     /// Removes a file.
     ///
     /// # Errors

@@ -154,6 +154,7 @@ impl SectionWriter {
 pub struct SectionFile {
     path: PathBuf,
     bytes: FileBytes,
+    version: u32,
     sections: Vec<Section>,
 }
 
@@ -205,7 +206,7 @@ impl SectionFile {
             ));
         }
         let sections = parse_table(path, &bytes[..tail], table_start)?;
-        Ok(Self { path: path.to_path_buf(), bytes, sections })
+        Ok(Self { path: path.to_path_buf(), bytes, version, sections })
     }
 
     /// The bytes of section `name`.
@@ -256,6 +257,16 @@ impl SectionFile {
                 got.bytes, got.crc32c, summary.bytes, summary.crc32c
             ),
         ))
+    }
+
+    /// Name and bytes of each section, in the order of the file.
+    pub fn sections(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.sections.iter().map(|section| (section.name, section.range.len() as u64))
+    }
+
+    /// The version that the file names; not 0, and not newer than its kind's.
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     /// Where the file is.

@@ -34,7 +34,7 @@ const SPARE_ALIASES: usize = 4096;
 pub struct Rejection {
     /// Why.
     pub code: ErrorCode,
-    /// How many samples, or for a series without samples how many series.
+    /// How many samples, or for a series without samples how many series, or how many lines.
     pub count: u64,
     /// A few sentences.
     pub examples: Vec<String>,
@@ -241,7 +241,7 @@ impl Head {
             }
             self.prepare_exemplars(&request, i, &mut outcome, &mut exemplars);
         }
-        let metadata = self.prepare_metadata(batch, tenant, &mut outcome);
+        let metadata = self.prepare_metadata(batch, tenant, now_ms, &mut outcome);
         outcome.samples = accepted.len() as u64;
         outcome.histograms = histograms.len() as u64;
         let fresh = self.fresh_series(batch, resolved, &used)?;

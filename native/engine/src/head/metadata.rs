@@ -6,6 +6,10 @@
 //! goes around, clears marks and takes the first family without one (the "clock" of operating
 //! systems: Corbató, "A Paging Experiment with the Multics System", 1968).
 //!
+//! Services of different versions may say different things of one family for ever, in every
+//! request. So a family that was changed a moment ago ([`CHANGE_MS`]) is not changed again: what it
+//! should be comes again with a later request.
+//!
 //! Looked up on any thread, changed on the thread that applies.
 
 use std::hash::{BuildHasher, RandomState};
@@ -17,13 +21,17 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
 use crate::head::append::WriteOutcome;
 use crate::refs::TenantId;
-use crate::sync::{AtomicBool, AtomicU64, Ordering, RwLock};
+use crate::sample::TimestampMs;
+use crate::sync::{AtomicBool, AtomicI64, AtomicU64, Ordering, RwLock};
 use crate::wal::record::metadata::{MetadataEncoder, MetadataRecord};
 use crate::wire::WireBatch;
 use crate::wire::metadata::{MetricType, WireMetadata};
 
 /// Bytes of text that a family may have on average; all families share this budget.
 const BYTES_PER_FAMILY: usize = 1024;
+/// Least time between two changes of a family: a fleet that disagrees about a hundred families of a
+/// few hundred bytes costs the log some kilobytes a second.
+const CHANGE_MS: i64 = 10_000;
 /// Bytes of the text of one family. The longest help of common exporters has a few hundred.
 const FAMILY_BYTES_MAX: usize = 16 << 10;
 
@@ -80,6 +88,8 @@ struct Family {
     metadata: Metadata,
     /// Whether it was sent since the hand passed.
     sent: AtomicBool,
+    /// When a write last was to change it.
+    changed_ms: AtomicI64,
 }
 
 struct Table {
@@ -109,13 +119,18 @@ impl MetadataTable {
         Self { table: RwLock::new(table), version: AtomicU64::new(0) }
     }
 
-    /// What of `all` is not what the table has of the family already; marks families as sent.
-    fn news<'a>(&self, tenant: TenantId, all: &[WireMetadata<'a>]) -> Vec<WireMetadata<'a>> {
+    /// What of `all` is to change the table; marks families as sent.
+    fn news<'a>(
+        &self,
+        tenant: TenantId,
+        all: &[WireMetadata<'a>],
+        now_ms: TimestampMs,
+    ) -> Vec<WireMetadata<'a>> {
         if all.is_empty() {
             return Vec::new();
         }
         let table = self.table.read();
-        all.iter().filter(|wire| !table.knows(tenant, wire)).copied().collect()
+        all.iter().filter(|wire| table.is_news(tenant, wire, now_ms)).copied().collect()
     }
 
     /// Stores metadata; the newest of a family stands.
@@ -188,14 +203,20 @@ impl Table {
         seeded_hash(self.seed, tenant, family)
     }
 
-    fn knows(&self, tenant: TenantId, wire: &WireMetadata<'_>) -> bool {
+    fn is_news(&self, tenant: TenantId, wire: &WireMetadata<'_>, now_ms: TimestampMs) -> bool {
         let found = self.find(tenant, wire.family).and_then(|at| self.families.get(at as usize));
-        found.is_some_and(|Family { metadata, sent }| {
-            sent.store(true, Ordering::Relaxed);
-            metadata.kind == wire.kind
-                && metadata.unit.as_bytes() == wire.unit
-                && metadata.help.as_bytes() == wire.help
-        })
+        let Some(Family { metadata, sent, changed_ms }) = found else { return true };
+        sent.store(true, Ordering::Relaxed);
+        let same = metadata.kind == wire.kind
+            && metadata.unit.as_bytes() == wire.unit
+            && metadata.help.as_bytes() == wire.help;
+        let last = changed_ms.load(Ordering::Relaxed);
+        // Of writes that race one has the change; a clock that went back changes nothing for long.
+        !same
+            && (now_ms < last || now_ms.saturating_sub(last) >= CHANGE_MS)
+            && changed_ms
+                .compare_exchange(last, now_ms, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     fn find(&self, tenant: TenantId, family: &[u8]) -> Option<u32> {
@@ -227,7 +248,8 @@ impl Table {
             self.evict();
         }
         let at = self.families.len() as u32;
-        self.families.push(Family { metadata, sent: AtomicBool::new(true) });
+        let (sent, changed_ms) = (AtomicBool::new(true), AtomicI64::new(i64::MIN / 2));
+        self.families.push(Family { metadata, sent, changed_ms });
         self.index(hash, at);
         true
     }
@@ -280,10 +302,11 @@ impl Head {
         &self,
         batch: &WireBatch<'_>,
         tenant: TenantId,
+        now_ms: TimestampMs,
         outcome: &mut WriteOutcome,
     ) -> Vec<Metadata> {
         let mut news = Vec::new();
-        for wire in self.metadata().news(tenant, &batch.metadata) {
+        for wire in self.metadata().news(tenant, &batch.metadata, now_ms) {
             match Metadata::understood(tenant, &wire) {
                 Some(metadata) => news.push(metadata),
                 None => outcome.dropped_metadata += 1,
@@ -315,7 +338,23 @@ mod tests {
     fn send(table: &MetadataTable, family: &str) -> bool {
         let (kind, unit, help) = (MetricType::Gauge, &b""[..], &b"h"[..]);
         let wire = WireMetadata { family: family.as_bytes(), kind, unit, help };
-        table.news(TenantId(0), &[wire]).is_empty()
+        table.news(TenantId(0), &[wire], 0).is_empty()
+    }
+
+    #[test]
+    fn a_family_does_not_change_to_and_fro() {
+        let table = MetadataTable::new(10);
+        table.put([metadata("up", "h")]);
+        let wire = |help: &'static str| {
+            let (family, kind, unit, help) = (b"up", MetricType::Gauge, b"", help.as_bytes());
+            WireMetadata { family, kind, unit, help }
+        };
+        let news = |help, now_ms| table.news(TenantId(0), &[wire(help), wire(help)], now_ms).len();
+        assert_eq!(news("h", 0), 0);
+        assert_eq!(news("other", 0), 1, "once in a request");
+        assert_eq!(news("other", CHANGE_MS - 1), 0);
+        assert_eq!(news("other", CHANGE_MS), 1);
+        assert_eq!(news("other", -1), 1, "a clock that went back");
     }
 
     #[test]

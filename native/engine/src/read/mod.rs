@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod cardinality;
 pub mod exponential;
 pub mod json;
+pub mod json_lines;
 pub mod packed;
 pub mod selection;
 pub mod session;

@@ -49,20 +49,39 @@ impl Layout {
         for dir in [&self.wal, &self.blocks, &self.head] {
             create_durably(disk, dir)?;
         }
-        let file = self.root.join(FORMAT_FILE);
-        let write = || {
-            let text = format!("{{\"formatVersion\":{FORMAT_VERSION}}}\n");
-            publish::publish_file(disk, &file, text.as_bytes())
-        };
-        if !disk.exists(&file) {
-            return write();
+        self.prepare_format(disk)
+    }
+
+    /// Writes the format version if none or an older one is there, and checks the one that is.
+    ///
+    /// # Errors
+    /// As [`Layout::prepare`].
+    pub fn prepare_format(&self, disk: &dyn Disk) -> Result<()> {
+        let file = self.format_file();
+        if disk.exists(&file) && self.check_format(disk)? == u64::from(FORMAT_VERSION) {
+            return Ok(());
         }
+        let text = format!("{{\"formatVersion\":{FORMAT_VERSION}}}\n");
+        publish::publish_file(disk, &file, text.as_bytes())
+    }
+
+    /// The file that names the format version.
+    pub fn format_file(&self) -> PathBuf {
+        self.root.join(FORMAT_FILE)
+    }
+
+    /// Checks that this build reads the directory's format, and returns its version.
+    ///
+    /// # Errors
+    /// `not_found` when the directory is no data directory, `corruption` when a newer version wrote
+    /// it.
+    pub fn check_format(&self, disk: &dyn Disk) -> Result<u64> {
+        let file = self.format_file();
         let text = disk.read(&file)?;
         let found: serde_json::Value = serde_json::from_slice(&text)
             .map_err(|e| Error::corruption(&file, 0, format!("want a JSON object: {e}")))?;
         match found.get("formatVersion").and_then(serde_json::Value::as_u64) {
-            Some(version) if version == u64::from(FORMAT_VERSION) => Ok(()),
-            Some(version) if version < u64::from(FORMAT_VERSION) => write(),
+            Some(version) if version <= u64::from(FORMAT_VERSION) => Ok(version),
             Some(version) => Err(Error::new(
                 ErrorCode::Corruption,
                 format!(

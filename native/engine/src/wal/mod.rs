@@ -34,7 +34,7 @@ mod tests;
 use std::path::PathBuf;
 use std::thread::{JoinHandle, ThreadId};
 
-pub use replay::{Recovered, first_position, replay};
+pub use replay::{Checked, Recovered, check, first_position, replay};
 pub use segment::SegmentFile;
 
 use crate::disk::{Disk, publish};

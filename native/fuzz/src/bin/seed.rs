@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use metricstor_engine::chunk::gorilla;
+use metricstor_engine::chunk::{dense, gorilla};
 use metricstor_engine::labels::Labels;
 use metricstor_engine::refs::{SeriesRef, TenantId};
 use metricstor_engine::sample::STALE_BITS;
@@ -12,6 +12,7 @@ use metricstor_engine::wal::record::BatchEncoder;
 
 fn main() {
     gorilla_chunks();
+    dense_columns();
     let names = [("__name__", "up"), ("instance", "10.0.0.1:9100"), ("job", "node")];
     let sorted = Labels::from_pairs(names).unwrap();
     write("labels", "sorted", sorted.as_bytes());
@@ -21,8 +22,14 @@ fn main() {
     let body = [series_field(sorted.as_bytes()), series_field(&unsorted)].concat();
     write("write_batch", "two-series", &body);
     write("wal_record", "batch", &record(&sorted));
-    let fixture = Path::new("../engine/tests/fixtures/blocks-v1/01HF7YAT00041061050R3GG28A");
+    let fixtures = Path::new("../engine/tests/fixtures");
+    let fixture = fixtures.join("blocks-v1/01HF7YAT00041061050R3GG28A");
     write("index_open", "blocks-v1", &std::fs::read(fixture.join("index")).unwrap());
+    for (name, block) in [("recent", "A"), ("cold", "B")] {
+        let dir = fixtures.join(format!("blocks-v2/01HF7YAT00041061050R3GG28{block}"));
+        let index = std::fs::read(dir.join("index")).unwrap();
+        write("index_open", &format!("blocks-v2-{name}"), &index);
+    }
     let meta = std::fs::read_to_string(fixture.join("meta.json")).unwrap();
     let open = meta.split(",\n  \"checksum\"").next().unwrap();
     write("block_meta", "blocks-v1", open.as_bytes());
@@ -51,6 +58,25 @@ fn gorilla_chunks() {
             appender.append(*t, f64::from_bits(*bits));
         }
         write("gorilla", name, &appender.finish());
+    }
+}
+
+/// A column of each codec, behind its number of values.
+fn dense_columns() {
+    let noise = |n: i32| f64::from(n * 7919 % 1009 * (n * 31 % 17));
+    let shapes: [(&str, fn(f64, i32) -> f64); 5] = [
+        ("constant", |_, _| 1.5),
+        ("runs", |_, n| f64::from(n / 40)),
+        ("packed", |_, n| f64::from(n * 7919 % 13) * 4096.0),
+        ("entropy", |noise, _| noise / 100.0),
+        ("doubles", |_, n| f64::from(n).sqrt()),
+    ];
+    for (name, shape) in shapes {
+        let mut values: Vec<f64> = (0..300).map(|n| shape(noise(n), n)).collect();
+        values[7] = f64::from_bits(STALE_BITS);
+        let mut column = 300u16.to_le_bytes().to_vec();
+        dense::encode_values(&values, &mut dense::Scratch::default(), &mut column);
+        write("dense_column", name, &column);
     }
 }
 

@@ -154,6 +154,34 @@ proptest! {
 }
 
 #[test]
+fn the_layout_is_the_documented_one() {
+    let layout = Layout { positive: vec![Span { offset: 1, length: 2 }], ..Layout::default() };
+    let layout = Arc::new(layout);
+    let sample = |t, count, second| {
+        let positive = vec![1, second];
+        let counts = Counts::Integer(Tally { count, zero: 0, positive, negative: vec![] });
+        let reset = CounterReset::Unknown;
+        (t, Arc::new(Histogram { layout: layout.clone(), reset, sum: 0.5, counts }))
+    };
+    let (_, bytes) = encoded(&[sample(1000, 3, 2), sample(1010, 4, 3)]);
+    let bits = [
+        // Another layout: schema 0, threshold 0, one span of offset 1 and length 2, no others.
+        "1 00 1  0 0  10001 10001 10010  0 0",
+        // The time, three observations, none around zero, their sum, and the buckets.
+        "11110 001111101000  10011 0  11 00010 001001 111111111  1 10001 10010",
+        // Ten milliseconds later one more, in the second bucket.
+        "0  110 001010  10001 0  0  1 0 10001",
+    ];
+    let bits: Vec<u8> = bits.concat().bytes().filter(|bit| *bit != b' ').collect();
+    let of_byte = |byte: &[u8]| {
+        let ones = byte.iter().enumerate().filter(|(_, bit)| **bit == b'1');
+        ones.fold(0u8, |sum, (place, _)| sum | 0x80 >> place)
+    };
+    let want: Vec<u8> = bits.chunks(8).map(of_byte).collect();
+    assert_eq!(bytes, [&[2][..], &want].concat());
+}
+
+#[test]
 fn a_kind_of_counts_has_chunks_of_its_own() {
     let mut appender = Appender::new(Encoding::FloatHistogram);
     assert!(!appender.append(1, &Histogram::stale()));

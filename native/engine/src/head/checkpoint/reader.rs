@@ -13,6 +13,8 @@ use crate::head::chunk_file::ChunkFile;
 use crate::head::series::Contents;
 use crate::labels::{Labels, encode_pair};
 use crate::refs::{Position, SHARD_COUNT, SeriesRef, TenantId};
+use crate::run::Run;
+use crate::sample::TimeRange;
 
 /// Bytes of a slice in the table.
 const SLICE_BYTES: usize = 40;
@@ -29,6 +31,17 @@ pub struct RestoredSeries {
     /// Its labels.
     pub labels: Labels,
     pub(in crate::head) contents: Contents,
+}
+
+impl RestoredSeries {
+    /// Decodes all of its chunks.
+    ///
+    /// # Errors
+    /// `corruption`, for one in a file with its place.
+    pub fn verify(&self) -> Result<()> {
+        let parts = self.contents.parts();
+        parts.all_sealed().try_for_each(|chunk| chunk.decode(TimeRange::ALL, &mut Run::default()))
+    }
 }
 
 #[derive(Debug)]
