@@ -243,8 +243,8 @@ impl Engine {
         self.store.last_failure.lock().clone()
     }
 
-    /// Finishes what was accepted, writes the head down, syncs the log and lets the directory go. Later calls give
-    /// `closed`. Closing twice is fine.
+    /// Finishes what was accepted, writes the head down, syncs the log and lets the directory go.
+    /// Later calls give `closed`. Closing twice is fine.
     ///
     /// # Errors
     /// Those of the last sync.

@@ -87,8 +87,8 @@ impl Appender {
         Self::default()
     }
 
-    /// Goes on with a chunk that [`Appender::snapshot`] gave: what is appended from now on makes the
-    /// bytes that the first appender would have made.
+    /// Goes on with a chunk that [`Appender::snapshot`] gave: what is appended from now on makes
+    /// the bytes that the first appender would have made.
     ///
     /// # Errors
     /// As [`decode`].

@@ -6,8 +6,8 @@
 //! shard.
 //!
 //! The table of canonical hashes holds slots only, 5 bytes a place of which an eighth to a half is
-//! free; the hashes themselves lie by slot without gaps. With the 24 bytes of an entry in the table,
-//! a million series took 20 bytes each more.
+//! free; the hashes themselves lie by slot without gaps. With the 24 bytes of an entry in the
+//! table, a million series took 20 bytes each more.
 //!
 //! Locks: `map` before `series`; never two shards' locks of one kind at a time.
 
