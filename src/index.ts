@@ -66,6 +66,11 @@ export class Database {
     await this.#engine.flush();
   }
 
+  /** Merges the blocks that may be merged. */
+  async compact(): Promise<void> {
+    await this.#engine.compact();
+  }
+
   /** Ends queries, finishes writes and lets the directory go. */
   async close(): Promise<void> {
     await this.#queries.close();

@@ -21,6 +21,7 @@ import { InlineQueries, inlineLimits } from './query/inline.js';
 import { type CancelTokens, QueryPool } from './query/pool.js';
 import type { ThreadData } from './query/thread.js';
 import type { Appender } from './storage/appender.js';
+import type { Maintenance } from './storage/maintenance.js';
 import type { Querier } from './storage/querier.js';
 import type { Exporter, Snapshots } from './storage/transfer.js';
 import type { Logger } from './telemetry/log.js';
@@ -29,7 +30,7 @@ import { Readiness } from './telemetry/readiness.js';
 import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 
 /** What the server needs of an engine: `NativeEngine` is one. */
-export interface Engine extends Appender, CancelTokens, Exporter, Querier, Snapshots {
+export interface Engine extends Appender, CancelTokens, Exporter, Maintenance, Querier, Snapshots {
   /** A query thread attaches with it. */
   readonly handle: number;
   stats(): Readonly<Record<string, number>>;
@@ -75,7 +76,7 @@ export function startQueryThread(workerData: ThreadData): Worker {
 
 /** The engine's options of a configuration. */
 export function engineOptions(config: Config): NativeEngineOptions {
-  const { checkpoint, ingest, limits, storage } = config;
+  const { checkpoint, compaction, ingest, limits, storage } = config;
   return {
     dir: config.dataDir,
     sync: config.wal.sync,
@@ -99,6 +100,8 @@ export function engineOptions(config: Config): NativeEngineOptions {
     checkpointIntervalMs: checkpoint.interval,
     checkpointLogBytes: checkpoint.logBytes,
     writeQueueBytes: ingest.writeQueueBytes,
+    compactCpuShare: compaction.cpuShare,
+    compactMaxBytes: compaction.maxBytes,
   };
 }
 
@@ -192,6 +195,10 @@ export class Server {
         : await this.#listen(buildHealthApp(this.#readiness), http.healthAddr);
     const engine = await this.#parts.openEngine(engineOptions(this.#config));
     this.#closers.push(() => engine.close());
+    const damage = engine.lastFailure();
+    if (damage !== undefined) {
+      this.#parts.log.error({ damage }, 'something in the data directory is damaged');
+    }
     const pool = await startQueries(this.#config, engine, this.#parts.startWorker);
     this.#closers.push(() => pool.close());
     const queries = inlineQueries(this.#config, engine, pool);
@@ -208,12 +215,14 @@ export class Server {
       policy: this.#policy,
       readiness: this.#readiness,
       engineNumbers: () => engine.stats(),
+      engineFailure: () => engine.lastFailure(),
       now: () => Date.now(),
     };
     const app = buildHttpApp({
       ...shared,
       config: this.#config,
       appender: engine,
+      maintenance: engine,
       exporter: engine,
       snapshots: engine,
       tls: this.#tls,

@@ -282,6 +282,23 @@ export const configSchema = Type.Object({
       description: 'Size at which a segment of the log is full.',
     }),
   }),
+  compaction: Type.Object({
+    cpuShare: decimal({
+      written: '0.25',
+      minimum: 0,
+      maximum: 1,
+      description:
+        'The share of all processors that merging blocks may take; its thread also has a lower ' +
+        'priority. 0 merges only on `POST /api/v1/admin/tsdb/compact`, which goes as fast as it can.',
+    }),
+    maxBytes: bytes({
+      written: '64GiB',
+      minimum: 1024 ** 2,
+      description:
+        'Blocks that are merged at a time, together. The merged block takes at most as much beside ' +
+        'them until they go. It is never more than half of the free disk.',
+    }),
+  }),
   tls: Type.Object({
     cert: text({
       written: '',

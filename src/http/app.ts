@@ -22,6 +22,7 @@ import type { Config } from '../config/schema.js';
 import { MetricstorError } from '../errors.js';
 import type { QueryService } from '../query/service.js';
 import type { Appender } from '../storage/appender.js';
+import type { Maintenance } from '../storage/maintenance.js';
 import type { Exporter, Snapshots } from '../storage/transfer.js';
 import { type Logger, messageOf } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -56,6 +57,7 @@ export interface HttpParts {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly appender: Appender;
+  readonly maintenance: Maintenance;
   readonly exporter: Exporter;
   readonly snapshots: Snapshots;
   readonly queries: QueryService;
@@ -65,6 +67,8 @@ export interface HttpParts {
   readonly tls: TlsContext | undefined;
   /** The engine's numbers, for the status routes. */
   engineNumbers(): Readonly<Record<string, number>>;
+  /** The last failure of the engine's background work. */
+  engineFailure(): string | undefined;
   /** Epoch milliseconds. */
   now(): number;
   readonly startedMs: number;

@@ -8,6 +8,7 @@ import { type PackedHistograms, packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage/appender.js';
+import type { Maintenance } from '../storage/maintenance.js';
 import type {
   ExemplarRequest,
   LabelAnswer,
@@ -51,6 +52,8 @@ export interface NativeEngineOptions {
   readonly checkpointIntervalMs: number;
   readonly checkpointLogBytes: number;
   readonly writeQueueBytes: number;
+  readonly compactCpuShare: number;
+  readonly compactMaxBytes: number;
 }
 
 /** Numbers of an engine by stable name (`native/engine/src/stats.rs`). */
@@ -154,6 +157,7 @@ interface Addon {
     close(): void;
   };
   flushEngine(handle: number): Promise<DoneAnswer>;
+  compactEngine(handle: number): Promise<DoneAnswer>;
   closeEngine(handle: number): Promise<DoneAnswer>;
   engineStats(handle: number): { name: string; value: number }[];
   engineFailure(handle: number): string | null;
@@ -369,7 +373,7 @@ export interface ExportReport {
 }
 
 /** An open engine, or a worker's attachment to one. */
-export class NativeEngine implements Querier, Appender, Exporter, Snapshots {
+export class NativeEngine implements Querier, Appender, Maintenance, Exporter, Snapshots {
   /** Names the engine in this process; a worker attaches with it. */
   readonly handle: number;
 
@@ -421,14 +425,16 @@ export class NativeEngine implements Querier, Appender, Exporter, Snapshots {
     return Object.fromEntries(stats.map(({ name, value }) => [name, value]));
   }
 
-  /** The last failure of background work, if there was one. */
   lastFailure(): string | undefined {
     return guarded(() => addon.engineFailure(this.handle)) ?? undefined;
   }
 
-  /** Makes blocks of what the head holds. */
   async flush(): Promise<void> {
     await done(addon.flushEngine(this.handle));
+  }
+
+  async compact(): Promise<void> {
+    await done(addon.compactEngine(this.handle));
   }
 
   async *exportJson(request: ExportRequest): AsyncGenerator<Uint8Array, undefined> {

@@ -37,11 +37,26 @@ const counter = (
 const rejected = (stat: string, code: string): EngineMetric =>
   counter(stat, 'samples_rejected_total', 'Samples refused, by reason.', { code });
 
+const blocksOfLevel = (stat: string, level: string): EngineMetric => ({
+  ...gauge(
+    stat,
+    'blocks_by_level',
+    'Blocks by how often their samples were merged; the last level stands for all above, too.',
+  ),
+  labels: { level },
+});
+
 const engineMetrics: readonly EngineMetric[] = [
   gauge('headSeries', 'head_series', 'Series in memory.'),
   gauge('headSamples', 'head_samples', 'Samples in memory.'),
   gauge('headBytes', 'head_bytes', 'Memory of the head.'),
   gauge('blocks', 'blocks', 'Blocks on disk.'),
+  blocksOfLevel('blocksLevel1', '1'),
+  blocksOfLevel('blocksLevel2', '2'),
+  blocksOfLevel('blocksLevel3', '3'),
+  blocksOfLevel('blocksLevel4', '4'),
+  blocksOfLevel('blocksLevel5', '5'),
+  gauge('blocksQuarantined', 'blocks_quarantined', 'Damaged blocks that were set aside.'),
   gauge('blockBytes', 'blocks_bytes', 'Size of the blocks on disk.'),
   gauge('walBytes', 'wal_bytes', 'Size of the log on disk.'),
   gauge('queueBytes', 'write_queue_bytes', 'Writes prepared but not yet logged.'),
@@ -87,6 +102,24 @@ const engineMetrics: readonly EngineMetric[] = [
   counter('tornBytes', 'wal_torn_bytes_total', 'Bytes of a torn log tail that recovery cut.'),
   counter('flushes', 'flushes_total', 'Flushes of the head into blocks.'),
   counter('flushFailures', 'flush_failures_total', 'Flushes that failed; they are tried again.'),
+  counter('flushBytes', 'flush_bytes_total', 'Bytes of the blocks that flushes made.'),
+  counter('compactions', 'compactions_total', 'Merges of blocks.'),
+  counter('compactionFailures', 'compaction_failures_total', 'Merges of blocks that failed.'),
+  counter(
+    'compactionBytesRead',
+    'compaction_read_bytes_total',
+    'Bytes of the blocks that merges replaced.',
+  ),
+  counter(
+    'compactionBytesWritten',
+    'compaction_written_bytes_total',
+    'Bytes of the blocks that merges made.',
+  ),
+  gauge(
+    'compactionBytesNow',
+    'compaction_temporary_bytes',
+    'The most that the merge at work takes on disk beside the blocks that it replaces.',
+  ),
   counter(
     'samplesReplacedInFlush',
     'samples_replaced_in_flush_total',

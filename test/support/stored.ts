@@ -36,6 +36,8 @@ export function keepEverything(dir: string): NativeEngineOptions {
     checkpointIntervalMs: 300_000,
     checkpointLogBytes: 256 * mebibyte,
     writeQueueBytes: 128 * mebibyte,
+    compactCpuShare: 0.25,
+    compactMaxBytes: 64 * 2 ** 30,
   };
 }
 

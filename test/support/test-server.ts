@@ -73,6 +73,9 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     async *exportJson() {},
     snapshot: async () => '',
     stats: () => ({}),
+    flush: async () => undefined,
+    compact: async () => undefined,
+    lastFailure: () => undefined,
     openSession: () => {
       throw new Error('this engine takes writes only');
     },

@@ -64,6 +64,10 @@ pub struct OpenOptions {
     pub checkpoint_log_bytes: f64,
     /// Bytes that may wait for the log.
     pub write_queue_bytes: f64,
+    /// Share of the processors that compaction takes.
+    pub compact_cpu_share: f64,
+    /// Bytes of blocks that are merged at a time.
+    pub compact_max_bytes: f64,
 }
 
 impl OpenOptions {
@@ -97,6 +101,8 @@ impl OpenOptions {
             checkpoint_interval_ms: self.checkpoint_interval_ms as i64,
             checkpoint_log_bytes: self.checkpoint_log_bytes as u64,
             write_queue_bytes: self.write_queue_bytes as u64,
+            compact_cpu_share: self.compact_cpu_share,
+            compact_max_bytes: self.compact_max_bytes as u64,
             ..defaults
         }
     }
@@ -163,17 +169,28 @@ fn unknown(what: &str, got: &str) -> Error {
     Error::new(ErrorCode::Internal, format!("unknown {what} {got:?}"))
 }
 
-type FlushAnswer = Box<dyn FnOnce(std::result::Result<(), Error>) + Send>;
+type TaskAnswer = Box<dyn FnOnce(std::result::Result<(), Error>) + Send>;
 
 /// Makes blocks of what the head holds.
 #[napi(ts_return_type = "Promise<DoneAnswer>")]
 pub fn flush_engine(env: &Env, handle: u32) -> napi::Result<Object<'_>> {
+    ask(env, handle, |engine, answer| engine.flush(answer))
+}
+
+/// Merges the blocks that may be merged.
+#[napi(ts_return_type = "Promise<DoneAnswer>")]
+pub fn compact_engine(env: &Env, handle: u32) -> napi::Result<Object<'_>> {
+    ask(env, handle, |engine, answer| engine.compact(answer))
+}
+
+/// Asks an engine for something that one of its threads does.
+fn ask(env: &Env, handle: u32, verb: impl FnOnce(&Engine, TaskAnswer)) -> napi::Result<Object<'_>> {
     let (settle, promised) = promise::<DoneAnswer>(env)?;
-    let answer: FlushAnswer = Box::new(move |result| {
+    let answer: TaskAnswer = Box::new(move |result| {
         settle.resolve(Box::new(move |_| Ok(DoneAnswer::new(&result.map(|()| 0)))));
     });
     match registry::engine(handle) {
-        Ok(engine) => engine.flush(answer),
+        Ok(engine) => verb(&engine, answer),
         Err(error) => answer(Err(error)),
     }
     Ok(promised)

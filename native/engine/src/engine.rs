@@ -3,8 +3,10 @@
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::background::{Command, Found, Handle};
+use crate::background::compact::CompactThread;
+use crate::background::{Answer as TaskAnswer, Command, Found, Handle};
 use crate::backup;
+use crate::block::{Block, quarantine};
 use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
 use crate::disk::os::OsDisk;
@@ -31,6 +33,9 @@ const WAITING_BODY_BYTES: u64 = 64 << 20;
 /// Most write threads; more only add contention on the shard maps.
 const WRITE_THREADS_MAX: usize = 8;
 
+/// Numbers of blocks by `compaction.level`; the last stands for all above, too.
+const LEVEL_STATS: [&str; 5] =
+    ["blocksLevel1", "blocksLevel2", "blocksLevel3", "blocksLevel4", "blocksLevel5"];
 /// Room for labels that a write thread keeps for the next request: those of 4,000 series.
 const KEPT_ARENA_BYTES: usize = 1 << 20;
 
@@ -51,6 +56,7 @@ pub struct Engine {
     store: Arc<Store>,
     writers: RwLock<Option<Writers>>,
     background: Mutex<Option<Handle>>,
+    compaction: Mutex<Option<CompactThread>>,
     lock: Mutex<Option<Box<dyn DirLock>>>,
     waiting_bytes: Arc<AtomicU64>,
     /// Held while a snapshot is made: the directory is not let go before.
@@ -107,11 +113,17 @@ impl Engine {
             head,
             wal,
             view: ArcSwap::from_pointee(view),
-            view_writer: Mutex::new(()),
+            replaced: Mutex::default(),
+            removal: Mutex::new(()),
             counters: Counters::default(),
             last_failure: Mutex::new(None),
             options,
         });
+        let quarantined = quarantine::count(&*store.disk, &store.layout.quarantine)?;
+        store.counters.blocks_quarantined.store(quarantined, Ordering::Relaxed);
+        if !restored.quarantined.is_empty() {
+            *store.last_failure.lock() = Some(restored.quarantined.join("; "));
+        }
         store.counters.torn_bytes.store(restored.log.torn_bytes, Ordering::Relaxed);
         let found = Found {
             flushed: restored.flushed,
@@ -120,12 +132,14 @@ impl Engine {
             replayed: restored.log.frames > 0,
         };
         let background = Handle::start(store.clone(), found)?;
+        let compaction = CompactThread::start(store.clone())?;
         let waiting_bytes = Arc::new(AtomicU64::new(0));
         let writers = start_writers(&store, &waiting_bytes)?;
         Ok(Self {
             store,
             writers: RwLock::new(Some(writers)),
             background: Mutex::new(Some(background)),
+            compaction: Mutex::new(Some(compaction)),
             lock: Mutex::new(Some(lock)),
             waiting_bytes,
             snapshots: Arc::default(),
@@ -155,7 +169,7 @@ impl Engine {
     }
 
     /// Makes blocks of what the head holds; `answer` is called when they are published.
-    pub fn flush(&self, answer: Box<dyn FnOnce(Result<()>) + Send>) {
+    pub fn flush(&self, answer: TaskAnswer) {
         match self.background.lock().as_ref() {
             Some(background) => background.ask(Command::Flush(answer)),
             None => answer(Err(closed())),
@@ -167,6 +181,16 @@ impl Engine {
     pub fn checkpoint(&self, answer: Box<dyn FnOnce(Result<()>) + Send>) {
         match self.background.lock().as_ref() {
             Some(background) => background.ask(Command::Checkpoint(answer)),
+            None => answer(Err(closed())),
+        }
+    }
+
+    /// Merges the blocks that may be merged, all of them and as fast as it goes; `answer` is called
+    /// when that is done. A block that turns out to be damaged is set aside, the others are merged,
+    /// and the answer says so.
+    pub fn compact(&self, answer: TaskAnswer) {
+        match self.compaction.lock().as_ref() {
+            Some(compaction) => compaction.ask(answer),
             None => answer(Err(closed())),
         }
     }
@@ -226,6 +250,11 @@ impl Engine {
         counter_stats(&store.counters, &mut out);
         let view = store.view.load();
         out.push(("blocks", view.blocks.len() as f64));
+        let level_of = |block: &Arc<Block>| (block.meta().compaction.level as usize).clamp(1, 5);
+        for (level, name) in LEVEL_STATS.iter().enumerate() {
+            let blocks = view.blocks.iter().filter(|block| level_of(block) == level + 1).count();
+            out.push((name, blocks as f64));
+        }
         out.push(("blockBytes", view.blocks.iter().map(|b| b.bytes()).sum::<u64>() as f64));
         let wal = store.wal.stats();
         out.push(("walBytes", store.wal.bytes() as f64));
@@ -249,6 +278,10 @@ impl Engine {
     /// # Errors
     /// Those of the last sync.
     pub fn close(&self) -> Result<()> {
+        let compaction = self.compaction.lock().take();
+        if let Some(compaction) = &compaction {
+            compaction.stop();
+        }
         if let Some(writers) = self.writers.write().take() {
             drop(writers.jobs);
             for thread in writers.threads {
@@ -258,6 +291,9 @@ impl Engine {
         drop(self.snapshots.lock());
         if let Some(background) = self.background.lock().take() {
             background.stop();
+        }
+        if let Some(compaction) = compaction {
+            compaction.join();
         }
         let closed = self.store.wal.close();
         self.lock.lock().take();

@@ -16,10 +16,11 @@
 //! A write: [`commit`] has it decoded by [`wire`], prepared by [`head`], logged by [`wal`], applied
 //! by [`head`]. A read: [`read::session`] pins a [`read::view`], selects in its sources and puts
 //! columns together. Later [`background`] freezes a head generation and [`compact`] makes blocks
-//! of it.
+//! of it, and of many blocks one.
 //!
-//! Locks, in this order: a shard's map, its slots, an index, the view's writer. No lock is held
-//! while the disk is waited for, except the log's own.
+//! Locks, in this order: a shard's map, its slots, an index; the removal of blocks, the replaced
+//! views ([`store`]). No lock is held while the disk is waited for, except the log's own and that
+//! of the removal, which only background threads take.
 
 #![warn(missing_docs)]
 

@@ -95,6 +95,15 @@ pub struct Options {
     pub write_queue_bytes: u64,
     /// How often retention looks for blocks to drop, in milliseconds.
     pub retention_interval_ms: u64,
+    /// The share of all processors that compaction takes, from 0 to 1; with 0 blocks are merged
+    /// only when somebody asks for it.
+    pub compact_cpu_share: f64,
+    /// How often compaction looks for blocks to merge while there is nothing to do, in
+    /// milliseconds.
+    pub compact_interval_ms: u64,
+    /// Most bytes of the blocks that are merged at a time, and so of disk that a merge takes beside
+    /// them until they go. Never more than half of what is free.
+    pub compact_max_bytes: u64,
 }
 
 impl Options {
@@ -117,6 +126,9 @@ impl Options {
             wal_segment_bytes: 128 << 20,
             write_queue_bytes: 128 << 20,
             retention_interval_ms: 60_000,
+            compact_cpu_share: 0.25,
+            compact_interval_ms: 1000,
+            compact_max_bytes: 64 << 30,
         }
     }
 }

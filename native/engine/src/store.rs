@@ -7,7 +7,7 @@ use crate::disk::Disk;
 use crate::error::Error;
 use crate::head::Head;
 use crate::options::Options;
-use crate::read::view::View;
+use crate::read::view::{OlderViews, View};
 use crate::recover::Layout;
 use crate::stats::Counters;
 use crate::sync::{Arc, Mutex};
@@ -27,11 +27,15 @@ pub struct Store {
     pub head: Arc<Head>,
     /// The log.
     pub wal: Arc<Wal>,
-    /// What a reader sees. Written by the log thread at a rotation and by the background thread;
-    /// `view_writer` orders the two.
+    /// What a reader sees. Written by the log thread at a rotation and by the background threads;
+    /// `replaced` orders them.
     pub view: ArcSwap<View>,
-    /// See `view`.
-    pub view_writer: Mutex<()>,
+    /// The views that `view` had and that may still have readers.
+    pub replaced: Mutex<OlderViews>,
+    /// Held by whoever takes blocks away, from the look at the view until the blocks have left it
+    /// and what replaces them is on disk: so a block that somebody else dropped meanwhile does not
+    /// come back in another. The log thread and readers never take it.
+    pub removal: Mutex<()>,
     /// Counters.
     pub counters: Counters,
     /// The last failure of background work.
@@ -39,12 +43,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Replaces the view and returns the old one, which is gone when its last reader is.
-    pub fn replace_view(&self, change: impl FnOnce(&View) -> View) -> std::sync::Weak<View> {
-        let _ordered = self.view_writer.lock();
+    /// Replaces the view; returns all earlier ones that may still have readers.
+    pub fn replace_view(&self, change: impl FnOnce(&View) -> View) -> OlderViews {
+        let mut replaced = self.replaced.lock();
         let old = self.view.load_full();
         self.view.store(Arc::new(change(&old)));
-        Arc::downgrade(&old)
+        replaced.add(&old);
+        replaced.clone()
     }
 
     /// Keeps a failure of background work for whoever asks for the status.

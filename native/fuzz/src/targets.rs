@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metricstor_engine::block::meta::Meta;
-use metricstor_engine::chunk::{dense, gorilla};
+use metricstor_engine::chunk::{Encoding, dense, gorilla, histogram};
 use metricstor_engine::codec::checksum::accepting_any;
 use metricstor_engine::disk::Disk;
 use metricstor_engine::disk::faulty::FaultyDisk;
@@ -42,6 +42,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("gorilla", gorilla),
     ("dense_column", dense_column),
+    ("histogram_chunk", histogram_chunk),
     ("labels", labels),
     ("write_batch", write_batch),
     ("wal_record", wal_record),
@@ -88,6 +89,32 @@ fn assert_same_after_encoding(timestamps: &[TimestampMs], values: &[f64]) {
     gorilla::decode(&bytes, TimeRange::ALL, &mut got_timestamps, &mut got_values).unwrap();
     assert_eq!(got_timestamps, timestamps);
     assert!(got_values.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
+}
+
+/// A chunk of native histograms, of either kind.
+pub fn histogram_chunk(data: &[u8]) {
+    for encoding in [Encoding::IntHistogram, Encoding::FloatHistogram] {
+        let Ok(samples) = decoded_histograms(encoding, data) else { continue };
+        let mut appender = histogram::Appender::new(encoding);
+        if samples.iter().all(|(t, h)| appender.append(*t, h)) && !samples.is_empty() {
+            assert_eq!(decoded_histograms(encoding, &appender.snapshot()).unwrap(), samples);
+        }
+    }
+}
+
+fn decoded_histograms(
+    encoding: Encoding,
+    bytes: &[u8],
+) -> Result<Vec<(TimestampMs, Arc<Histogram>)>> {
+    let (mut timestamps, mut values, mut histograms) = (Vec::new(), Vec::new(), Vec::new());
+    let mut sink = histogram::Sink {
+        timestamps: &mut timestamps,
+        values: &mut values,
+        histograms: &mut histograms,
+    };
+    histogram::decode(encoding, bytes, TimeRange::ALL, &mut sink)?;
+    assert_eq!(timestamps.len(), histograms.iter().flatten().count());
+    Ok(timestamps.into_iter().zip(histograms.into_iter().flatten()).collect())
 }
 
 /// A column from any bytes, the first two of which say how many values it is asked for; and the

@@ -54,25 +54,7 @@ function vectorScalarRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): vo
   const target = filter ? sink : droppingNames(ctx, sink, steps);
   const out: Row = { values: new Float64Array(steps), base: 0, present: null, presentBase: 0 };
   const flags = new Uint8Array(steps);
-  const operation = scalarOperation(op, scalarLeft);
-  const histogramRow = (series: number, row: Row): void => {
-    const { floats, histograms } = splitRow(row, steps);
-    let joined: Row = floats;
-    floatRow(floats, (result) => {
-      joined = result;
-    });
-    if (operation !== undefined) {
-      const results = histograms.map((h, k) => h && operation(h, values[k]));
-      sendRow(target, series, joinRow(joined, results, steps), steps);
-      return;
-    }
-    if (histograms.some((histogram) => histogram !== undefined)) {
-      const [left, right] = scalarLeft ? ['float', 'histogram'] : ['histogram', 'float'];
-      ctx.annotations.incompatibleTypes(left, op, right, node.expr);
-    }
-    target.row(series, joined);
-  };
-  const floatRow = (row: Row, send: (result: Row) => void): void => {
+  const ofFloats = (row: Row): Row => {
     const operand: Operand = { values: row.values, base: row.base, stride: 1 };
     const left = scalarLeft ? scalar : operand;
     const right = scalarLeft ? operand : scalar;
@@ -80,28 +62,39 @@ function vectorScalarRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): vo
     out.presentBase = row.presentBase;
     if (!isComparison(op)) {
       arithmetic(op as ArithmeticOp, left, right, out.values, 0, steps);
-      send(out);
-      return;
+      return out;
     }
     comparison(op, left, right, flags, steps);
     if (returnBool) {
       out.values.set(flags);
-      send(out);
-      return;
+      return out;
     }
     // A filter: the vector's own value stays, on whichever side it is.
     andFlags(flags, row);
-    send({ values: row.values, base: row.base, present: flags, presentBase: 0 });
+    return { values: row.values, base: row.base, present: flags, presentBase: 0 };
+  };
+  const operation = scalarOperation(op, scalarLeft);
+  const ofHistograms = (row: Row): Row => {
+    const { floats, histograms } = splitRow(row, steps);
+    const result = ofFloats(floats);
+    if (operation !== undefined) {
+      const results = histograms.map(
+        (histogram, k) => histogram && operation(histogram, values[k]),
+      );
+      return joinRow(result, results, steps);
+    }
+    if (histograms.some((histogram) => histogram !== undefined)) {
+      const [left, right] = scalarLeft ? ['float', 'histogram'] : ['histogram', 'float'];
+      ctx.annotations.incompatibleTypes(left, op, right, node.expr);
+    }
+    return result;
   };
   ctx.rows(vector, {
     histograms: 'take',
     begin: (labels, dropName) => target.begin(labels, dropName),
     row: (series, row) => {
-      if (row.histograms === undefined) {
-        floatRow(row, (result) => target.row(series, result));
-      } else {
-        histogramRow(series, row);
-      }
+      const result = row.histograms === undefined ? ofFloats(row) : ofHistograms(row);
+      sendRow(target, series, result, steps);
     },
     end: () => target.end(),
   });

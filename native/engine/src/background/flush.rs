@@ -22,7 +22,7 @@ use super::{Answer, closing};
 use crate::allocator;
 use crate::compact::flush::Flush;
 use crate::error::{Error, ErrorCode, Result};
-use crate::read::view::View;
+use crate::read::view::{OlderViews, View};
 use crate::refs::{Generation, Position};
 use crate::sample::{TimestampMs, Window};
 use crate::store::Store;
@@ -53,8 +53,8 @@ enum State {
     Idle,
     Rotating(Rotating),
     Frozen(Frozen),
-    Draining { generation: Generation, older: std::sync::Weak<View> },
-    Releasing { dead: RoaringBitmap, older: std::sync::Weak<View> },
+    Draining { generation: Generation, older: OlderViews },
+    Releasing { dead: RoaringBitmap, older: OlderViews },
 }
 
 /// Where the oldest generation that is not in blocks is on its way, and who waits for it.
@@ -107,11 +107,11 @@ impl FlushCycle {
                 State::Idle => self.rotate_when_due(),
                 State::Rotating(rotating) => self.passed(rotating),
                 State::Frozen(frozen) => self.flush(frozen),
-                State::Draining { generation, older } if older.strong_count() == 0 => {
+                State::Draining { generation, older } if !older.have_readers() => {
                     let dead = self.store.head.forget(generation);
                     (State::Releasing { dead, older: self.renew_view() }, true)
                 }
-                State::Releasing { dead, older } if older.strong_count() == 0 => {
+                State::Releasing { dead, older } if !older.have_readers() => {
                     self.store.head.release(&dead);
                     allocator::give_back();
                     (State::Idle, true)
@@ -249,6 +249,8 @@ impl FlushCycle {
         };
         let flushed = flush.run()?;
         store.counters.replaced_in_flush.fetch_add(flushed.replaced, Ordering::Relaxed);
+        let bytes = flushed.blocks.iter().map(|block| block.bytes()).sum();
+        store.counters.flush_bytes.fetch_add(bytes, Ordering::Relaxed);
         let older = store.replace_view(|view| {
             let blocks = view.blocks.iter().cloned().chain(flushed.blocks.clone()).collect();
             View { from: frozen.generation.next(), ..view.with_blocks(blocks) }
@@ -260,8 +262,8 @@ impl FlushCycle {
         Ok(State::Draining { generation: frozen.generation, older })
     }
 
-    /// Replaces the view by an equal one; the old one is gone when its last reader is.
-    fn renew_view(&self) -> std::sync::Weak<View> {
+    /// Replaces the view by an equal one: whoever asks from now on is not among the older ones.
+    fn renew_view(&self) -> OlderViews {
         self.store.replace_view(View::clone)
     }
 }

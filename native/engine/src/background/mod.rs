@@ -1,16 +1,22 @@
-//! The engine's own thread for work that nobody waits for.
+//! The engine's own threads for work that nobody waits for.
 //!
 //! ```text
-//! flush.rs       the active generation ends, becomes blocks, and leaves the head
-//! checkpoint.rs  the head is written down, and the log before that goes
-//! retention.rs   blocks that are too old go
+//! thread "background"
+//!   flush.rs       the active generation ends, becomes blocks, and leaves the head
+//!   checkpoint.rs  the head is written down, and the log before that goes
+//!   retention.rs   blocks that are too old go
+//! thread "compact-0"
+//!   compact.rs     blocks are merged
+//!   pace.rs        its share of the processors, and its priority
 //! ```
 //!
-//! The thread looks at each in turn; none of them waits for long. What one of them notes as failed
-//! it tries again by itself.
+//! The first thread looks at each of its tasks in turn; none of them waits for long. What a task
+//! notes as failed it tries again by itself.
 
 mod checkpoint;
+pub mod compact;
 mod flush;
+mod pace;
 mod retention;
 
 use std::time::Duration;

@@ -31,6 +31,7 @@ impl Retention {
     /// Drops blocks that are older than retention.
     fn drop_expired(&self) {
         let store = &self.store;
+        let _alone = store.removal.lock();
         let view = store.view.load_full();
         let metas: Vec<_> = view.blocks.iter().map(|b| b.meta()).collect();
         let newest = store.head.counters().newest_ever.load(Ordering::Relaxed);
@@ -39,9 +40,10 @@ impl Retention {
         if expired.is_empty() {
             return;
         }
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            view.blocks.iter().cloned().partition(|b| expired.contains(&b.meta().ulid));
-        store.replace_view(|view| view.with_blocks(kept.clone()));
+        let gone: Vec<_> =
+            view.blocks.iter().filter(|b| expired.contains(&b.meta().ulid)).cloned().collect();
+        drop(view);
+        store.replace_view(|view| view.without(&expired));
         for block in gone {
             match block::remove(&*store.disk, &store.layout.blocks, block.meta().ulid) {
                 Ok(()) => store.counters.blocks_dropped.fetch_add(1, Ordering::Relaxed),

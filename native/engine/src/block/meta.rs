@@ -140,6 +140,20 @@ impl Meta {
         TimeRange::new(self.mint, self.maxt)
     }
 
+    /// Orders blocks by their writes: where two have a sample of a series at one time, that of the
+    /// greater one is the last write.
+    ///
+    /// Blocks of one flush end at the same position and share no instant. A merged block may end
+    /// there too; it holds the first of them by time, so that the others still come after it.
+    pub fn write_order(&self) -> (Position, TimestampMs) {
+        (self.log.to, self.window.start)
+    }
+
+    /// Bytes of its files, `meta.json` apart.
+    pub fn file_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
     /// Length and checksum of one of the block's files.
     pub fn file(&self, name: &str) -> Option<FileSummary> {
         let entry = self.files.iter().find(|entry| entry.name == name)?;
@@ -166,11 +180,14 @@ impl Meta {
         let malformed =
             |cause: serde_json::Error| Error::corruption(path, 0, format!("meta.json: {cause}"));
         let Versioned { version } = serde_json::from_str(&json).map_err(malformed)?;
-        if version == 0 || version > META_VERSION {
+        if version > META_VERSION {
             let message = format!(
                 "block format version {version} is needed, this build knows {META_VERSION}"
             );
-            return Err(Error::corruption(path, 0, message));
+            return Err(Error::newer_format(message).at(path, Some(0)));
+        }
+        if version == 0 {
+            return Err(Error::corruption(path, 0, "block format version 0, want at least 1"));
         }
         serde_json::from_str(&json).map_err(malformed)
     }

@@ -14,6 +14,7 @@ pub mod chunks;
 mod columns;
 mod frames;
 pub mod meta;
+pub mod quarantine;
 mod selection;
 mod slices;
 #[cfg(test)]

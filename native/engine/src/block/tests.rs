@@ -311,9 +311,10 @@ fn a_cold_block_keeps_histograms_between_its_columns() {
     for i in 0..70 {
         let run = columns.run(i);
         assert_eq!(run.timestamps, timestamps);
-        for at in 0..timestamps.len() {
-            assert_eq!(run.histogram(at).is_some(), i % 3 == 0 && at > 50, "series {i} at {at}");
-            assert_eq!(run.values[at], if i % 3 == 0 && at > 50 { 7.0 } else { values[at] });
+        for (at, value) in values.iter().enumerate() {
+            let is_histogram = i % 3 == 0 && at > 50;
+            assert_eq!(run.histogram(at).is_some(), is_histogram, "series {i} at {at}");
+            assert_eq!(run.values[at], if is_histogram { 7.0 } else { *value });
         }
     }
 }

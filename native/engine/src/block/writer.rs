@@ -172,7 +172,8 @@ impl BlockWriter {
         let samples = stretch.timestamps.iter().zip(stretch.histograms.iter().flatten());
         for (t, h) in samples {
             let full = |chunk: &histogram::Appender| {
-                chunk.count() as usize >= CHUNK_SAMPLES
+                !chunk.takes(h)
+                    || chunk.count() as usize >= CHUNK_SAMPLES
                     || chunk.bytes_len() >= HISTOGRAM_CHUNK_BYTES
             };
             if let Some(chunk) = open.take_if(|chunk| full(chunk)) {

@@ -30,10 +30,9 @@ impl Encoding {
             1 => Ok(Self::Gorilla),
             16 => Ok(Self::IntHistogram),
             17 => Ok(Self::FloatHistogram),
-            other => Err(Error::new(
-                crate::error::ErrorCode::Corruption,
-                format!("chunk encoding {other} is unknown to this version (knows: 1, 16, 17)"),
-            )),
+            other => Err(Error::newer_format(format!(
+                "chunk encoding {other} is unknown to this version (knows: 1, 16, 17)"
+            ))),
         }
     }
 

@@ -196,14 +196,15 @@ impl SectionFile {
         if version != u32_at(&bytes, 8) {
             return Err(damaged(8, "header and footer name different versions"));
         }
-        if version > kind.version || version == 0 {
-            return Err(damaged(
-                8,
-                &format!(
-                    "file format version {version} is needed, this build knows {}",
-                    kind.version
-                ),
-            ));
+        if version > kind.version {
+            let message = format!(
+                "file format version {version} is needed, this build knows {}",
+                kind.version
+            );
+            return Err(Error::newer_format(message).at(path, Some(8)));
+        }
+        if version == 0 {
+            return Err(damaged(8, "file format version 0, want at least 1"));
         }
         let sections = parse_table(path, &bytes[..tail], table_start)?;
         Ok(Self { path: path.to_path_buf(), bytes, version, sections })

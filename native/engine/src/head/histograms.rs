@@ -92,9 +92,7 @@ impl Histograms {
     /// memory grew.
     pub fn append(&mut self, t: TimestampMs, h: &Arc<Histogram>) -> (Appended, usize) {
         let full = |open: &Appender| {
-            open.encoding() != encoding_of(h)
-                || open.count() >= SEAL_SAMPLES
-                || open.bytes_len() >= SEAL_BYTES
+            !open.takes(h) || open.count() >= SEAL_SAMPLES || open.bytes_len() >= SEAL_BYTES
         };
         if let Some(open) = self.open.take_if(|open| full(open)) {
             self.sealed.extend(sealed(&open));
@@ -146,12 +144,10 @@ impl Histograms {
             match value {
                 Value::Float(v) => floats.append(t, v),
                 Value::Histogram(h) => {
-                    let encoding = encoding_of(&h);
-                    let known = histograms.iter_mut().find(|chunk| chunk.encoding() == encoding);
-                    if let Some(chunk) = known {
+                    if let Some(chunk) = histograms.iter_mut().rev().find(|chunk| chunk.takes(&h)) {
                         chunk.append(t, &h);
                     } else {
-                        let mut chunk = Appender::new(encoding);
+                        let mut chunk = Appender::new(encoding_of(&h));
                         chunk.append(t, &h);
                         histograms.push(chunk);
                     }

@@ -21,6 +21,8 @@ pub struct Layout {
     pub wal: PathBuf,
     /// The blocks.
     pub blocks: PathBuf,
+    /// Damaged blocks; made when there is one.
+    pub quarantine: PathBuf,
     /// The checkpoint of the head and its chunk files.
     pub head: PathBuf,
     /// What of the head is in no block.
@@ -34,6 +36,7 @@ impl Layout {
             root: root.to_path_buf(),
             wal: root.join("wal"),
             blocks: root.join("blocks"),
+            quarantine: root.join("quarantine"),
             head: root.join("head"),
             saved: SavedFiles::new(root),
         }

@@ -2,14 +2,10 @@
 //!
 //! ```text
 //! layout.rs  places and the version of the directory
+//! settle.rs  which blocks count, and which part of the log they hold
 //! load.rs    a checkpoint into the head, by several threads
 //! replay.rs  the log into the head, in a pipeline
 //! ```
-//!
-//! Which part of the log is already in blocks is read off the blocks: each names the log range it
-//! holds and how many parts its flush had. A flush whose log is still there and of which a part is
-//! missing was cut off while it was being published: its blocks are removed, and checkpoint and log
-//! have its samples.
 //!
 //! A checkpoint counts unless blocks have all that it holds. A damaged one stops the start: the log
 //! before it is cut as soon as it is durable.
@@ -17,21 +13,22 @@
 mod layout;
 mod load;
 mod replay;
+mod settle;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use layout::{Layout, create_durably};
 
-use crate::block::{self, Block};
+use crate::block::Block;
 use crate::disk::{Disk, publish};
 use crate::error::Result;
 use crate::head::Head;
-use crate::head::checkpoint::Checkpoint;
+use crate::head::checkpoint::{Checkpoint, Info};
 use crate::head::chunk_file;
 use crate::refs::Position;
 use crate::sync::Arc;
 use crate::wal::{self, Recovered};
+use settle::Settled;
 
 /// Most threads that put samples into the head; more wait for the one that reads the log.
 const THREADS_MAX: usize = 4;
@@ -46,6 +43,8 @@ pub struct Restored {
     pub next_file: u64,
     /// Whether there is a checkpoint of what blocks have.
     pub stale_checkpoint: bool,
+    /// A sentence for each block that was damaged and set aside now.
+    pub quarantined: Vec<String>,
     /// What the replay found.
     pub log: Recovered,
 }
@@ -55,13 +54,8 @@ pub struct Restored {
 /// # Errors
 /// `corruption` with file and offset, `io`.
 pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Restored> {
-    block::sweep(&**disk, &layout.blocks)?;
-    let mut blocks = Vec::new();
-    for dir in block::list(&**disk, &layout.blocks)? {
-        blocks.push(Block::open(disk.clone(), &dir)?);
-    }
     let logged = wal::first_position(&**disk, &layout.wal)?;
-    let (blocks, flushed) = settle(&**disk, &layout.blocks, blocks, logged)?;
+    let Settled { blocks, flushed, quarantined } = settle::settle(disk, layout, logged)?;
     for block in &blocks {
         head.saw_time(block.meta().maxt);
     }
@@ -79,14 +73,17 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     let log = replay.run(checkpoint.as_ref(), flushed)?;
     let stale_checkpoint = there && checkpoint.is_none();
     let flushed = checkpoint.map_or(flushed, |checkpoint| checkpoint.info().from);
-    Ok(Restored { blocks, flushed, next_file, stale_checkpoint, log })
+    Ok(Restored { blocks, flushed, next_file, stale_checkpoint, quarantined, log })
 }
 
 /// Whether a checkpoint has what neither blocks have nor retention dropped from them.
 fn is_needed(checkpoint: &Checkpoint, flushed: Position, logged: Option<Position>) -> bool {
-    let replay_from = checkpoint.info().replay_from;
+    let Info { from, replay_from, .. } = checkpoint.info();
+    // Blocks before the checkpoint's generation may be damaged, and their log not cut yet: then it
+    // has the generation, too.
+    let log_is_whole = from > flushed && logged.is_some_and(|start| start <= flushed);
     // The log behind a checkpoint is cut only by a flush of what is in it.
-    replay_from > flushed && logged.is_none_or(|start| start <= replay_from)
+    replay_from > flushed && logged.is_none_or(|start| start <= replay_from) && !log_is_whole
 }
 
 /// Removes what the head's directory holds beside `checkpoint` and its files; returns a number that
@@ -100,38 +97,4 @@ fn sweep_head(disk: &dyn Disk, dir: &Path, checkpoint: Option<&Checkpoint>) -> R
         chunk_file::remove(disk, dir, *number)?;
     }
     Ok(found.last().map_or(1, |last| last + 1))
-}
-
-/// Removes the blocks of an unfinished flush; returns the others and where the replay begins.
-fn settle(
-    disk: &dyn Disk,
-    dir: &Path,
-    blocks: Vec<Arc<Block>>,
-    logged: Option<Position>,
-) -> Result<(Vec<Arc<Block>>, Position)> {
-    let mut flushes: BTreeMap<(Position, Position), Vec<Arc<Block>>> = BTreeMap::new();
-    for block in blocks {
-        let log = &block.meta().log;
-        flushes.entry((log.from, log.to)).or_default().push(block);
-    }
-    let (mut kept, mut flushed) = (Vec::new(), Position(0));
-    for ((_, to), parts) in flushes {
-        let in_log = logged.is_some_and(|start| start < to);
-        if in_log && !is_complete(&parts) {
-            for block in parts {
-                block::remove(disk, dir, block.meta().ulid)?;
-            }
-            continue;
-        }
-        flushed = flushed.max(to);
-        kept.extend(parts);
-    }
-    kept.sort_by_key(|b| (b.meta().log.to, b.meta().window.start));
-    Ok((kept, flushed))
-}
-
-fn is_complete(blocks: &[Arc<Block>]) -> bool {
-    let parts: Vec<_> = blocks.iter().map(|b| b.meta().flush).collect();
-    let wanted = parts.iter().map(|p| p.parts).max().unwrap_or(0);
-    (0..wanted).all(|n| parts.iter().any(|p| p.part == n))
 }

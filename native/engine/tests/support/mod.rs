@@ -88,9 +88,17 @@ pub fn checkpoint(engine: &Engine) -> Result<()> {
     receive.recv().unwrap()
 }
 
+/// Merges what may be merged, and waits.
+pub fn compact(engine: &Engine) -> Result<()> {
+    let (send, receive) = channel();
+    engine.compact(Box::new(move |result| send.send(result).unwrap()));
+    receive.recv().unwrap()
+}
+
 /// One of the engine's numbers.
 pub fn stat(engine: &Engine, name: &str) -> f64 {
-    engine.stats().iter().find(|(n, _)| *n == name).unwrap().1
+    let stats = engine.stats();
+    stats.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no {name}")).1
 }
 
 /// Labels as text and samples by bits of every series that matches.

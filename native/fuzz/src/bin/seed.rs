@@ -3,8 +3,12 @@
 //!     cargo run --bin seed           (in native/fuzz; files that are there are written again)
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use metricstor_engine::chunk::{dense, gorilla};
+use metricstor_engine::chunk::{dense, gorilla, histogram};
+use metricstor_engine::histogram::{
+    CUSTOM_SCHEMA, CounterReset, Counts, Histogram, Layout, Span, Tally,
+};
 use metricstor_engine::labels::Labels;
 use metricstor_engine::refs::{SeriesRef, TenantId};
 use metricstor_engine::sample::STALE_BITS;
@@ -13,6 +17,7 @@ use metricstor_engine::wal::record::BatchEncoder;
 fn main() {
     gorilla_chunks();
     dense_columns();
+    histogram_chunks();
     let names = [("__name__", "up"), ("instance", "10.0.0.1:9100"), ("job", "node")];
     let sorted = Labels::from_pairs(names).unwrap();
     write("labels", "sorted", sorted.as_bytes());
@@ -58,6 +63,44 @@ fn gorilla_chunks() {
             appender.append(*t, f64::from_bits(*bits));
         }
         write("gorilla", name, &appender.finish());
+    }
+}
+
+fn histogram_chunks() {
+    let layout = |length| Layout {
+        schema: 3,
+        zero_threshold: 0.001,
+        positive: vec![Span { offset: -2, length }],
+        negative: vec![Span { offset: 1, length: 1 }],
+        ..Layout::default()
+    };
+    let custom = Layout {
+        schema: CUSTOM_SCHEMA,
+        positive: vec![Span { offset: 0, length: 2 }],
+        bounds: vec![0.005, 0.1 + 0.2],
+        ..Layout::default()
+    };
+    let integer = |n: u64, length: u32| {
+        let positive: Vec<u64> = (0..u64::from(length)).map(|bucket| n * (bucket + 1)).collect();
+        let counts = Counts::Integer(Tally { count: 9 * n, zero: n, positive, negative: vec![n] });
+        let (layout, reset) = (Arc::new(layout(length)), CounterReset::Unknown);
+        Histogram { layout, reset, sum: n as f64 / 3.0, counts }
+    };
+    let float = |v: f64| {
+        let tally = Tally { count: v, zero: 0.0, positive: vec![v, -v], negative: vec![] };
+        let (layout, reset) = (Arc::new(custom.clone()), CounterReset::Gauge);
+        Histogram { layout, reset, sum: v, counts: Counts::Float(tally) }
+    };
+    let chunks: [(&str, Vec<Histogram>); 2] = [
+        ("integer", vec![integer(1, 2), integer(2, 2), integer(3, 4), Histogram::stale()]),
+        ("float", vec![float(0.5), float(0.5), float(f64::NAN)]),
+    ];
+    for (name, histograms) in chunks {
+        let mut appender = histogram::Appender::new(histogram::encoding_of(&histograms[0]));
+        for (n, h) in histograms.iter().enumerate() {
+            assert!(appender.append(n as i64 * 15_000, h));
+        }
+        write("histogram_chunk", name, &appender.snapshot());
     }
 }
 

@@ -4,8 +4,8 @@
 //! ```text
 //! labels   = varint 1 + offset of the schema, and each ordinal as varint
 //!          | varint 0: the schema of the group's first series;
-//!            a bit for each name, the least significant of the first byte first: whether it differs;
-//!            svarint for each that does: its ordinal - that of the first series
+//!            a bit for each name, from the least significant of the first byte on: whether it
+//!            differs; svarint for each that does: its ordinal - that of the first series
 //! ```
 
 use super::SchemaName;
