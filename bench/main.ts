@@ -2,7 +2,8 @@
  * @file metricstor beside Prometheus and VictoriaMetrics, in one run on one machine.
  *
  *     npm run bench -- [--series 10000,100000] [--million] [--samples 2000000]
- *                      [--query-series 1000] [--hours 24] [--skip ingest,query]
+ *                      [--query-series 1000] [--hours 24] [--skip ingest,query,restart]
+ *                      [--restart 100000x100,1000000x4]
  *                      [--servers metricstor,prometheus,victoriametrics] [--pages file]
  *
  * `--pages` names a file of recorded pages (`record.ts`): what they take on disk is measured too.
@@ -15,6 +16,7 @@ import { type Contender, findContenders } from './competitors.js';
 import { type IngestResult, measureIngest } from './ingest.js';
 import { measurePages } from './pages.js';
 import { measureQueries, type QueryResult, type StorageResult } from './query.js';
+import { measureRestart, type RestartResult } from './restart.js';
 import { printTable } from './table.js';
 
 const { values: flags } = parseArgs({
@@ -25,6 +27,7 @@ const { values: flags } = parseArgs({
     'query-series': { type: 'string', default: '1000' },
     hours: { type: 'string', default: '24' },
     pages: { type: 'string' },
+    restart: { type: 'string', default: '100000x20' },
     skip: { type: 'string', default: '' },
     servers: { type: 'string', default: 'metricstor,prometheus,victoriametrics' },
   },
@@ -94,6 +97,20 @@ function printQueries(contenders: readonly Contender[], results: readonly QueryR
   );
 }
 
+function printRestart(results: readonly RestartResult[]): void {
+  console.log('\n## Starting again after SIGKILL\n');
+  printTable(
+    ['series', 'samples', 'server', 'seconds to the first answer', 'samples found'],
+    results.map((one) => [
+      one.series.toLocaleString('en'),
+      one.samples.toLocaleString('en'),
+      one.contender,
+      one.readySeconds.toFixed(2),
+      `${(one.share * 100).toFixed(2)} %`,
+    ]),
+  );
+}
+
 const skipped = new Set(flags.skip.split(','));
 const contenders = findContenders(new Set(flags.servers.split(',')));
 console.log('# metricstor benchmark\n');
@@ -109,6 +126,15 @@ if (!skipped.has('ingest')) {
     results.push(...(await measureIngest(contenders, series, Number(flags.samples))));
   }
   printIngest(results);
+}
+if (!skipped.has('restart')) {
+  const results: RestartResult[] = [];
+  for (const shape of flags.restart.split(',')) {
+    const [series, scrapes] = shape.split('x').map(Number);
+    progress(`killing servers with ${series} series × ${scrapes} …`);
+    results.push(...(await measureRestart(contenders, { series, scrapes })));
+  }
+  printRestart(results);
 }
 if (!skipped.has('query')) {
   const series = Number(flags['query-series']);

@@ -25,7 +25,7 @@ export function retentionRules({ retention }: Config): readonly RetentionRule[] 
 
 /** The engine's options of a configuration. */
 export function engineOptions(config: Config): NativeEngineOptions {
-  const { compaction, ingest, limits, storage } = config;
+  const { checkpoint, compaction, ingest, limits, storage } = config;
   return {
     dir: config.dataDir,
     sync: config.wal.sync,
@@ -48,6 +48,8 @@ export function engineOptions(config: Config): NativeEngineOptions {
     headMaxBytes: storage.headMaxBytes,
     walMaxBytes: storage.walMaxBytes,
     walSegmentBytes: storage.walSegmentBytes,
+    checkpointIntervalMs: checkpoint.interval,
+    checkpointLogBytes: checkpoint.logBytes,
     writeQueueBytes: ingest.writeQueueBytes,
     compactCpuShare: compaction.cpuShare,
     compactMaxBytes: compaction.maxBytes,

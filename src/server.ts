@@ -13,7 +13,6 @@ import { TlsContext, tlsEnabled } from './auth/tls.js';
 import type { Config, TlsSettings } from './config/schema.js';
 import { parseAddress } from './config/values.js';
 import { engineOptions } from './engine-options.js';
-import { MetricstorError } from './errors.js';
 import { GrpcListener } from './grpc/listener.js';
 import { buildHttpApp } from './http/app.js';
 import { buildHealthApp } from './http/health-app.js';

@@ -137,6 +137,21 @@ export const configSchema = Type.Object({
         'acknowledged samples, a killed process does not.',
     }),
   }),
+  checkpoint: Type.Object({
+    interval: duration({
+      written: '5m',
+      minimum: 1000,
+      maximum: 24 * hourMs,
+      description:
+        'How often the samples in memory are written down, so that a start has that much of the ' +
+        'log to read at most, and the log before goes.',
+    }),
+    logBytes: bytes({
+      written: '256MiB',
+      minimum: 1024 ** 2,
+      description: 'They are also written down when the log has grown by this.',
+    }),
+  }),
   ingest: Type.Object({
     maxRequestBytes: bytes({
       written: '10MiB',

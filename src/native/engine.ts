@@ -60,6 +60,8 @@ export interface NativeEngineOptions {
   readonly headMaxBytes: number;
   readonly walMaxBytes: number;
   readonly walSegmentBytes: number;
+  readonly checkpointIntervalMs: number;
+  readonly checkpointLogBytes: number;
   readonly writeQueueBytes: number;
   readonly compactCpuShare: number;
   readonly compactMaxBytes: number;

@@ -94,6 +94,17 @@ const engineMetrics: readonly EngineMetric[] = [
   counter('walFailures', 'wal_failures_total', 'Failed writes and fsyncs of the log.'),
   counter('fsyncs', 'wal_fsyncs_total', 'Times the log was synced.'),
   counter('fsyncSeconds', 'wal_fsync_seconds_total', 'Time spent in these.'),
+  counter('checkpoints', 'checkpoints_total', 'Times the head was written down.'),
+  counter(
+    'checkpointFailures',
+    'checkpoint_failures_total',
+    'Attempts to write the head down that failed; they are repeated.',
+  ),
+  counter(
+    'chunkBytesOffloaded',
+    'head_chunk_bytes_offloaded_total',
+    'Bytes of full chunks that left memory for files.',
+  ),
   counter('tornBytes', 'wal_torn_bytes_total', 'Bytes of a torn log tail that recovery cut.'),
   counter('flushes', 'flushes_total', 'Flushes of the head into blocks.'),
   counter('flushFailures', 'flush_failures_total', 'Flushes that failed; they are tried again.'),

@@ -35,6 +35,8 @@ export function keepEverything(dir: string): NativeEngineOptions {
     headMaxBytes: 2048 * mebibyte,
     walMaxBytes: 4096 * mebibyte,
     walSegmentBytes: 128 * mebibyte,
+    checkpointIntervalMs: 300_000,
+    checkpointLogBytes: 256 * mebibyte,
     writeQueueBytes: 128 * mebibyte,
     compactCpuShare: 0.25,
     compactMaxBytes: 64 * 2 ** 30,

@@ -11,6 +11,8 @@ const layers: Readonly<Record<string, number>> = {
   histogram: 0,
   run: 0,
   sync: 0,
+  allocator: 0,
+  paged: 0,
   clock: 0,
   stats: 0,
   dictionary: 0,

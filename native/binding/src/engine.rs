@@ -84,6 +84,10 @@ pub struct OpenOptions {
     pub wal_max_bytes: f64,
     /// Size of a segment.
     pub wal_segment_bytes: f64,
+    /// How often the head is written down.
+    pub checkpoint_interval_ms: f64,
+    /// Log bytes after which it is.
+    pub checkpoint_log_bytes: f64,
     /// Bytes that may wait for the log.
     pub write_queue_bytes: f64,
     /// Share of the processors that compaction takes.
@@ -128,6 +132,8 @@ impl OpenOptions {
             head_max_bytes: self.head_max_bytes as u64,
             wal_max_bytes: self.wal_max_bytes as u64,
             wal_segment_bytes: self.wal_segment_bytes as u64,
+            checkpoint_interval_ms: self.checkpoint_interval_ms as i64,
+            checkpoint_log_bytes: self.checkpoint_log_bytes as u64,
             write_queue_bytes: self.write_queue_bytes as u64,
             compact_cpu_share: self.compact_cpu_share,
             compact_max_bytes: self.compact_max_bytes as u64,

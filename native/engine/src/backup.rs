@@ -100,7 +100,6 @@ pub fn snapshot(store: &Store, name: &str) -> Result<PathBuf> {
             let layout = Layout::new(&temp);
             layout.prepare_format(disk)?;
             if !view.tombstones.is_empty() {
-                layout.note_deletes(disk)?;
                 view.tombstones.publish(disk, &layout.blocks)?;
             }
             publish_dir(disk, &temp, &dir)

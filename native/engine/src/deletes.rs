@@ -14,6 +14,7 @@
 //! One thread serves one delete at a time; a bounded number waits.
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use roaring::RoaringBitmap;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::index::matcher::Matcher;
@@ -208,7 +209,7 @@ fn apply(store: &Store, position: Position, tombstones: &[Arc<Tombstone>]) -> Re
         view.with_tombstones(Arc::new(with_these))
     });
     for tombstone in tombstones {
-        store.head.delete(tombstone)?;
+        store.head.delete(tombstone, &RoaringBitmap::new())?;
     }
     Ok(())
 }

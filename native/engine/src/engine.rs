@@ -4,7 +4,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::background::compact::{CompactThread, Task};
-use crate::background::{Answer as TaskAnswer, Command, Handle};
+use crate::background::{Answer as TaskAnswer, Command, Found, Handle};
 use crate::backup;
 use crate::block::{Block, quarantine};
 use crate::clock::{Clock, SystemClock};
@@ -152,7 +152,13 @@ impl Engine {
         {
             return Err(error);
         }
-        let background = Handle::start(store.clone(), restored.flushed)?;
+        let found = Found {
+            flushed: restored.flushed,
+            next_file: restored.next_file,
+            stale_checkpoint: restored.stale_checkpoint,
+            replayed: restored.log.frames > 0,
+        };
+        let background = Handle::start(store.clone(), found)?;
         let compaction = CompactThread::start(store.clone())?;
         let deletes = Deletes::start(store.clone())?;
         let waiting_bytes = Arc::new(AtomicU64::new(0));
@@ -213,6 +219,15 @@ impl Engine {
     pub fn clean_tombstones(&self, answer: TaskAnswer) {
         match self.compaction.lock().as_ref() {
             Some(compaction) => compaction.ask(Task::Clean, answer),
+            None => answer(Err(closed())),
+        }
+    }
+
+    /// Writes the head down, so that the next start has less log to read; `answer` is called when
+    /// that is done. Nothing happens while a flush is going on, or when there is nothing new.
+    pub fn checkpoint(&self, answer: Box<dyn FnOnce(Result<()>) + Send>) {
+        match self.background.lock().as_ref() {
+            Some(background) => background.ask(Command::Checkpoint(answer)),
             None => answer(Err(closed())),
         }
     }
@@ -308,8 +323,8 @@ impl Engine {
         self.store.last_failure.lock().clone()
     }
 
-    /// Finishes what was accepted, syncs the log and lets the directory go. Later calls give
-    /// `closed`. Closing twice is fine.
+    /// Finishes what was accepted, writes the head down, syncs the log and lets the directory go.
+    /// Later calls give `closed`. Closing twice is fine.
     ///
     /// # Errors
     /// Those of the last sync.
@@ -328,13 +343,13 @@ impl Engine {
             deletes.stop();
         }
         drop(self.snapshots.lock());
-        let closed = self.store.wal.close();
         if let Some(background) = self.background.lock().take() {
             background.stop();
         }
         if let Some(compaction) = compaction {
             compaction.join();
         }
+        let closed = self.store.wal.close();
         self.lock.lock().take();
         closed
     }

@@ -15,6 +15,7 @@ use crate::block::{self, Block};
 use crate::dictionary::Dictionary;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorCode, Result};
+use crate::head::checkpoint::Checkpoint;
 use crate::histogram::Histogram;
 use crate::labels::{Labels, METRIC_NAME};
 use crate::recover::Layout;
@@ -183,7 +184,7 @@ pub fn verify(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Verified> {
     match layout.check_format(&**disk) {
         Err(error) if error.code() == ErrorCode::NotFound => return Err(error),
         Err(error) => verified.findings.push(Finding::from(&error)),
-        Ok(()) => {}
+        Ok(_) => {}
     }
     for dir in block::list(&**disk, &layout.blocks)? {
         let checked = Block::open(disk.clone(), &dir).and_then(|block| {
@@ -204,6 +205,17 @@ pub fn verify(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Verified> {
     Ok(verified)
 }
 
+/// Reads the checkpoint of the head, if there is one, and decodes every chunk that it names.
+fn verify_checkpoint(disk: &dyn Disk, layout: &Layout) -> Result<()> {
+    if !disk.exists(&layout.head) {
+        return Ok(());
+    }
+    let Some(mut checkpoint) = Checkpoint::open(disk, &layout.head)? else { return Ok(()) };
+    checkpoint.open_files(disk, &layout.head)?;
+    (0..checkpoint.slices())
+        .try_for_each(|slice| checkpoint.read_slice(slice, &mut |series| series.verify()))
+}
+
 fn verify_log(disk: &dyn Disk, layout: &Layout, verified: &mut Verified) -> Result<()> {
     if !disk.exists(&layout.wal) {
         return Ok(());
@@ -218,6 +230,9 @@ fn verify_log(disk: &dyn Disk, layout: &Layout, verified: &mut Verified) -> Resu
         }
         Err(error) => return Err(error),
     };
+    if let Err(error) = verify_checkpoint(disk, layout) {
+        verified.findings.push(Finding::from(&error));
+    }
     let read =
         wal::check(disk, &layout.wal, &mut |_, payload| record::decode(payload, &mut CheckRecords));
     match read {

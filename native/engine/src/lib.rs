@@ -3,7 +3,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`histogram`] |
-//! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`] |
+//! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`], [`allocator`], [`paged`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`], [`tombstone`], [`retention`] |
@@ -25,6 +25,7 @@
 
 #![warn(missing_docs)]
 
+pub mod allocator;
 pub mod background;
 pub mod backup;
 pub mod block;
@@ -47,6 +48,7 @@ pub mod label_order;
 pub mod labels;
 pub mod merge;
 pub mod options;
+pub mod paged;
 pub mod read;
 pub mod recover;
 pub mod refs;

@@ -115,6 +115,12 @@ pub struct Options {
     pub head_max_bytes: u64,
     /// A generation is flushed when its log takes this many bytes on disk.
     pub wal_max_bytes: u64,
+    /// How often the head is written down, in milliseconds of the clock, so that a start has that
+    /// much log to read at most.
+    pub checkpoint_interval_ms: i64,
+    /// The head is also written down when so many bytes were logged since the last time: a second
+    /// or two of replay.
+    pub checkpoint_log_bytes: u64,
     /// Size in bytes at which a log segment is full.
     pub wal_segment_bytes: u64,
     /// Bytes of prepared but not yet logged writes; past it a write gets `overloaded`.
@@ -148,6 +154,8 @@ impl Options {
             flush_min_age_ms: 60_000,
             head_max_bytes: 2 << 30,
             wal_max_bytes: 4 << 30,
+            checkpoint_interval_ms: 300_000,
+            checkpoint_log_bytes: 256 << 20,
             wal_segment_bytes: 128 << 20,
             write_queue_bytes: 128 << 20,
             retention_interval_ms: 60_000,

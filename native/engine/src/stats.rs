@@ -32,6 +32,12 @@ pub struct Counters {
     pub blocks_cleaned: AtomicU64,
     /// Deletes that were acknowledged.
     pub deletes: AtomicU64,
+    /// Checkpoints of the head.
+    pub checkpoints: AtomicU64,
+    /// Checkpoints that failed; they are tried again.
+    pub checkpoint_failures: AtomicU64,
+    /// Bytes of full chunks that left the heap for chunk files.
+    pub chunk_bytes_offloaded: AtomicU64,
     /// Bytes of a torn log tail that recovery cut.
     pub torn_bytes: AtomicU64,
 }
@@ -55,5 +61,8 @@ pub fn counter_stats(counters: &Counters, out: &mut Stats) {
     out.push(("blocksDropped", get(&counters.blocks_dropped)));
     out.push(("blocksCleaned", get(&counters.blocks_cleaned)));
     out.push(("deletes", get(&counters.deletes)));
+    out.push(("checkpoints", get(&counters.checkpoints)));
+    out.push(("checkpointFailures", get(&counters.checkpoint_failures)));
+    out.push(("chunkBytesOffloaded", get(&counters.chunk_bytes_offloaded)));
     out.push(("tornBytes", get(&counters.torn_bytes)));
 }

@@ -71,7 +71,6 @@ impl Store {
         let mut saved = self.saved_tombstones.lock();
         let wanted = self.view.load().tombstones.clone();
         if !Arc::ptr_eq(&saved, &wanted) {
-            self.layout.note_deletes(&*self.disk)?;
             wanted.publish(&*self.disk, &self.layout.blocks)?;
             *saved = wanted;
         }

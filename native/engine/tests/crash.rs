@@ -1,8 +1,8 @@
 //! Power loss at every call of the disk: what was acknowledged is read back, by bits, and nothing
 //! else than what was written.
 //!
-//! The script writes, rewrites, backfills, flushes and compacts; it is stopped at its nth call for
-//! every n.
+//! The script writes, rewrites, backfills, takes checkpoints, flushes and compacts; it is stopped at
+//! its nth call for every n.
 //! The disk then keeps an arbitrary subset of the unsynced sectors and directory entries, and the
 //! next engine must open, and must still have everything after another restart.
 
@@ -19,7 +19,7 @@ use metricstor_engine::disk::faulty::{Fault, FaultyDisk};
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::Result;
 use metricstor_engine::options::Options;
-use support::{all, compact, flush, stat, write};
+use support::{all, checkpoint, compact, flush, stat, write};
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const MINUTE_MS: i64 = 60_000;
@@ -99,10 +99,15 @@ fn script(disk: &FaultyDisk, model: &mut Model) -> Result<()> {
     // A failed merge leaves all as it was, and may be tried again.
     compact(&engine).or_else(|_| compact(&engine))?;
     model.write(&engine, "b", &series(12, 4, 500.0))?;
+    checkpoint(&engine)?;
     model.write(&engine, "a", &[(at(3), 600.0)])?;
+    // Full chunks, which leave the heap at the checkpoint that closing takes.
+    model.write(&engine, "e", &series(0, 130, 650.0))?;
     engine.close()?;
     let engine = open(disk)?;
     model.write(&engine, "d", &series(0, 3, 700.0))?;
+    checkpoint(&engine)?;
+    model.write(&engine, "e", &series(128, 4, 750.0))?;
     // Much later: windows that were recent are wide now.
     model.write(&engine, "e", &[(NOW_MS, 750.0)])?;
     flush(&engine)?;

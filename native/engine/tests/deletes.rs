@@ -22,7 +22,7 @@ use metricstor_engine::read::session::LabelRequest;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
 use proptest::prelude::*;
-use support::{all, clean, compact, delete, flush, like, stat, wait_until, write};
+use support::{all, checkpoint, clean, compact, delete, flush, like, stat, wait_until, write};
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const MINUTE_MS: i64 = 60_000;
@@ -229,6 +229,38 @@ fn compaction_leaves_out_what_is_deleted() {
     assert_eq!(held(&open(&disk).unwrap()), want);
 }
 
+/// Slices of one checkpoint are captured at different positions: a delete may lie between them.
+#[test]
+fn checkpoints_taken_beside_deletes_and_writes_give_the_same_head_back() {
+    let disk = FaultyDisk::new();
+    let engine = open(&disk).unwrap();
+    let hosts: Vec<String> = (0..64).map(|n| format!("h{n}")).collect();
+    for host in &hosts {
+        write_host(&engine, host, &series(0, 150, 0.0)).unwrap();
+    }
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                checkpoint(&engine).unwrap();
+            }
+        });
+        for round in 0..40i64 {
+            let gone = [&*hosts[round as usize], &*hosts[63 - round as usize % 32]];
+            delete_hosts(&engine, &gone, minutes(round, round + 60)).unwrap();
+            for host in hosts.iter().step_by(3) {
+                write_host(&engine, host, &series(round + 20, 3, 1000.0 * round as f64)).unwrap();
+            }
+            if round % 8 == 0 {
+                assert_eq!(held(&open(&disk.kill()).unwrap()), held(&engine), "round {round}");
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(stat(&engine, "checkpoints") > 2.0, "{}", stat(&engine, "checkpoints"));
+    assert_eq!(held(&open(&disk.kill()).unwrap()), held(&engine));
+}
+
 #[test]
 fn an_acknowledged_delete_survives_a_power_loss_that_takes_the_unsynced_log() {
     for seed in 0..12 {
@@ -412,7 +444,9 @@ enum Step {
     Flush,
     Clean,
     Compact,
+    Checkpoint,
     Restart,
+    Kill,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -423,7 +457,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Flush),
         1 => Just(Step::Clean),
         2 => Just(Step::Compact),
+        2 => Just(Step::Checkpoint),
         1 => Just(Step::Restart),
+        1 => Just(Step::Kill),
     ]
 }
 
@@ -433,7 +469,7 @@ proptest! {
     fn any_order_of_writes_deletes_flushes_and_restarts_is_that_of_a_map(
         steps in prop::collection::vec(step(), 1..24)) {
         const HOSTS: [&str; 4] = ["a", "b", "c", "d"];
-        let disk = FaultyDisk::new();
+        let mut disk = FaultyDisk::new();
         let mut engine = open(&disk).unwrap();
         let mut want = Held::new();
         for (i, step) in steps.iter().enumerate() {
@@ -451,8 +487,13 @@ proptest! {
                 Step::Flush => flush(&engine).unwrap(),
                 Step::Clean => clean(&engine).unwrap(),
                 Step::Compact => compact(&engine).unwrap(),
+                Step::Checkpoint => checkpoint(&engine).unwrap(),
                 Step::Restart => {
                     engine.close().unwrap();
+                    engine = open(&disk).unwrap();
+                }
+                Step::Kill => {
+                    disk = disk.kill();
                     engine = open(&disk).unwrap();
                 }
             }

@@ -19,6 +19,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use roaring::RoaringBitmap;
 
 use super::{Answer, closing};
+use crate::allocator;
 use crate::compact::flush::Flush;
 use crate::disk::require_room;
 use crate::error::{Error, ErrorCode, Result};
@@ -91,6 +92,12 @@ impl FlushCycle {
         }
     }
 
+    /// Where the active generation begins in the log, if blocks have everything before it.
+    pub fn active(&self) -> Option<Position> {
+        let alone = !matches!(self.state, State::Rotating(_) | State::Frozen(_));
+        alone.then_some(self.active_from)
+    }
+
     /// Has what is in the head now flushed; `answer` hears when it is in blocks.
     pub fn ask(&mut self, answer: Answer) {
         self.waiting.push(answer);
@@ -115,6 +122,7 @@ impl FlushCycle {
                 }
                 State::Releasing { dead, older } if !older.have_readers() => {
                     self.store.head.release(&dead);
+                    allocator::give_back();
                     (State::Idle, true)
                 }
                 waiting => (waiting, false),

@@ -361,12 +361,16 @@ impl Head {
         }
         let series_here = self.counters.series.load(Ordering::Relaxed) / SHARD_COUNT;
         if map.aliases() < series_here + SPARE_ALIASES {
-            map.insert(raw, found.series, true, generation);
+            map.insert_alias(raw, found.series, generation);
         }
         Ok(Resolved { found: Some((found, canonical)), labels: Some(labels) })
     }
 
-    fn find_or_reserve(&self, canonical: LabelsHash, generation: Generation) -> Result<Found> {
+    pub(super) fn find_or_reserve(
+        &self,
+        canonical: LabelsHash,
+        generation: Generation,
+    ) -> Result<Found> {
         let shard_number = shard_of(canonical);
         let shard = &self.shards[shard_number];
         let mut map = shard.map.lock();
@@ -382,26 +386,10 @@ impl Head {
         }
         let full = || Error::new(ErrorCode::LimitExceeded, "the head has no room for a new series");
         let series = shard.slots.write().allocate(shard_number).ok_or_else(full)?;
-        map.insert(canonical, series, false, generation);
+        map.insert(canonical, series, generation);
         self.counters.series.fetch_add(1, Ordering::Relaxed);
         self.counters.series_created.fetch_add(1, Ordering::Relaxed);
         Ok(Found { series, logged: false, alias: false })
-    }
-
-    /// Finds or reserves the series of canonical labels; for the replay of the log.
-    ///
-    /// # Errors
-    /// `limit_exceeded` when the head is full.
-    pub fn restore_series(&self, tenant: TenantId, labels: &Labels) -> Result<SeriesRef> {
-        let hash = self.hasher.hash(tenant, labels.as_bytes());
-        let found = self.find_or_reserve(hash, self.generation())?;
-        self.index_series(tenant, found.series, labels);
-        Ok(found.series)
-    }
-
-    /// Appends a sample of the replayed log.
-    pub fn restore_sample(&self, series: SeriesRef, t: TimestampMs, v: f64) {
-        self.append_group(series.shard(), &[Addressed { series, t, v }], self.generation());
     }
 
     fn index_series(&self, tenant: TenantId, series: SeriesRef, labels: &Labels) {
@@ -425,14 +413,7 @@ impl Head {
                 .lock()
                 .mark_logged(fresh.found_as, generation);
         }
-        let mut rest = &samples[..];
-        while let Some(first) = rest.first() {
-            let shard = first.series.shard();
-            let n = rest.iter().take_while(|s| s.series.shard() == shard).count();
-            let (group, tail) = rest.split_at(n);
-            outcome.replaced += self.append_group(shard, group, generation);
-            rest = tail;
-        }
+        outcome.replaced += self.append_grouped(&samples, generation);
         outcome.replaced += self.append_histograms(&histograms, generation);
         if !exemplars.is_empty() {
             outcome.dropped_exemplars += self.exemplars().add(exemplars);
@@ -441,6 +422,17 @@ impl Head {
             self.metadata().put(metadata);
         }
         outcome
+    }
+
+    /// Appends samples in any order of their shards, each shard locked once, and returns how many
+    /// replaced another value.
+    pub(super) fn append_all(&self, samples: &[Addressed], generation: Generation) -> u64 {
+        self.append_grouped(&group_by_shard(samples), generation)
+    }
+
+    fn append_grouped(&self, samples: &[Addressed], generation: Generation) -> u64 {
+        let groups = samples.chunk_by(|a, b| a.series.shard() == b.series.shard());
+        groups.map(|group| self.append_group(group[0].series.shard(), group, generation)).sum()
     }
 
     /// Appends samples of one shard and returns how many replaced another value.

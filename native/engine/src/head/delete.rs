@@ -18,18 +18,18 @@ use crate::tombstone::Tombstone;
 const SLICE: usize = 256;
 
 impl Head {
-    /// Drops what `tombstone` names from all generations. Everything that was applied before is
-    /// concerned, nothing that is applied later.
+    /// Drops what `tombstone` names from all generations, but for the series in `spared`.
+    /// Everything that was applied before is concerned, nothing that is applied later.
     ///
     /// Cost: half a microsecond for a series that goes whole, about 10 for one that is cut (100
     /// samples in its open chunk). Appends wait meanwhile, reads only for a slice.
     ///
     /// # Errors
     /// `corruption` when the memory is not what was written: a bug.
-    pub fn delete(&self, tombstone: &Tombstone) -> Result<()> {
+    pub fn delete(&self, tombstone: &Tombstone, spared: &RoaringBitmap) -> Result<()> {
         let Some(index) = self.index(tombstone.tenant) else { return Ok(()) };
         let matchers: Vec<&Matcher> = tombstone.matchers.iter().collect();
-        let found = select(&*index.read(), &matchers)?;
+        let found = select(&*index.read(), &matchers)? - spared;
         let mut by_shard: [Vec<SeriesRef>; SHARD_COUNT] = Default::default();
         for series in found.iter().map(SeriesRef) {
             by_shard[series.shard()].push(series);
@@ -64,6 +64,11 @@ impl Head {
         subtract(&self.counters.bytes, bytes);
         self.counters.deleted.fetch_add(samples, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Hides a series that a start gave back without a sample: a delete took them.
+    pub(super) fn note_emptied(&self, series: SeriesRef) {
+        self.emptied.write().insert(series.0);
     }
 
     /// Makes series findable again: a sample came.

@@ -10,9 +10,10 @@
 use std::sync::Arc;
 
 use crate::chunk::histogram::{Appender, Sink, encoding_of};
-use crate::chunk::{self, Encoding, gorilla, histogram};
+use crate::chunk::{Encoding, gorilla};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
+use crate::head::sealed::SealedChunk;
 use crate::head::series::Appended;
 use crate::histogram::Histogram;
 use crate::refs::{Generation, SeriesRef};
@@ -29,7 +30,7 @@ const SEAL_BYTES: usize = 4 << 10;
 const LATE_BUFFER_SAMPLES: usize = 64;
 
 /// A late sample: when, and what.
-type LateSample = (TimestampMs, Value);
+pub(super) type LateSample = (TimestampMs, Value);
 
 /// What a late sample is.
 #[derive(Debug, Clone)]
@@ -56,26 +57,18 @@ impl PartialEq for Value {
     }
 }
 
-/// An immutable chunk.
-#[derive(Debug, Clone)]
-struct Sealed {
-    encoding: Encoding,
-    range: TimeRange,
-    bytes: Arc<[u8]>,
-}
-
 /// See the page above.
 #[derive(Debug, Default)]
 pub struct Histograms {
-    open: Option<Appender>,
+    pub(super) open: Option<Appender>,
     /// What was appended to `open` last: whether a sample is repeated is seen without decoding.
-    last: Option<Arc<Histogram>>,
+    pub(super) last: Option<Arc<Histogram>>,
     /// Chunks that follow each other in time, each of one kind.
-    sealed: Vec<Sealed>,
+    pub(super) sealed: Vec<SealedChunk>,
     /// Chunks of late samples, each sorted, overlapping each other; oldest write first.
-    late: Vec<Sealed>,
+    pub(super) late: Vec<SealedChunk>,
     /// Sorted by time, unique.
-    buffer: Vec<LateSample>,
+    pub(super) buffer: Vec<LateSample>,
 }
 
 /// A copy of some of a series' histograms, decodable without a lock.
@@ -84,7 +77,7 @@ pub struct HistogramPart(Part);
 
 #[derive(Debug)]
 enum Part {
-    Chunks(Vec<Sealed>),
+    Chunks(Vec<SealedChunk>),
     Samples(Vec<LateSample>),
 }
 
@@ -162,8 +155,8 @@ impl Histograms {
             }
         }
         if let (Some(mint), Some(maxt)) = (floats.first_time(), floats.last_time()) {
-            let (range, bytes) = (TimeRange::new(mint, maxt), floats.finish().into());
-            self.late.push(Sealed { encoding: Encoding::Gorilla, range, bytes });
+            let range = TimeRange::new(mint, maxt);
+            self.late.push(SealedChunk::new(range, Encoding::Gorilla, floats.finish()));
         }
         self.late.extend(histograms.iter().filter_map(sealed));
     }
@@ -179,9 +172,19 @@ impl Histograms {
         (self.sealed.len() + self.late.len() + buffers, range)
     }
 
+    /// The full chunks.
+    pub(super) fn all_sealed(&self) -> impl Iterator<Item = &SealedChunk> {
+        self.sealed.iter().chain(&self.late)
+    }
+
+    /// The full chunks.
+    pub(super) fn all_sealed_mut(&mut self) -> impl Iterator<Item = &mut SealedChunk> {
+        self.sealed.iter_mut().chain(&mut self.late)
+    }
+
     /// What lies in `range`, oldest write first.
     pub fn collect(&self, range: TimeRange) -> Vec<HistogramPart> {
-        let overlapping = |chunks: &[Sealed]| -> Vec<Sealed> {
+        let overlapping = |chunks: &[SealedChunk]| -> Vec<SealedChunk> {
             chunks.iter().filter(|c| c.range.overlaps(&range)).cloned().collect()
         };
         let mut in_order = overlapping(&self.sealed);
@@ -202,30 +205,22 @@ impl Histograms {
 }
 
 /// A copy of an open chunk; `None` for an empty one.
-fn sealed(chunk: &Appender) -> Option<Sealed> {
-    let (encoding, range) = (chunk.encoding(), chunk.range()?);
-    Some(Sealed { encoding, range, bytes: chunk.snapshot().into() })
+pub(super) fn sealed(chunk: &Appender) -> Option<SealedChunk> {
+    Some(SealedChunk::new(chunk.range()?, chunk.encoding(), chunk.snapshot()))
 }
 
 impl HistogramPart {
     /// Decodes what lies in `range` to the end of `run`.
     ///
     /// # Errors
-    /// `corruption` when a chunk in memory is not what was written: a bug.
+    /// `corruption` when a chunk is not what was written.
     pub fn decode(&self, range: TimeRange, run: &mut Run) -> Result<()> {
-        let Run { timestamps, values, histograms } = run;
         match &self.0 {
             Part::Chunks(chunks) => {
-                for Sealed { encoding, bytes, .. } in chunks {
-                    if encoding.is_histogram() {
-                        let mut sink = Sink { timestamps, values, histograms };
-                        histogram::decode(*encoding, bytes, range, &mut sink)?;
-                    } else {
-                        chunk::decode(*encoding, bytes, range, timestamps, values)?;
-                    }
-                }
+                chunks.iter().try_for_each(|chunk| chunk.decode(range, run))?;
             }
             Part::Samples(samples) => {
+                let Run { timestamps, values, histograms } = run;
                 for (t, value) in samples {
                     match value {
                         Value::Float(v) => {
@@ -307,12 +302,6 @@ impl Head {
         c.replaced.fetch_add(replaced, Ordering::Relaxed);
         c.duplicates.fetch_add(duplicates, Ordering::Relaxed);
         replaced
-    }
-
-    /// Appends a histogram of the replayed log.
-    pub fn restore_histogram(&self, series: SeriesRef, t: TimestampMs, h: Histogram) {
-        let sample = Addressed { series, t, h: Arc::new(h) };
-        self.append_histograms(&[sample], self.generation());
     }
 }
 

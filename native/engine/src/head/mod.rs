@@ -1,15 +1,20 @@
 //! The head: all series that were written lately, with their newest samples, in memory.
 //!
 //! ```text
-//! append.rs    prepare(batch): look up or reserve series, judge every sample; apply: cannot fail
-//! exemplars.rs a ring of the newest exemplars
-//! metadata.rs  what metrics are
-//! saved.rs     these two past a cut of the log
-//! series.rs    one series: open chunk, sealed chunks, late samples, per generation
-//! histograms.rs the histograms of one series, and of a write
-//! shard.rs     labels hash to series, and the series by slot
-//! delete.rs    deleted ranges leave memory; series without a sample left are not found any more
-//! snapshot.rs  what a reader sees: the head as a SeriesSource over a span of generations
+//! append.rs      prepare(batch): look up or reserve series, judge every sample; apply: cannot fail
+//! series.rs      one series: open chunk, sealed chunks, late samples, per generation
+//! histograms.rs  the histograms of one series, and of a write
+//! sealed.rs      full chunks, on the heap or in a file
+//! shard.rs       labels hash to series, and the series by slot
+//! delete.rs      deleted ranges leave memory; series without a sample left are not found any more
+//! snapshot.rs    what a reader sees: the head as a SeriesSource over a span of generations
+//! exemplars.rs   a ring of the newest exemplars
+//! metadata.rs    what metrics are
+//! saved.rs       these two past a cut of the log
+//! chunk_file.rs  files of full chunks
+//! offload.rs     moves full chunks into them
+//! checkpoint/    series and open chunks to a file and back
+//! restore.rs     what a start puts back
 //! ```
 //!
 //! Samples belong to a *generation*: everything between two rotations of the log. A rotation is a
@@ -21,11 +26,16 @@
 //! order; prepare runs on any number of threads.
 
 pub mod append;
+pub mod checkpoint;
+pub mod chunk_file;
 mod delete;
 pub mod exemplars;
 pub mod histograms;
 pub mod metadata;
+pub mod offload;
+pub mod restore;
 pub mod saved;
+pub mod sealed;
 pub mod series;
 pub mod shard;
 pub mod snapshot;
@@ -50,7 +60,10 @@ use shard::Shard;
 
 /// Memory of a series beyond its chunks, in bytes: struct, map entry and index entry, about. Only
 /// for the decision when a generation is large enough to be flushed.
-const SERIES_BYTES: u64 = 300;
+const SERIES_BYTES: u64 = 170;
+
+/// Series that leave an index under one lock, for which writes of new series wait: about 10 ms.
+const INDEX_SLICE: usize = 10_000;
 
 /// What the head counts, all since the process started unless said otherwise.
 #[derive(Debug, Default)]
@@ -278,17 +291,18 @@ impl Head {
             // All maps at once: an alias in one shard leads to a series of another. A write waits
             // for about 10 ms at a million series, once a generation.
             let mut maps: Vec<_> = self.shards.iter().map(|shard| shard.map.lock()).collect();
-            for map in &maps {
-                map.seen_since(since, |r| {
+            for (shard, map) in maps.iter().enumerate() {
+                map.seen_since(shard, since, |r| {
                     dead.remove(r.0);
                 });
             }
-            for map in &mut maps {
-                map.remove(|r| dead.contains(r.0));
+            for (shard, map) in maps.iter_mut().enumerate() {
+                map.remove(shard, |r| dead.contains(r.0));
             }
         }
-        for index in self.indexes.read().values() {
-            index.write().remove_all(dead);
+        let indexes: Vec<_> = self.indexes.read().values().cloned().collect();
+        for slice in slices(dead, INDEX_SLICE) {
+            indexes.iter().for_each(|index| index.write().remove_all(&slice));
         }
         *self.emptied.write() -= &*dead;
         self.counters.series.fetch_sub(dead.len() as usize, Ordering::Relaxed);
@@ -306,4 +320,13 @@ impl Head {
             shard.slots.write().release(&slots);
         }
     }
+}
+
+/// The numbers of `all` in sets of `size` at most.
+fn slices(all: &RoaringBitmap, size: usize) -> impl Iterator<Item = RoaringBitmap> {
+    let mut rest = all.iter();
+    std::iter::from_fn(move || {
+        let slice: RoaringBitmap = rest.by_ref().take(size).collect();
+        (!slice.is_empty()).then_some(slice)
+    })
 }

@@ -21,7 +21,7 @@ use super::segment::{NewSegment, Segment, SegmentFile, Tail};
 use super::{Entry, UNSYNCED_BYTES, WalOptions, WalStats};
 use crate::codec::frame;
 use crate::disk::Disk;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::options::SyncPolicy;
 use crate::refs::Position;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
@@ -155,6 +155,14 @@ impl Log {
                     self.marks.push(mark);
                     failed = self.settle_marks().err();
                 }
+                Item::Visit(visit) => {
+                    self.append(std::mem::take(&mut entries), &mut failed);
+                    visit(Position(self.tail.valid_to));
+                }
+                Item::Barrier(barrier) => {
+                    self.append(std::mem::take(&mut entries), &mut failed);
+                    (barrier.done)(self.make_durable(barrier.since));
+                }
             }
         }
         self.append(entries, &mut failed);
@@ -274,6 +282,23 @@ impl Log {
         self.kept.clear();
         self.kept_since = None;
         Ok(())
+    }
+
+    /// See [`super::Wal::make_durable`].
+    fn make_durable(&mut self, since: Position) -> Result<()> {
+        let start = self.segment.as_ref().map(|segment| segment.start);
+        match (self.policy, start) {
+            // What is kept is logged anew in the next segment, whose publication syncs it.
+            (SyncPolicy::Always | SyncPolicy::IntervalMs(_), None) => self.open_segment(),
+            (SyncPolicy::Off, Some(start)) if start <= since.0 => {
+                self.sync_segment().inspect_err(|_| self.abandon())
+            }
+            (SyncPolicy::Off, _) => {
+                let text = "the log went on to another segment before the last one was synced";
+                Err(Error::new(ErrorCode::Overloaded, text))
+            }
+            _ => self.sync().inspect_err(|_| self.abandon()),
+        }
     }
 
     fn sync_segment(&mut self) -> Result<()> {
@@ -439,7 +464,7 @@ fn payload_bytes(group: &[Item]) -> u64 {
         .iter()
         .map(|item| match item {
             Item::Entry(entry) => entry.payload.capacity() as u64,
-            Item::Mark(_) => 0,
+            Item::Mark(_) | Item::Visit(_) | Item::Barrier(_) => 0,
         })
         .sum()
 }

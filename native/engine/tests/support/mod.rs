@@ -117,6 +117,13 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Writes the head down and waits.
+pub fn checkpoint(engine: &Engine) -> Result<()> {
+    let (send, receive) = channel();
+    engine.checkpoint(Box::new(move |result| send.send(result).unwrap()));
+    receive.recv().unwrap()
+}
+
 /// Merges what may be merged, and waits.
 pub fn compact(engine: &Engine) -> Result<()> {
     let (send, receive) = channel();

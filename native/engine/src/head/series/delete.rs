@@ -1,12 +1,12 @@
 //! Deleting a range of a series: what lies inside leaves memory at once.
 //!
-//! A chunk that lies wholly inside goes without a look at it, one wholly outside stays as it is;
-//! only a chunk across the edge is decoded and built anew. With late samples everything that stays
+//! A chunk that lies wholly outside stays as it is, where it is; one inside or across the edge is
+//! decoded, and what stays of it is built anew on the heap. With late samples everything that stays
 //! is merged into one run: otherwise a later write could land in order before a late sample that is
 //! older than it and would lose against it.
 
-use super::{Data, SealedChunk, Series, sealed};
-use crate::chunk::{self, Encoding, gorilla};
+use super::{Contents, SealedChunk, Series, sealed};
+use crate::chunk::gorilla;
 use crate::error::Result;
 use crate::merge::merge;
 use crate::refs::Generation;
@@ -30,70 +30,79 @@ impl Series {
     /// Drops the samples in `range` from all generations; `active` is the one being written.
     ///
     /// # Errors
-    /// `corruption` when a chunk in memory is not what was written: a bug. The series is then as it
-    /// was, or short of one generation's samples in the range.
+    /// `corruption` when a chunk is not what was written: in a chunk file damage, in memory a bug.
+    /// The series is then as it was, or short of one generation's samples in the range.
     pub fn delete(&mut self, range: TimeRange, active: Generation) -> Result<Deleted> {
         let mut deleted = Deleted::default();
         let was_empty = self.is_empty();
-        let before = self.data.bytes();
-        let dropped = self.data.delete(range)?;
-        if self.data.generation == active {
-            deleted.active_samples = dropped;
-            deleted.active_bytes = before.saturating_sub(self.data.bytes());
+        let mut contents = self.take();
+        let before = contents.heap_bytes();
+        let dropped = contents.delete(range);
+        if self.generation == active {
+            deleted.active_samples = *dropped.as_ref().unwrap_or(&0);
+            deleted.active_bytes = before.saturating_sub(contents.heap_bytes());
         } else {
-            deleted.frozen_samples = dropped;
+            deleted.frozen_samples = *dropped.as_ref().unwrap_or(&0);
         }
-        if let Some(frozen) = &mut self.frozen {
-            deleted.frozen_samples += frozen.delete(range)?;
-            if frozen.is_empty() {
-                self.frozen = None;
+        self.put(contents);
+        dropped?;
+        if let Some(rest) = &mut self.rest {
+            if let Some(frozen) = &mut rest.frozen {
+                deleted.frozen_samples += frozen.contents.delete(range)?;
             }
+            rest.frozen.take_if(|frozen| frozen.contents.is_empty());
         }
+        self.drop_empty_rest();
         deleted.emptied = !was_empty && self.is_empty();
         Ok(deleted)
     }
 }
 
-impl Data {
+impl Contents {
+    fn is_empty(&self) -> bool {
+        self.parts().newest().is_none()
+    }
+
+    fn heap_bytes(&self) -> u64 {
+        let sealed: usize = self.sealed.iter().map(SealedChunk::heap_bytes).sum();
+        (self.open.heap_bytes() + sealed) as u64
+    }
+
     /// Drops the samples in `range` and returns how many there were, replaced ones included.
     fn delete(&mut self, range: TimeRange) -> Result<u64> {
         if self.late.is_some() {
             return self.rebuild_without(range);
         }
-        let before = self.count()?;
-        delete_from_chunks(&mut self.sealed, range)?;
-        self.delete_from_open(range)?;
-        Ok(before - self.count()?)
-    }
-
-    /// Samples of the open and the sealed chunks.
-    fn count(&self) -> Result<u64> {
-        let mut count = u64::from(self.open.count());
+        let mut dropped = 0;
+        let mut sealed_chunks = Vec::with_capacity(self.sealed.len());
         for chunk in &self.sealed {
-            count += u64::from(gorilla::header(&chunk.bytes)?.count);
+            if chunk.range.overlaps(&range) {
+                let (kept, gone) = without(chunk, range)?;
+                sealed_chunks.extend(kept);
+                dropped += gone;
+            } else {
+                sealed_chunks.push(chunk.clone());
+            }
         }
-        Ok(count)
+        dropped += self.delete_from_open(range)?;
+        self.sealed = sealed_chunks;
+        Ok(dropped)
     }
 
-    fn bytes(&self) -> u64 {
-        let sealed: usize = self.sealed.iter().map(|chunk| chunk.bytes.len()).sum();
-        (self.open.bytes_len() + sealed) as u64
-    }
-
-    fn delete_from_open(&mut self, range: TimeRange) -> Result<()> {
+    fn delete_from_open(&mut self, range: TimeRange) -> Result<u64> {
         let (Some(first), Some(last)) = (self.open.first_time(), self.open.last_time()) else {
-            return Ok(());
+            return Ok(0);
         };
-        let held = TimeRange::new(first, last);
-        if !held.overlaps(&range) {
-            return Ok(());
+        if !TimeRange::new(first, last).overlaps(&range) {
+            return Ok(0);
         }
         let mut kept = Run::default();
         for piece in outside(range) {
             self.open.decode_open(piece, &mut kept.timestamps, &mut kept.values)?;
         }
+        let before = self.open.count();
         self.open = chunk_of(&kept.timestamps, &kept.values);
-        Ok(())
+        Ok(u64::from(before - self.open.count()))
     }
 
     /// Merges all that lies outside of `range` into one run, which becomes the content; returns how
@@ -107,24 +116,24 @@ impl Data {
         for piece in outside(range) {
             runs.extend(self.decoded(piece)?);
         }
-        let mut rebuilt = Self { generation: self.generation, ..Self::default() };
+        let (mut rebuilt, generation) = (Series::default(), Generation::default());
         let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
         merge(&mut slices, |run| {
             for (i, (t, v)) in run.timestamps.iter().zip(run.values).enumerate() {
                 match run.histogram(i) {
-                    Some(histogram) => rebuilt.append_histogram(*t, histogram),
-                    None => rebuilt.append(*t, *v),
+                    Some(histogram) => rebuilt.append_histogram(generation, *t, histogram),
+                    None => rebuilt.append(generation, *t, *v),
                 };
             }
         });
-        *self = rebuilt;
+        *self = rebuilt.take();
         Ok(inside as u64)
     }
 
     /// What lies in `range`, oldest write first.
     fn decoded(&self, range: TimeRange) -> Result<Vec<Run>> {
         let (mut parts, mut runs) = (Vec::new(), Vec::new());
-        self.collect(range, &mut parts);
+        self.parts().collect(range, &mut parts);
         super::Runs(parts).decode(range, &mut runs)?;
         Ok(runs)
     }
@@ -135,35 +144,15 @@ fn outside(range: TimeRange) -> impl Iterator<Item = TimeRange> {
     TimeRange::ALL.without(&range).into_iter().flatten()
 }
 
-fn delete_from_chunks(chunks: &mut Vec<SealedChunk>, range: TimeRange) -> Result<()> {
-    let mut failed = None;
-    chunks.retain_mut(|chunk| {
-        if failed.is_some() || !chunk.range.overlaps(&range) {
-            return true;
-        }
-        match without(chunk, range) {
-            Ok(None) => false,
-            Ok(Some(kept)) => {
-                *chunk = kept;
-                true
-            }
-            Err(error) => {
-                failed = Some(error);
-                true
-            }
-        }
-    });
-    failed.map_or(Ok(()), Err)
-}
-
-/// The chunk without the samples in `range`; `None` when nothing stays.
-fn without(chunk: &SealedChunk, range: TimeRange) -> Result<Option<SealedChunk>> {
-    let mut kept = Run::default();
+/// The chunk without the samples in `range`, `None` when nothing stays; and how many those were.
+fn without(chunk: &SealedChunk, range: TimeRange) -> Result<(Option<SealedChunk>, u64)> {
+    let (mut kept, mut gone) = (Run::default(), Run::default());
+    chunk.decode(range, &mut gone)?;
     for piece in chunk.range.without(&range).into_iter().flatten() {
-        let (ts, vs) = (&mut kept.timestamps, &mut kept.values);
-        chunk::decode(Encoding::Gorilla, &chunk.bytes, piece, ts, vs)?;
+        chunk.decode(piece, &mut kept)?;
     }
-    Ok(sealed(chunk_of(&kept.timestamps, &kept.values)))
+    let stays = sealed(chunk_of(&kept.timestamps, &kept.values));
+    Ok((stays, gone.timestamps.len() as u64))
 }
 
 fn chunk_of(timestamps: &[TimestampMs], values: &[f64]) -> gorilla::Appender {
