@@ -1,8 +1,8 @@
 //! Power loss at every call of the disk: what was acknowledged is read back, by bits, and nothing
 //! else than what was written.
 //!
-//! The script writes, rewrites, backfills, takes checkpoints, flushes and compacts; it is stopped at
-//! its nth call for every n.
+//! The script writes, rewrites, backfills, takes checkpoints, flushes and compacts; it is stopped
+//! at its nth call for every n.
 //! The disk then keeps an arbitrary subset of the unsynced sectors and directory entries, and the
 //! next engine must open, and must still have everything after another restart.
 
