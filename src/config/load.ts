@@ -77,7 +77,7 @@ interface Collected {
 }
 
 function defaultOf(leaf: Leaf): ConfigValue {
-  const read = readValue(leaf, leaf.kind === 'list' ? [] : leaf.written);
+  const read = readValue(leaf, leaf.kind === 'list' || leaf.kind === 'rules' ? [] : leaf.written);
   if (!read.ok) {
     throw new Error(`the default of ${leaf.path} is not valid: want ${read.want}`);
   }

@@ -18,10 +18,17 @@ export type ValueKind =
   | 'bytes'
   | 'address'
   | 'list'
+  | 'rules'
   | 'sync';
 
 /** When a write is acknowledged: after its fsync, or after the log's write (see `wal.sync`). */
 export type WalSync = 'always' | 'off' | { readonly intervalMs: number };
+
+/** A retention of their own for the series of a selector. */
+export interface RetentionRuleSetting {
+  readonly match: string;
+  readonly days: number;
+}
 
 interface LeafOptions {
   readonly kind: ValueKind;
@@ -54,6 +61,8 @@ const duration = (doc: Doc) => Type.Unsafe<number>({ type: 'integer', kind: 'dur
 /** Bytes. */
 const bytes = (doc: Doc) => Type.Unsafe<number>({ type: 'integer', kind: 'bytes', ...doc });
 const list = (doc: Doc) => Type.Unsafe<readonly string[]>({ type: 'array', kind: 'list', ...doc });
+const rules = (doc: Doc) =>
+  Type.Unsafe<readonly RetentionRuleSetting[]>({ type: 'array', kind: 'rules', ...doc });
 const choice = <T extends string>(choices: readonly T[], doc: Omit<Doc, 'choices'>) =>
   Type.Unsafe<T>({ type: 'string', kind: 'choice', enum: choices, choices, ...doc });
 
@@ -96,6 +105,25 @@ export const configSchema = Type.Object({
       exclusiveMinimum: 0,
       maximum: 36_500,
       description: 'Days that samples are kept. Older samples are refused and dropped.',
+    }),
+    size: bytes({
+      written: '0',
+      minimum: 0,
+      description:
+        'Size of blocks and log on disk, such as `50GB`. Past it the oldest blocks go, but never ' +
+        'those of the newest window. With it the log is flushed at a quarter of this size at the ' +
+        'latest. 0 means no limit.',
+    }),
+    rules: rules({
+      written: '[]',
+      description:
+        'Series that are kept for another time than `retention.days`: a list of ' +
+        '`{match: selector, days: number}`, of which the first that matches a series counts. ' +
+        'Older samples of these series are refused; those that are stored are hidden from ' +
+        'queries once they are in blocks, and leave the disk when the block goes or is written ' +
+        'anew. A rule with more days keeps the blocks of its series, and what other series have ' +
+        'in them is hidden in its time. In the environment the list is written as in YAML, on ' +
+        'one line.',
     }),
   }),
   wal: Type.Object({

@@ -8,6 +8,7 @@ import { type PackedHistograms, packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage/appender.js';
+import type { DeleteCount, DeleteRequest, Deleter } from '../storage/deleter.js';
 import type { Maintenance } from '../storage/maintenance.js';
 import type {
   ExemplarRequest,
@@ -28,11 +29,21 @@ import type { Exporter, ExportRequest, Snapshots } from '../storage/transfer.js'
 import { type Failure, fail, type TextAnswer, textOf } from './answers.js';
 import { loadAddon } from './load.js';
 
+/** Series that are kept for a time of their own. */
+export interface RetentionRule {
+  readonly matchers: readonly LabelMatcher[];
+  readonly keepMs: number;
+}
+
 /** How an engine is opened; units and reasons are in `native/engine/src/options.rs`. */
 export interface NativeEngineOptions {
   readonly dir: string;
   readonly sync: 'always' | 'off' | { readonly intervalMs: number };
   readonly retentionMs: number;
+  /** Bytes of blocks and log past which the oldest blocks go; 0 means no limit. */
+  readonly retentionBytes: number;
+  /** Series with a retention of their own; the first rule that matches counts. */
+  readonly retentionRules: readonly RetentionRule[];
   readonly maxRequestBytes: number;
   readonly maxFutureMs: number;
   readonly rejectNonFinite: boolean;
@@ -67,6 +78,10 @@ interface DoneAnswer {
 interface WriteAnswer extends WriteOutcome {
   readonly failure?: Failure;
   readonly rejections: Rejection[];
+}
+
+interface DeleteAnswer extends DeleteCount {
+  readonly failure?: Failure;
 }
 
 interface AddonSelection {
@@ -137,6 +152,18 @@ interface Addon {
     tenant: number,
     firstLine: number,
   ): Promise<WriteAnswer>;
+  deleteSeries(
+    handle: number,
+    request: {
+      readonly tenant: number;
+      readonly scope: readonly LabelMatcher[];
+      readonly selectors: Selectors;
+      readonly mint: number;
+      readonly maxt: number;
+      readonly dryRun: boolean;
+    },
+  ): Promise<DeleteAnswer>;
+  cleanTombstones(handle: number): Promise<DoneAnswer>;
   importPrometheus(handle: number, dir: string): Promise<TextAnswer>;
   exportPrometheus(
     handle: number,
@@ -373,7 +400,7 @@ export interface ExportReport {
 }
 
 /** An open engine, or a worker's attachment to one. */
-export class NativeEngine implements Querier, Appender, Maintenance, Exporter, Snapshots {
+export class NativeEngine implements Querier, Appender, Deleter, Maintenance, Exporter, Snapshots {
   /** Names the engine in this process; a worker attaches with it. */
   readonly handle: number;
 
@@ -427,6 +454,28 @@ export class NativeEngine implements Querier, Appender, Maintenance, Exporter, S
 
   lastFailure(): string | undefined {
     return guarded(() => addon.engineFailure(this.handle)) ?? undefined;
+  }
+
+  async deleteSeries(request: DeleteRequest): Promise<void> {
+    await this.#delete(request, false);
+  }
+
+  async countSeries(request: DeleteRequest): Promise<DeleteCount> {
+    const { series, samples } = await this.#delete(request, true);
+    return { series, samples };
+  }
+
+  async #delete(request: DeleteRequest, dryRun: boolean): Promise<DeleteAnswer> {
+    const { scope, selectors, mint, maxt } = request;
+    const { tenant, matchers } = scope;
+    const asked = { tenant, scope: matchers, selectors, mint, maxt, dryRun };
+    const answer = await addon.deleteSeries(this.handle, asked);
+    if (answer.failure) fail(answer.failure);
+    return answer;
+  }
+
+  async cleanTombstones(): Promise<void> {
+    await done(addon.cleanTombstones(this.handle));
   }
 
   async flush(): Promise<void> {

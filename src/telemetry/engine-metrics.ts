@@ -58,6 +58,12 @@ const engineMetrics: readonly EngineMetric[] = [
   blocksOfLevel('blocksLevel5', '5'),
   gauge('blocksQuarantined', 'blocks_quarantined', 'Damaged blocks that were set aside.'),
   gauge('blockBytes', 'blocks_bytes', 'Size of the blocks on disk.'),
+  gauge('tombstones', 'tombstones', 'Deletes that are not yet out of all blocks.'),
+  gauge(
+    'diskFreeBytes',
+    'disk_free_bytes',
+    'Room that is left on the file system of the data directory.',
+  ),
   gauge('walBytes', 'wal_bytes', 'Size of the log on disk.'),
   gauge('queueBytes', 'write_queue_bytes', 'Writes prepared but not yet logged.'),
   gauge('waitingBodyBytes', 'write_waiting_bytes', 'Request bodies waiting to be decoded.'),
@@ -126,6 +132,13 @@ const engineMetrics: readonly EngineMetric[] = [
     'Samples that a flush found replaced by a later write.',
   ),
   counter('blocksDropped', 'blocks_dropped_total', 'Blocks dropped by retention.'),
+  counter(
+    'blocksCleaned',
+    'blocks_cleaned_total',
+    'Blocks written anew without what was deleted or had expired in them.',
+  ),
+  counter('deletes', 'deletes_total', 'Deletes that were acknowledged.'),
+  counter('headSamplesDeleted', 'head_samples_deleted_total', 'Samples deleted in memory.'),
 ];
 
 /** The engine's metrics in the text format; a number that the engine does not have is left out. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { RemoteWriteClient, type WireSeries } from '../../src/client/remote-write.js';
 import { bitsOfSeries, pushAll, series } from '../support/push.js';
-import { queryRaw } from '../support/query.js';
+import { ask, queryRaw } from '../support/query.js';
 import { missingFrom } from '../support/recording.js';
 import {
   type RunningServer,
@@ -102,8 +102,19 @@ test.skipIf(!mountAllowed)(
     await writeUntil(503);
     expect(acknowledged.length).toBeGreaterThan(0);
     await expectAllThere(server.url);
+    const flush = () => ask(`${server.url}/api/v1/admin/tsdb/flush`, { form: {} });
+    const refused = await flush();
+    expect([refused.status, refused.headers['retry-after']]).toEqual([503, '5']);
+    expect(readdirSync(join(dataDir, 'blocks'))).toEqual([]);
+    const { text } = await ask(`${server.url}/metrics`);
+    const free = Number(/^metricstor_disk_free_bytes (.*)$/m.exec(text)?.[1]);
+    expect(free).toBeLessThan(2 << 20);
+    await expectAllThere(server.url);
 
     rmSync(ballast);
+    await expect.poll(async () => (await flush()).status, { timeout: 40_000 }).toBe(204);
+    expect(readdirSync(join(dataDir, 'blocks'))).not.toEqual([]);
+    await expectAllThere(server.url);
     await writeUntil(204);
     await expectAllThere(server.url);
 

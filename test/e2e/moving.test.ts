@@ -91,7 +91,8 @@ test('data goes out and in by snapshot, backup, restore, dump and import, bit fo
   });
   const three = exported.split('\n').filter((text) => text.includes('"n":"3"'));
   expect(tsdb('dump', again).out).toBe(`${three.join('\n')}\n`);
-});
+  // Some twenty processes, one after the other.
+}, 180_000);
 
 test('blocks written for Prometheus are read again', async () => {
   const [data, file] = [join(dir.path, 'data'), join(dir.path, 'lines.json')];

@@ -16,6 +16,8 @@ export function keepEverything(dir: string): NativeEngineOptions {
   return {
     dir,
     sync: 'always',
+    retentionBytes: 0,
+    retentionRules: [],
     retentionMs: 100 * 365 * 24 * 3_600_000,
     maxRequestBytes: 10 * mebibyte,
     maxFutureMs: 600_000,

@@ -29,6 +29,7 @@ const rooms: Readonly<Record<string, number>> = {
 const sharedRooms: Readonly<Record<string, string>> = {
   'server.ts': 'server',
   'index.ts': 'server',
+  'engine-options.ts': 'server',
   'main.ts': 'main',
   'bin.ts': 'main',
   cli: 'main',

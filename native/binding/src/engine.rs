@@ -6,7 +6,9 @@ use std::sync::Arc;
 use metricstor_engine::commit::{Answer, WireFormat, WriteRequest};
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::{Error, ErrorCode};
-use metricstor_engine::options::{Options, SyncPolicy, WriteLimits};
+use metricstor_engine::options::{
+    MatcherOptions, Options, RetentionOptions, RuleOptions, SyncPolicy, WriteLimits,
+};
 use metricstor_engine::refs::TenantId;
 use metricstor_engine::wire::compression::BodyEncoding;
 use napi::Env;
@@ -15,7 +17,27 @@ use napi_derive::napi;
 
 use crate::error::{Result, to_js};
 use crate::registry;
+use crate::session::JsMatcher;
 use crate::settle::{DoneAnswer, WriteAnswer, promise};
+
+/// Series that are kept for a time of their own.
+#[napi(object)]
+pub struct RetentionRule {
+    /// All must match.
+    pub matchers: Vec<JsMatcher>,
+    /// How long, in milliseconds.
+    pub keep_ms: f64,
+}
+
+impl RetentionRule {
+    fn engine_options(self) -> RuleOptions {
+        let matchers = self
+            .matchers
+            .into_iter()
+            .map(|JsMatcher { name, op, value }| MatcherOptions { name, op, value });
+        RuleOptions { matchers: matchers.collect(), keep_ms: self.keep_ms as i64 }
+    }
+}
 
 /// Options of an engine; see `native/engine/src/options.rs` for units and reasons.
 #[napi(object)]
@@ -26,6 +48,10 @@ pub struct OpenOptions {
     pub sync_interval_ms: f64,
     /// Retention.
     pub retention_ms: f64,
+    /// Bytes of blocks and log past which the oldest blocks go; 0 means no limit.
+    pub retention_bytes: f64,
+    /// Series with a retention of their own; the first rule that matches counts.
+    pub retention_rules: Vec<RetentionRule>,
     /// Decoded request size.
     pub max_request_bytes: f64,
     /// How far ahead of the clock.
@@ -80,6 +106,14 @@ impl OpenOptions {
                 ms => SyncPolicy::IntervalMs(ms as u64),
             },
             retention_ms: self.retention_ms as i64,
+            retention: RetentionOptions {
+                size_bytes: self.retention_bytes as u64,
+                rules: self
+                    .retention_rules
+                    .into_iter()
+                    .map(RetentionRule::engine_options)
+                    .collect(),
+            },
             write: WriteLimits {
                 max_request_bytes: self.max_request_bytes as usize,
                 max_future_ms: self.max_future_ms as i64,
@@ -169,7 +203,8 @@ fn unknown(what: &str, got: &str) -> Error {
     Error::new(ErrorCode::Internal, format!("unknown {what} {got:?}"))
 }
 
-type TaskAnswer = Box<dyn FnOnce(std::result::Result<(), Error>) + Send>;
+/// Called once with what became of a call that has no result of its own.
+pub type TaskAnswer = Box<dyn FnOnce(std::result::Result<(), Error>) + Send>;
 
 /// Makes blocks of what the head holds.
 #[napi(ts_return_type = "Promise<DoneAnswer>")]
@@ -184,7 +219,11 @@ pub fn compact_engine(env: &Env, handle: u32) -> napi::Result<Object<'_>> {
 }
 
 /// Asks an engine for something that one of its threads does.
-fn ask(env: &Env, handle: u32, verb: impl FnOnce(&Engine, TaskAnswer)) -> napi::Result<Object<'_>> {
+pub fn ask(
+    env: &Env,
+    handle: u32,
+    verb: impl FnOnce(&Engine, TaskAnswer),
+) -> napi::Result<Object<'_>> {
     let (settle, promised) = promise::<DoneAnswer>(env)?;
     let answer: TaskAnswer = Box::new(move |result| {
         settle.resolve(Box::new(move |_| Ok(DoneAnswer::new(&result.map(|()| 0)))));

@@ -1,6 +1,7 @@
 //! The add-on: the engine's verbs for Node, and nothing else.
 //!
 //! ```text
+//! admin.rs      deletes
 //! engine.rs     class Engine: one method per verb
 //! session.rs    class Session and Selection: one query's reading, synchronous
 //! registry.rs   open engines and cancel tokens of this process, so that worker threads attach
@@ -14,6 +15,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "napi-rs hands arguments over by value")]
 
+mod admin;
 mod columns;
 mod engine;
 mod error;

@@ -2,7 +2,7 @@
 
 use metricstor_engine::error::{Error, ErrorCode, Result as EngineResult};
 use metricstor_engine::index::label_regex::LabelRegex;
-use metricstor_engine::index::matcher::{MatchOp, Matcher};
+use metricstor_engine::index::matcher::Matcher;
 use metricstor_engine::label_order::sort_order;
 use metricstor_engine::read::json::{self, Points, reports};
 use metricstor_engine::read::packed::{Histograms, pack, packed_len};
@@ -35,18 +35,7 @@ pub struct JsMatcher {
 /// # Errors
 /// `bad_data` for a pattern that is none.
 pub fn matchers(from: &[JsMatcher]) -> EngineResult<Vec<Matcher>> {
-    from.iter()
-        .map(|m| {
-            let op = match m.op.as_str() {
-                "=" => MatchOp::Equal,
-                "!=" => MatchOp::NotEqual,
-                "=~" => MatchOp::Regex,
-                "!~" => MatchOp::NotRegex,
-                other => return Err(Error::internal(format!("unknown matcher {other:?}"))),
-            };
-            Matcher::new(&m.name, op, &m.value)
-        })
-        .collect()
+    from.iter().map(|m| Matcher::parse(&m.name, &m.op, &m.value)).collect()
 }
 
 /// The matchers of each selector.

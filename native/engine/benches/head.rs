@@ -8,6 +8,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use metricstor_engine::head::append::Prepared;
 use metricstor_engine::labels::Labels;
 use metricstor_engine::options::WriteLimits;
 use metricstor_engine::refs::TenantId;
+use metricstor_engine::retention::RetentionPolicy;
 use metricstor_engine::sample::Sample;
 use metricstor_engine::wire::{WireBatch, WireSeries};
 
@@ -89,7 +91,8 @@ fn resident_bytes() -> usize {
 fn main() {
     let series: u32 = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(1_000_000);
     let (allocated, resident) = (ALLOCATED.load(Ordering::Relaxed), resident_bytes());
-    let head = Head::new([7; 32], WriteLimits::default(), i64::MAX);
+    let head =
+        Head::new([7; 32], WriteLimits::default(), Arc::new(RetentionPolicy::uniform(i64::MAX)));
     println!("scrapes  allocated  resident  index  ns a sample   (bytes a series)");
     for scrape in 0..REPORTS[REPORTS.len() - 1] {
         let spent = write_scrape(&head, series, scrape);

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::block::meta::{FileEntry, Meta, seal, unseal};
+use crate::block::tombstones::{TOMBSTONES_FILE, TombstoneList};
 use crate::block::{self, META_FILE};
 use crate::disk::Disk;
 use crate::disk::publish::{self, publish_dir, publish_file, temp_path};
@@ -96,7 +97,12 @@ pub fn snapshot(store: &Store, name: &str) -> Result<PathBuf> {
     for _ in 0..SNAPSHOT_ATTEMPTS {
         let view = store.view.load_full();
         let linked = link_blocks(disk, &view.blocks, &temp).and_then(|()| {
-            Layout::new(&temp).prepare_format(disk)?;
+            let layout = Layout::new(&temp);
+            layout.prepare_format(disk)?;
+            if !view.tombstones.is_empty() {
+                layout.need_version_2(disk)?;
+                view.tombstones.publish(disk, &layout.blocks)?;
+            }
             publish_dir(disk, &temp, &dir)
         });
         match linked {
@@ -148,6 +154,10 @@ struct Manifest {
     created_ms: TimestampMs,
     /// Oldest first.
     blocks: Vec<BlockEntry>,
+    /// What is deleted in them: the file of tombstones, two hexadecimal digits a byte; empty where
+    /// there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    tombstones: String,
 }
 
 /// A block of a backup.
@@ -228,7 +238,9 @@ pub fn backup(
         blocks.push(entry);
     }
     let kept: BTreeSet<String> = blocks.iter().map(BlockEntry::dir_name).collect();
-    let manifest = Manifest { version: MANIFEST_VERSION, format, created_ms: now_ms, blocks };
+    let tombstones = hex(&read_tombstones(disk, &layout.blocks)?);
+    let manifest =
+        Manifest { version: MANIFEST_VERSION, format, created_ms: now_ms, blocks, tombstones };
     publish_file(disk, &target.join(MANIFEST_FILE), encode(&manifest)?.as_bytes())?;
     for entry in disk.list(&target.join(BLOCKS_DIR))? {
         if !kept.contains(&entry.name) {
@@ -361,8 +373,30 @@ pub fn restore(disk: &dyn Disk, target: &Path, dir: &Path) -> Result<CopyReport>
         report.bytes += entry.bytes();
     }
     (report.copied_blocks, report.copied_bytes) = (report.blocks, report.bytes);
+    if !manifest.tombstones.is_empty() {
+        publish_file(disk, &temp.join(TOMBSTONES_FILE), &unhex(&manifest.tombstones))?;
+        TombstoneList::read(disk, &temp)?;
+    }
     publish_dir(disk, &temp, &layout.blocks)?;
     Ok(report)
+}
+
+/// The file of tombstones, checked; empty where there is none.
+fn read_tombstones(disk: &dyn Disk, blocks_dir: &Path) -> Result<Vec<u8>> {
+    if TombstoneList::read(disk, blocks_dir)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    disk.read(&blocks_dir.join(TOMBSTONES_FILE))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Other characters count as 0: the checksum of the bytes notices.
+fn unhex(text: &str) -> Vec<u8> {
+    let digit = |c: &u8| char::from(*c).to_digit(16).unwrap_or(0) as u8;
+    text.as_bytes().chunks(2).map(|pair| pair.iter().fold(0, |n, c| n << 4 | digit(c))).collect()
 }
 
 #[cfg(test)]

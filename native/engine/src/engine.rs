@@ -3,12 +3,13 @@
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::background::compact::CompactThread;
+use crate::background::compact::{CompactThread, Task};
 use crate::background::{Answer as TaskAnswer, Command, Found, Handle};
 use crate::backup;
 use crate::block::{Block, quarantine};
 use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
+use crate::deletes::{DeleteAnswer, DeleteRequest, Deletes, Mode};
 use crate::disk::os::OsDisk;
 use crate::disk::{DirLock, Disk};
 use crate::error::{Error, ErrorCode, Result};
@@ -18,7 +19,8 @@ use crate::read::cancel::Cancel;
 use crate::read::session::Session;
 use crate::read::view::View;
 use crate::recover::{Layout, create_durably, restore};
-use crate::refs::{Generation, TenantId};
+use crate::refs::TenantId;
+use crate::retention::RetentionPolicy;
 use crate::sample::TimestampMs;
 use crate::source::Scope;
 use crate::stats::{Counters, Stats, counter_stats};
@@ -30,6 +32,8 @@ use crate::wire::WireBatch;
 /// Bodies that may wait for a write thread, in bytes of request body: past it a write is refused
 /// with `overloaded` before it costs anything.
 const WAITING_BODY_BYTES: u64 = 64 << 20;
+/// With a limit of size the log is flushed at this part of it.
+const LOG_PARTS: u64 = 4;
 /// Most write threads; more only add contention on the shard maps.
 const WRITE_THREADS_MAX: usize = 8;
 
@@ -55,6 +59,7 @@ struct Writers {
 pub struct Engine {
     store: Arc<Store>,
     writers: RwLock<Option<Writers>>,
+    deletes: Mutex<Option<Deletes>>,
     background: Mutex<Option<Handle>>,
     compaction: Mutex<Option<CompactThread>>,
     lock: Mutex<Option<Box<dyn DirLock>>>,
@@ -89,13 +94,23 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::open`].
-    pub fn open_with(options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn open_with(
+        mut options: Options,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let limit = options.retention.size_bytes;
+        if limit > 0 {
+            // Retention drops blocks, not log: a log as large as the limit would leave none.
+            options.wal_max_bytes = options.wal_max_bytes.min((limit / LOG_PARTS).max(1));
+        }
         create_durably(&*disk, &options.dir)?;
         let lock = disk.lock(&options.dir)?;
         let layout = Layout::new(&options.dir);
         layout.prepare(&*disk)?;
+        let retention = Arc::new(RetentionPolicy::new(options.retention_ms, &options.retention)?);
+        let head = Arc::new(Head::new(random_seed(), options.write, retention.clone()));
         backup::sweep_snapshots(&*disk, &layout)?;
-        let head = Arc::new(Head::new(random_seed(), options.write, options.retention_ms));
         let restored = restore(&disk, &layout, &head)?;
         let generation = head.generation();
         let wal_options = WalOptions {
@@ -105,7 +120,12 @@ impl Engine {
             queue_bytes: options.write_queue_bytes,
         };
         let wal = Arc::new(Wal::open(disk.clone(), wal_options, &restored.log, generation)?);
-        let view = View { blocks: restored.blocks, from: Generation(0), to: generation };
+        let mut view = View::new(generation, generation)
+            .with_blocks(restored.blocks)
+            .with_tombstones(restored.tombstones);
+        if !retention.rules().is_empty() {
+            view = view.with_horizon(head.horizon(clock.now_ms()));
+        }
         let store = Arc::new(Store {
             disk,
             clock,
@@ -113,6 +133,8 @@ impl Engine {
             head,
             wal,
             view: ArcSwap::from_pointee(view),
+            saved_tombstones: Mutex::new(restored.saved_tombstones),
+            retention,
             replaced: Mutex::default(),
             removal: Mutex::new(()),
             counters: Counters::default(),
@@ -125,6 +147,11 @@ impl Engine {
             *store.last_failure.lock() = Some(restored.quarantined.join("; "));
         }
         store.counters.torn_bytes.store(restored.log.torn_bytes, Ordering::Relaxed);
+        if let Err(error) = store.save_tombstones()
+            && error.code() != ErrorCode::DiskFull
+        {
+            return Err(error);
+        }
         let found = Found {
             flushed: restored.flushed,
             next_file: restored.next_file,
@@ -133,11 +160,13 @@ impl Engine {
         };
         let background = Handle::start(store.clone(), found)?;
         let compaction = CompactThread::start(store.clone())?;
+        let deletes = Deletes::start(store.clone())?;
         let waiting_bytes = Arc::new(AtomicU64::new(0));
         let writers = start_writers(&store, &waiting_bytes)?;
         Ok(Self {
             store,
             writers: RwLock::new(Some(writers)),
+            deletes: Mutex::new(Some(deletes)),
             background: Mutex::new(Some(background)),
             compaction: Mutex::new(Some(compaction)),
             lock: Mutex::new(Some(lock)),
@@ -185,12 +214,30 @@ impl Engine {
         }
     }
 
+    /// Deletes what the request names, or counts it; `answer` is called once, on an engine thread
+    /// or at once on this one. `Ok` of a delete means that it is durable and to be seen by every
+    /// query that begins now; space on disk comes back when blocks are written anew.
+    pub fn delete(&self, request: DeleteRequest, mode: Mode, answer: DeleteAnswer) {
+        match self.deletes.lock().as_ref() {
+            Some(deletes) => deletes.ask(request, mode, answer),
+            None => answer(Err(closed())),
+        }
+    }
+
+    /// Writes the blocks anew in which something is deleted; `answer` is called when that is done.
+    pub fn clean_tombstones(&self, answer: TaskAnswer) {
+        match self.compaction.lock().as_ref() {
+            Some(compaction) => compaction.ask(Task::Clean, answer),
+            None => answer(Err(closed())),
+        }
+    }
+
     /// Merges the blocks that may be merged, all of them and as fast as it goes; `answer` is called
     /// when that is done. A block that turns out to be damaged is set aside, the others are merged,
     /// and the answer says so.
     pub fn compact(&self, answer: TaskAnswer) {
         match self.compaction.lock().as_ref() {
-            Some(compaction) => compaction.ask(answer),
+            Some(compaction) => compaction.ask(Task::Compact, answer),
             None => answer(Err(closed())),
         }
     }
@@ -256,6 +303,10 @@ impl Engine {
             out.push((name, blocks as f64));
         }
         out.push(("blockBytes", view.blocks.iter().map(|b| b.bytes()).sum::<u64>() as f64));
+        out.push(("tombstones", view.tombstones.len() as f64));
+        if let Ok(free) = store.disk.free_bytes(&store.layout.root) {
+            out.push(("diskFreeBytes", free as f64));
+        }
         let wal = store.wal.stats();
         out.push(("walBytes", store.wal.bytes() as f64));
         out.push(("walFrames", wal.frames as f64));
@@ -287,6 +338,9 @@ impl Engine {
             for thread in writers.threads {
                 let _ = thread.join();
             }
+        }
+        if let Some(deletes) = self.deletes.lock().take() {
+            deletes.stop();
         }
         drop(self.snapshots.lock());
         if let Some(background) = self.background.lock().take() {

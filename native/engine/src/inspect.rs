@@ -23,6 +23,7 @@ use crate::refs::{SeriesRef, TenantId};
 use crate::sample::{TimeRange, TimestampMs};
 use crate::source::{Scope, SelectRequest, SeriesSource};
 use crate::sync::Arc;
+use crate::tombstone::Tombstone;
 use crate::wal;
 use crate::wal::record::{self, exemplars::ExemplarRecord, metadata::MetadataRecord};
 
@@ -270,6 +271,10 @@ impl record::RecordVisitor for CheckRecords {
 
     fn metadata(&mut self, _: MetadataRecord<'_>) -> Result<()> {
         Ok(())
+    }
+
+    fn tombstone(&mut self, encoded: &[u8]) -> Result<()> {
+        Tombstone::decode(encoded).map(drop)
     }
 }
 

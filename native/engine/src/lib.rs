@@ -6,10 +6,11 @@
 //! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`], [`allocator`], [`paged`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
-//! | 3 | [`source`], [`merge`], [`label_order`] |
+//! | 3 | [`source`], [`merge`], [`label_order`], [`tombstone`], [`retention`] |
 //! | 4 | [`head`], [`block`] |
 //! | 5 | [`compact`], [`read`], [`foreign`] |
-//! | 6 | [`commit`], [`recover`], [`store`], [`background`], [`backup`], [`inspect`] |
+//! | 6 | [`commit`], [`deletes`], [`recover`], [`store`], [`background`] |
+//! | 6 | [`backup`], [`inspect`] |
 //! | 7 | [`engine`] |
 //! | 8 | [`transfer`] |
 //!
@@ -33,6 +34,7 @@ pub mod clock;
 pub mod codec;
 pub mod commit;
 pub mod compact;
+pub mod deletes;
 pub mod dictionary;
 pub mod disk;
 pub mod engine;
@@ -50,12 +52,14 @@ pub mod paged;
 pub mod read;
 pub mod recover;
 pub mod refs;
+pub mod retention;
 pub mod run;
 pub mod sample;
 pub mod source;
 pub mod stats;
 pub mod store;
 pub mod sync;
+pub mod tombstone;
 pub mod transfer;
 pub mod wal;
 pub mod wire;

@@ -55,6 +55,36 @@ impl Default for WriteLimits {
     }
 }
 
+/// A condition on a label as text; the operator as PromQL writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatcherOptions {
+    /// Label name.
+    pub name: String,
+    /// `=`, `!=`, `=~` or `!~`.
+    pub op: String,
+    /// Text or pattern.
+    pub value: String,
+}
+
+/// Series that are kept for a time of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleOptions {
+    /// All must match.
+    pub matchers: Vec<MatcherOptions>,
+    /// How long their samples are kept, in milliseconds.
+    pub keep_ms: i64,
+}
+
+/// What is dropped beyond [`Options::retention_ms`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetentionOptions {
+    /// Bytes of blocks and log past which the oldest blocks go; 0 means no limit. The log is then
+    /// flushed at a quarter of it, whatever [`Options::wal_max_bytes`] says.
+    pub size_bytes: u64,
+    /// Rules of which the first that a series satisfies counts in place of `retention_ms`.
+    pub rules: Vec<RuleOptions>,
+}
+
 /// How an engine is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -64,6 +94,8 @@ pub struct Options {
     pub sync: SyncPolicy,
     /// Samples older than this are refused and dropped, in milliseconds.
     pub retention_ms: i64,
+    /// Retention by size and of some series.
+    pub retention: RetentionOptions,
     /// Limits on writes.
     pub write: WriteLimits,
     /// Width of the blocks that recent data is flushed into, in milliseconds. Two hours, as
@@ -114,6 +146,7 @@ impl Options {
             dir: dir.into(),
             sync: SyncPolicy::Always,
             retention_ms: 15 * 24 * HOUR_MS,
+            retention: RetentionOptions::default(),
             write: WriteLimits::default(),
             block_range_ms: 2 * HOUR_MS,
             flush_slack_ms: 60_000,

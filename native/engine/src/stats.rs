@@ -34,6 +34,10 @@ pub struct Counters {
     pub checkpoint_failures: AtomicU64,
     /// Bytes of full chunks that left the heap for chunk files.
     pub chunk_bytes_offloaded: AtomicU64,
+    /// Blocks written anew without what was deleted or had expired in them.
+    pub blocks_cleaned: AtomicU64,
+    /// Deletes that were acknowledged.
+    pub deletes: AtomicU64,
     /// Bytes of a torn log tail that recovery cut.
     pub torn_bytes: AtomicU64,
 }
@@ -58,5 +62,7 @@ pub fn counter_stats(counters: &Counters, out: &mut Stats) {
     out.push(("checkpoints", get(&counters.checkpoints)));
     out.push(("checkpointFailures", get(&counters.checkpoint_failures)));
     out.push(("chunkBytesOffloaded", get(&counters.chunk_bytes_offloaded)));
+    out.push(("blocksCleaned", get(&counters.blocks_cleaned)));
+    out.push(("deletes", get(&counters.deletes)));
     out.push(("tornBytes", get(&counters.torn_bytes)));
 }

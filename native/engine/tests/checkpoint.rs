@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use metricstor_engine::clock::ManualClock;
+use metricstor_engine::deletes::Mode;
 use metricstor_engine::disk::Disk;
 use metricstor_engine::disk::faulty::FaultyDisk;
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::{ErrorCode, Result};
 use metricstor_engine::options::Options;
-use support::{all, checkpoint, flush, stat, write};
+use metricstor_engine::sample::TimeRange;
+use support::{all, checkpoint, delete, flush, like, stat, write};
 
 const NOW_MS: i64 = 1_790_000_000_000;
 
@@ -167,4 +169,26 @@ fn a_full_disk_fails_the_checkpoint_and_no_write_before_or_after() {
     let content = all(&engine);
     checkpoint(&engine).unwrap();
     assert_eq!(all(&machine.kill().open().unwrap()), content);
+}
+
+#[test]
+fn a_delete_before_and_after_a_checkpoint_takes_what_was_written_before_it() {
+    let machine = Machine::new();
+    let engine = machine.open().unwrap();
+    let take = |host: &str| {
+        delete(&engine, vec![like("host", host)], TimeRange::ALL, Mode::Delete).unwrap();
+    };
+    scrape(&engine, 0..6, 0..130);
+    take("host-[12]");
+    scrape(&engine, 1..2, 50..60);
+    checkpoint(&engine).unwrap();
+    let held = all(&engine);
+    assert_eq!(all(&machine.kill().open().unwrap()), held, "deleted before the checkpoint");
+    take("host-[34]");
+    scrape(&engine, 2..4, 60..70);
+    let content = all(&engine);
+    assert_eq!(content.len(), 5);
+    let killed = machine.kill();
+    assert_eq!(all(&killed.open().unwrap()), content, "deleted after it");
+    assert_eq!(all(&killed.open().unwrap()), content, "and again");
 }

@@ -11,14 +11,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use metricstor_engine::block::meta::{Compaction, FlushPart, LogRange, META_VERSION, MetaSeed};
+use metricstor_engine::block::tombstones::{TOMBSTONES_FILE, TombstoneList};
 use metricstor_engine::block::{self, Block, BlockWriter};
 use metricstor_engine::dictionary::Dictionary;
 use metricstor_engine::disk::Disk;
 use metricstor_engine::disk::os::OsDisk;
+use metricstor_engine::index::matcher::{MatchOp, Matcher};
 use metricstor_engine::labels::Labels;
 use metricstor_engine::refs::{Position, TenantId};
 use metricstor_engine::sample::{STALE_BITS, TimeRange, Window};
 use metricstor_engine::source::{Columns, Scope, SelectRequest, SeriesSource};
+use metricstor_engine::tombstone::Tombstone;
 use ulid::Ulid;
 
 /// A block as a flush writes it.
@@ -183,10 +186,47 @@ fn the_same_content_is_written_as_the_same_bytes() {
     }
 }
 
+fn tombstones_fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tombstones-v1")
+}
+
+fn tombstones() -> TombstoneList {
+    let matcher = |name, op, value| Matcher::new(name, op, value).unwrap();
+    let tombstone = |matchers, range| Arc::new(Tombstone { tenant: TenantId(0), matchers, range });
+    let all_ops = vec![
+        matcher("__name__", MatchOp::Equal, "up"),
+        matcher("job", MatchOp::NotEqual, ""),
+        matcher("Ünïcode", MatchOp::Regex, "a|b.*"),
+        matcher("a.b", MatchOp::NotRegex, "c d\n"),
+    ];
+    TombstoneList::default()
+        .with(Position(4096), &[tombstone(all_ops, TimeRange::new(-7_200_000, 5_850_000))])
+        .with(
+            Position(1 << 40),
+            &[
+                tombstone(Vec::new(), TimeRange::new(-(1 << 53), 1 << 53)),
+                tombstone(vec![matcher("a", MatchOp::Equal, "b")], TimeRange::new(0, 0)),
+            ],
+        )
+}
+
+#[test]
+fn tombstones_of_version_1_are_read_and_written_as_the_same_bytes() {
+    let read = TombstoneList::read(&OsDisk, &tombstones_fixture()).unwrap();
+    let shown = |list: &TombstoneList| list.iter().map(|p| format!("{p:?}")).collect::<Vec<_>>();
+    assert_eq!(shown(&read), shown(&tombstones()));
+    let dir = tempfile::tempdir().unwrap();
+    tombstones().publish(&OsDisk, dir.path()).unwrap();
+    let file = |dir: &Path| std::fs::read(dir.join(TOMBSTONES_FILE)).unwrap();
+    assert_eq!(file(dir.path()), file(&tombstones_fixture()));
+}
+
 /// After a change of format, `METRICSTOR_WRITE_FIXTURE=1` makes this write the newest fixture.
 #[test]
 fn the_fixture_is_written_only_when_asked_for() {
     if std::env::var_os("METRICSTOR_WRITE_FIXTURE").is_some() {
+        std::fs::create_dir_all(tombstones_fixture()).unwrap();
+        tombstones().publish(&OsDisk, &tombstones_fixture()).unwrap();
         let dir = fixture(META_VERSION);
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();

@@ -20,6 +20,7 @@ use metricstor_engine::histogram::{Counts, Histogram, Layout, Tally};
 use metricstor_engine::labels::Labels;
 use metricstor_engine::options::WriteLimits;
 use metricstor_engine::refs::{Generation, Position, SHARD_COUNT, SeriesRef, TenantId};
+use metricstor_engine::retention::RetentionPolicy;
 use metricstor_engine::sample::{STALE_BITS, TimeRange};
 
 const FILES: [&str; 2] = ["checkpoint", "00000000000000000001.chunks"];
@@ -32,7 +33,7 @@ fn fixture() -> PathBuf {
 }
 
 fn head(seed: u8) -> Head {
-    Head::new([seed; 32], WriteLimits::default(), i64::MAX)
+    Head::new([seed; 32], WriteLimits::default(), Arc::new(RetentionPolicy::uniform(i64::MAX)))
 }
 
 fn a_histogram(n: u64) -> Arc<Histogram> {

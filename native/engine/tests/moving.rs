@@ -16,9 +16,12 @@ use metricstor_engine::disk::faulty::{Fault, FaultyDisk};
 use metricstor_engine::disk::os::OsDisk;
 use metricstor_engine::engine::{Engine, SnapshotOf};
 use metricstor_engine::error::{ErrorCode, Result};
+use metricstor_engine::histogram::{Counts, Histogram};
+use metricstor_engine::index::matcher::{MatchOp, Matcher};
 use metricstor_engine::inspect::{self, LogState};
 use metricstor_engine::options::Options;
 use metricstor_engine::read::cancel::Cancel;
+use metricstor_engine::read::selection::Target;
 use metricstor_engine::refs::TenantId;
 use metricstor_engine::sample::{STALE_BITS, TimeRange};
 use metricstor_engine::source::Scope;
@@ -407,4 +410,70 @@ fn analyze_counts_series_once_and_new_ones_per_block() {
     let new: Vec<_> = analysis.churn.iter().map(|c| c.new_series).collect();
     assert_eq!((new[0], new.iter().sum::<u64>()), (4, 5));
     assert_eq!(analysis.bytes, analysis.blocks.iter().map(|b| b.bytes).sum::<u64>());
+}
+
+/// Directories of Prometheus 3.14, half in a block and half in the log: as it writes them by
+/// default, and with `chunk_encoding: {floats: xor2}` and start timestamps.
+#[test]
+fn every_encoding_of_a_real_prometheus_is_imported() {
+    const START_MS: i64 = 1_699_999_200_000;
+    const STEP_MS: i64 = 720_000;
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/prometheus-3.14");
+    for name in ["plain", "start-times"] {
+        let dirs = Dirs::new();
+        let clock = Arc::new(ManualClock::new(START_MS + 25 * STEP_MS));
+        let options = Options::new(dirs.path("data"));
+        let engine = Engine::open_with(options, Arc::new(OsDisk), clock).unwrap();
+        let source = fixtures.join(name);
+        let report = import_prometheus(&engine, &OsDisk, &source, TenantId(0)).unwrap();
+        let counts = (report.read, report.stored, report.histograms, report.refused);
+        assert_eq!(counts, (175, 175, 150, 0), "{name}: {:?}", report.refusals);
+        // A float series counts up; the sums of six histogram series go up by a half.
+        let samples = |step: f64| -> Vec<(i64, u64)> {
+            (0..25).map(|i| (START_MS + i * STEP_MS, (i as f64 * step).to_bits())).collect()
+        };
+        let mut want: Vec<_> =
+            (0..6).map(|k| (format!("__name__=h,k={k}"), samples(0.5))).collect();
+        want.push(("__name__=w".to_owned(), samples(1.0)));
+        assert_eq!(all(&engine), want, "{name}");
+        for k in 0..6 {
+            assert_eq!(histogram_counts(&engine, k), expected_counts(k), "{name}: series {k}");
+        }
+    }
+}
+
+/// Count, zero bucket and buckets of each histogram of the series `h{k="…"}`.
+fn histogram_counts(engine: &Engine, k: u64) -> Vec<Vec<u64>> {
+    let mut session = engine.session(Scope::default(), Cancel::default());
+    let matcher = Matcher::new("k", MatchOp::Equal, &k.to_string()).unwrap();
+    let mut selection = session.select(vec![matcher], TimeRange::ALL).unwrap();
+    let (mut ts, mut vs, mut offsets) = (vec![0.0; 100], vec![0.0; 100], [0; 2]);
+    let mut target = Target { timestamps: &mut ts, values: &mut vs, offsets: &mut offsets };
+    selection.read(0, &mut target).unwrap();
+    let counts = |(_, h): &(u32, Arc<Histogram>)| match &h.counts {
+        Counts::Integer(tally) => {
+            let sides = tally.positive.iter().chain(&tally.negative).copied();
+            [tally.count, tally.zero].into_iter().chain(sides).collect()
+        }
+        Counts::Float(tally) => {
+            let sides = tally.positive.iter().chain(&tally.negative).copied();
+            [tally.count, tally.zero].into_iter().chain(sides).map(|c| c as u64).collect()
+        }
+    };
+    selection.histograms().iter().map(counts).collect()
+}
+
+/// What was pushed to the Prometheus of the fixtures; series 3 and 4 have custom buckets.
+fn expected_counts(k: u64) -> Vec<Vec<u64>> {
+    let custom = k == 3 || k == 4;
+    let of = |i: u64| {
+        let zero = if custom { 0 } else { i };
+        let mut buckets = vec![3 + i + k, 2 + 2 * i, i + i * i % 7];
+        if !custom {
+            buckets.extend([1 + i, i]);
+        }
+        let count = zero + buckets.iter().sum::<u64>();
+        [vec![count, zero], buckets].concat()
+    };
+    (0..25).map(of).collect()
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metricstor_engine::block::meta::Meta;
+use metricstor_engine::block::tombstones::{TOMBSTONES_FILE, TombstoneList};
 use metricstor_engine::chunk::{Encoding, dense, gorilla, histogram};
 use metricstor_engine::codec::checksum::accepting_any;
 use metricstor_engine::disk::Disk;
@@ -25,6 +26,7 @@ use metricstor_engine::labels::Labels;
 use metricstor_engine::options::WriteLimits;
 use metricstor_engine::refs::{Position, SeriesRef, TenantId};
 use metricstor_engine::sample::{TimeRange, TimestampMs};
+use metricstor_engine::tombstone::Tombstone;
 use metricstor_engine::wal;
 use metricstor_engine::wal::record::exemplars::ExemplarRecord;
 use metricstor_engine::wal::record::metadata::MetadataRecord;
@@ -46,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     ("labels", labels),
     ("write_batch", write_batch),
     ("wal_record", wal_record),
+    ("tombstones", tombstones),
     ("wal_replay", wal_replay),
     ("index_open", index_open),
     ("block_meta", block_meta),
@@ -192,6 +195,11 @@ impl RecordVisitor for Anything {
         Ok(())
     }
 
+    fn tombstone(&mut self, encoded: &[u8]) -> Result<()> {
+        let _ = Tombstone::decode(encoded);
+        Ok(())
+    }
+
     fn histogram(&mut self, _: SeriesRef, _: TimestampMs, _: Histogram) -> Result<()> {
         Ok(())
     }
@@ -227,6 +235,18 @@ pub fn wal_replay(data: &[u8]) {
         let _ = wal::replay(&disk, dir, Position(0), &mut |_, payload| {
             record::decode(payload, &mut Anything)
         });
+    });
+}
+
+/// The file of tombstones, read and written again.
+pub fn tombstones(data: &[u8]) {
+    let (disk, dir) = (FaultyDisk::new(), Path::new("/"));
+    put(&disk, &dir.join(TOMBSTONES_FILE), data);
+    accepting_any(|| {
+        let Ok(list) = TombstoneList::read(&disk, dir) else { return };
+        list.publish(&disk, dir).unwrap();
+        let again = TombstoneList::read(&disk, dir).unwrap();
+        assert_eq!((again.len(), again.newest()), (list.len(), list.newest()));
     });
 }
 

@@ -2,8 +2,8 @@
  * @file `metricstor tsdb import`.
  */
 import type { Config } from '../../config/schema.js';
+import { engineOptions } from '../../engine-options.js';
 import type { ImportReport, NativeEngine } from '../../native/engine.js';
-import { engineOptions } from '../../server.js';
 import { type ImportOutcome, importLines } from '../../storage/import-lines.js';
 import { UsageError } from '../arguments.js';
 import { loadChecked } from '../check-config.js';

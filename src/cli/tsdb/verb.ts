@@ -6,11 +6,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { loadConfig } from '../../config/load.js';
+import { engineOptions } from '../../engine-options.js';
 import { MetricstorError } from '../../errors.js';
 import { maxTimeMs, minTimeMs, parseTime } from '../../http/params.js';
 import { NativeEngine } from '../../native/engine.js';
 import { parseSelector } from '../../promql/parse.js';
-import { engineOptions } from '../../server.js';
 import type { ExportRequest } from '../../storage/transfer.js';
 import { type Environment, UsageError } from '../arguments.js';
 

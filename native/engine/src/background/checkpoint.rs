@@ -149,6 +149,8 @@ impl Checkpoints {
         store.wal.make_durable(lowest)?;
         // What the checkpoint does not hold must not go with the log either.
         store.layout.saved.save(disk, head)?;
+        store.save_tombstones()?;
+        store.layout.need_version_2(disk)?;
         let info = writer.publish(info)?;
         store.wal.cut(info.replay_from)
     }

@@ -1,7 +1,9 @@
 //! Compaction on its own thread: plans, rewrites, publishes, and removes what was replaced.
 //!
-//! By itself it merges what pays, within its share of the processors. Asked, it merges all that may
-//! be merged, as fast as it can.
+//! By itself it merges what pays, within its share of the processors, and writes blocks anew of
+//! which a part has expired (`clean.rs`). Asked, it merges all that may be merged, or writes all
+//! blocks anew in which something is deleted, as fast as it can. What is deleted is left out of
+//! whatever it writes.
 //!
 //! A merged block is published first: it names its sources, so that a start which finds it with one
 //! of them drops that one. Then one replacement of the view exchanges it for them, and then they go
@@ -17,12 +19,15 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use ulid::Ulid;
 
 use super::pace::{Pace, lower_priority};
-use super::{Answer, closing};
-use crate::block::meta::Meta;
+use super::{Answer, clean, closing};
+use crate::block::meta::{Meta, MetaSeed};
 use crate::block::{self, Block, quarantine};
-use crate::compact::plan::{Job, Rules, Urgency, next_job};
-use crate::compact::rewrite::{Rewrite, Rewritten, merged_seed};
+use crate::compact::plan::{Rules, Urgency, next_job};
+use crate::compact::rewrite::{Rewrite, Rewritten, cleaned_seed, merged_seed};
+use crate::disk::require_room;
 use crate::error::{Error, ErrorCode, Result};
+use crate::read::view::View;
+use crate::refs::Position;
 use crate::source::SeriesSource;
 use crate::store::Store;
 use crate::sync::{Arc, Ordering};
@@ -32,9 +37,35 @@ const RETRY: Duration = Duration::from_secs(2);
 /// The longest pause after failures.
 const RETRY_MAX: Duration = Duration::from_secs(300);
 
+/// What the thread can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Merge all that may be merged.
+    Compact,
+    /// Write all blocks anew in which something is deleted.
+    Clean,
+}
+
 enum Command {
-    Compact(Answer),
+    Do(Task, Answer),
     Stop,
+}
+
+/// A block that is to be made of others.
+struct Plan {
+    seed: MetaSeed,
+    blocks: Vec<Arc<Block>>,
+    /// The blocks without what is deleted in them.
+    sources: Vec<Arc<dyn SeriesSource>>,
+    /// The newest tombstone that `sources` know.
+    tombstones_applied: Position,
+}
+
+impl Plan {
+    fn new(view: &View, blocks: Vec<Arc<Block>>, seed: MetaSeed) -> Self {
+        let sources = blocks.iter().map(|block| view.source_of(block)).collect();
+        Self { seed, blocks, sources, tombstones_applied: view.tombstones.newest() }
+    }
 }
 
 /// What became of a look for something to merge.
@@ -50,7 +81,7 @@ enum Step {
 /// Whom the thread listens to.
 struct Desk {
     commands: Receiver<Command>,
-    waiting: Vec<Answer>,
+    waiting: Vec<(Task, Answer)>,
     stopped: bool,
 }
 
@@ -61,7 +92,7 @@ impl Desk {
             return;
         }
         match self.commands.recv_timeout(wait) {
-            Ok(Command::Compact(answer)) => self.waiting.push(answer),
+            Ok(Command::Do(task, answer)) => self.waiting.push((task, answer)),
             Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => self.stopped = true,
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -90,36 +121,57 @@ impl Compactor {
             }
             let asked = std::mem::take(&mut self.desk.waiting);
             if !asked.is_empty() {
-                let outcome = self.merge_all();
-                asked.into_iter().for_each(|answer| answer(outcome.clone()));
+                let mut outcomes = Vec::new();
+                for wanted in [Task::Clean, Task::Compact] {
+                    if asked.iter().any(|(task, _)| *task == wanted) {
+                        outcomes.push((wanted, self.do_all(wanted)));
+                    }
+                }
+                for (task, answer) in asked {
+                    let done = outcomes.iter().find(|(wanted, _)| *wanted == task);
+                    answer(done.map_or(Ok(()), |(_, outcome)| outcome.clone()));
+                }
             } else if self.store.options.compact_cpu_share > 0.0 && self.retry_at <= Instant::now()
             {
                 // What failed is noted, and tried again.
-                idle = !matches!(self.step(Urgency::Thrifty), Ok(Step::Merged | Step::SetAside(_)));
+                let done = self.step(Compactor::next_by_itself, Urgency::Thrifty);
+                idle = !matches!(done, Ok(Step::Merged | Step::SetAside(_)));
             } else {
                 idle = true;
             }
         }
-        self.desk.waiting.into_iter().for_each(|answer| answer(Err(closing())));
+        self.desk.waiting.into_iter().for_each(|(_, answer)| answer(Err(closing())));
     }
 
-    /// Merges until nothing may be merged any more. A damaged block is set aside on the way, and
-    /// its error returned at the end.
-    fn merge_all(&mut self) -> Result<()> {
+    /// Works until nothing is left to do. A damaged block is set aside on the way, and its error
+    /// returned at the end.
+    fn do_all(&mut self, task: Task) -> Result<()> {
+        // What is deleted later is for those who ask later.
+        let up_to = self.store.view.load().tombstones.newest();
+        let next = |compactor: &Self| match task {
+            Task::Compact => compactor.next_merge(Urgency::Full),
+            Task::Clean => compactor.next_clean(up_to),
+        };
         let mut outcome = Ok(());
         loop {
-            match self.step(Urgency::Full)? {
+            match self.step(next, Urgency::Full)? {
                 Step::Merged => {}
                 Step::SetAside(error) => outcome = Err(error),
-                Step::Nothing => return outcome,
+                Step::Nothing => break,
             }
         }
+        self.store.drop_spent_tombstones();
+        outcome
     }
 
     /// Does one job, and keeps the books.
-    fn step(&mut self, urgency: Urgency) -> Result<Step> {
-        let outcome = self.remove_doomed().and_then(|()| match self.next_job(urgency)? {
-            Some((job, sources)) => self.merge(&job, &sources, urgency),
+    fn step(
+        &mut self,
+        next: impl Fn(&Self) -> Result<Option<Plan>>,
+        urgency: Urgency,
+    ) -> Result<Step> {
+        let outcome = self.remove_doomed().and_then(|()| match next(self)? {
+            Some(plan) => self.rewrite(plan, urgency),
             None => Ok(Step::Nothing),
         });
         self.store.counters.compaction_bytes_now.store(0, Ordering::Relaxed);
@@ -142,9 +194,30 @@ impl Compactor {
         self.store.note_failure(error);
     }
 
+    /// What pays without being asked for.
+    fn next_by_itself(&self) -> Result<Option<Plan>> {
+        if let Some(merge) = self.next_merge(Urgency::Thrifty)? {
+            return Ok(Some(merge));
+        }
+        let view = self.store.view.load_full();
+        self.clean(&view, clean::with_expired(&view)?)
+    }
+
+    fn next_clean(&self, up_to: Position) -> Result<Option<Plan>> {
+        let view = self.store.view.load_full();
+        self.clean(&view, clean::with_tombstones(&view, up_to))
+    }
+
+    fn clean(&self, view: &View, block: Option<Arc<Block>>) -> Result<Option<Plan>> {
+        let Some(block) = block else { return Ok(None) };
+        require_room(&*self.store.disk, &self.store.layout.blocks, block.bytes())?;
+        let seed = cleaned_seed(block.meta());
+        Ok(Some(Plan::new(view, vec![block], seed)))
+    }
+
     /// Plans by the view of this moment. The view itself is let go: who holds one holds the head
     /// generations that it shows.
-    fn next_job(&self, urgency: Urgency) -> Result<Option<(Job, Vec<Arc<Block>>)>> {
+    fn next_merge(&self, urgency: Urgency) -> Result<Option<Plan>> {
         let store = &self.store;
         let view = store.view.load_full();
         let metas: Vec<&Meta> = view.blocks.iter().map(|block| block.meta()).collect();
@@ -161,20 +234,23 @@ impl Compactor {
         rules.max_bytes = rules.max_bytes.min(store.disk.free_bytes(&store.layout.blocks)? / 2);
         let Some(job) = next_job(&metas, &rules) else { return Ok(None) };
         let find = |ulid: &Ulid| view.blocks.iter().find(|block| block.meta().ulid == *ulid);
-        let sources = job.sources.iter().filter_map(find).cloned().collect();
-        Ok(Some((job, sources)))
+        let blocks: Vec<Arc<Block>> = job.sources.iter().filter_map(find).cloned().collect();
+        let metas: Vec<&Meta> = blocks.iter().map(|block| block.meta()).collect();
+        let seed = merged_seed(&metas, job.window)?;
+        Ok(Some(Plan::new(&view, blocks, seed)))
     }
 
-    fn merge(&mut self, job: &Job, sources: &[Arc<Block>], urgency: Urgency) -> Result<Step> {
-        let bytes = sources.iter().map(|block| block.bytes()).sum();
+    fn rewrite(&mut self, plan: Plan, urgency: Urgency) -> Result<Step> {
+        let Plan { seed, blocks, sources, tombstones_applied } = plan;
+        let bytes = blocks.iter().map(|block| block.bytes()).sum();
         self.store.counters.compaction_bytes_now.store(bytes, Ordering::Relaxed);
-        let metas: Vec<&Meta> = sources.iter().map(|block| block.meta()).collect();
         let rewrite = Rewrite {
             disk: self.store.disk.clone(),
             blocks_dir: self.store.layout.blocks.clone(),
             ulid: self.ulid(),
-            seed: merged_seed(&metas, job.window)?,
-            sources: sources.iter().map(|block| block.clone() as Arc<dyn SeriesSource>).collect(),
+            seed,
+            tombstones_applied,
+            sources,
         };
         let (desk, pace) = (&mut self.desk, &mut self.pace);
         let rewritten = rewrite.run(&mut || {
@@ -185,8 +261,8 @@ impl Compactor {
             if desk.stopped { Err(closing()) } else { Ok(()) }
         });
         match rewritten {
-            Ok(rewritten) => self.replace(sources, rewritten).map(|()| Step::Merged),
-            Err(error) => self.set_aside(sources, error),
+            Ok(rewritten) => self.replace(&blocks, rewritten).map(|()| Step::Merged),
+            Err(error) => self.set_aside(&blocks, error),
         }
     }
 
@@ -227,7 +303,9 @@ impl Compactor {
         }
         let read = sources.iter().map(|block| block.bytes()).sum();
         store.counters.compaction_bytes_read.fetch_add(read, Ordering::Relaxed);
-        store.counters.compactions.fetch_add(1, Ordering::Relaxed);
+        let counters = &store.counters;
+        let done = if sources.len() > 1 { &counters.compactions } else { &counters.blocks_cleaned };
+        done.fetch_add(1, Ordering::Relaxed);
         self.doomed.extend(replaced);
         self.remove_doomed()
     }
@@ -303,11 +381,11 @@ impl CompactThread {
         Ok(Self { commands, thread })
     }
 
-    /// Merges all that may be merged; the answer is called when it is, and with `closed` when the
-    /// thread ends before.
-    pub fn ask(&self, answer: Answer) {
-        let refused = self.commands.send(Command::Compact(answer));
-        if let Err(crossbeam_channel::SendError(Command::Compact(answer))) = refused {
+    /// Has a task done; the answer is called when it is, and with `closed` when the thread ends
+    /// before.
+    pub fn ask(&self, task: Task, answer: Answer) {
+        let refused = self.commands.send(Command::Do(task, answer));
+        if let Err(crossbeam_channel::SendError(Command::Do(_, answer))) = refused {
             answer(Err(closing()));
         }
     }

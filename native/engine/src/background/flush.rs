@@ -21,6 +21,7 @@ use roaring::RoaringBitmap;
 use super::{Answer, closing};
 use crate::allocator;
 use crate::compact::flush::Flush;
+use crate::disk::require_room;
 use crate::error::{Error, ErrorCode, Result};
 use crate::read::view::{OlderViews, View};
 use crate::refs::{Generation, Position};
@@ -30,8 +31,10 @@ use crate::sync::{Arc, Ordering};
 
 /// How long the thread waits at a time for the log to pass a mark.
 const MARK_WAIT: Duration = Duration::from_millis(20);
-/// Pause after a failed flush.
+/// Pause after a failed flush; twice as long after each further one, up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_secs(2);
+/// The longest pause: soon after somebody made room, a flush finds it.
+const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// A generation whose log range is closed.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +42,15 @@ struct Frozen {
     generation: Generation,
     from: Position,
     to: Position,
+    /// Bytes of its chunks in memory, about.
+    bytes: u64,
 }
 
 /// A generation whose end the log has not passed yet.
 struct Rotating {
     ended: Generation,
-    passed: Receiver<Result<Position>>,
+    /// Where the generation ended, and the bytes of its chunks.
+    passed: Receiver<Result<(Position, u64)>>,
     /// Failures of the log before the mark.
     failures: u64,
 }
@@ -67,6 +73,8 @@ pub struct FlushCycle {
     active_since_ms: TimestampMs,
     waiting: Vec<Answer>,
     retry_at: Option<Instant>,
+    /// The pause after the next failure.
+    pause: Duration,
 }
 
 impl FlushCycle {
@@ -80,6 +88,7 @@ impl FlushCycle {
             active_since_ms,
             waiting: Vec::new(),
             retry_at: None,
+            pause: RETRY,
         }
     }
 
@@ -179,9 +188,10 @@ impl FlushCycle {
         let failures = self.store.wal.stats().failures;
         self.store.wal.rotate(Box::new(move |mark| {
             let _ = send.send(mark.map(|(next, position)| {
+                let bytes = store.head.counters().bytes.load(Ordering::Relaxed);
                 store.head.rotate(next);
                 store.replace_view(|view| View { to: next, ..view.clone() });
-                position
+                (position, bytes)
             }));
         }))?;
         Ok(State::Rotating(Rotating { ended, passed, failures }))
@@ -191,8 +201,9 @@ impl FlushCycle {
     /// and whoever waits for a flush is told so; the mark stays, and the flush follows it.
     fn passed(&mut self, rotating: Rotating) -> (State, bool) {
         match rotating.passed.recv_timeout(MARK_WAIT) {
-            Ok(Ok(to)) => {
-                let frozen = Frozen { generation: rotating.ended, from: self.active_from, to };
+            Ok(Ok((to, bytes))) => {
+                let from = self.active_from;
+                let frozen = Frozen { generation: rotating.ended, from, to, bytes };
                 self.active_from = to;
                 self.active_since_ms = self.store.clock.now_ms();
                 (State::Frozen(frozen), true)
@@ -217,6 +228,7 @@ impl FlushCycle {
         self.retry_at = None;
         match self.try_flush(frozen) {
             Ok(state) => {
+                self.pause = RETRY;
                 self.store.counters.flushes.fetch_add(1, Ordering::Relaxed);
                 self.waiting.drain(..).for_each(|answer| answer(Ok(())));
                 (state, true)
@@ -224,7 +236,8 @@ impl FlushCycle {
             Err(error) => {
                 self.store.counters.flush_failures.fetch_add(1, Ordering::Relaxed);
                 self.store.note_failure(&error);
-                self.retry_at = Some(Instant::now() + RETRY);
+                self.retry_at = Some(Instant::now() + self.pause);
+                self.pause = (self.pause * 2).min(RETRY_MAX);
                 self.waiting.drain(..).for_each(|answer| answer(Err(error.clone())));
                 (State::Frozen(frozen), false)
             }
@@ -233,6 +246,11 @@ impl FlushCycle {
 
     fn try_flush(&mut self, frozen: Frozen) -> Result<State> {
         let store = &self.store;
+        // From the blocks on, a start skips this generation's log, and the deletes that are in it.
+        store.save_tombstones()?;
+        // Blocks are denser than chunks in memory, but not by this much: with less room the flush
+        // would fail in any case, and take the log's last room meanwhile.
+        require_room(&*store.disk, &store.layout.blocks, frozen.bytes / 2)?;
         // The blocks say from where the log is read again: what they do not hold goes first.
         store.layout.saved.save(&*store.disk, &store.head)?;
         let flush = Flush {
@@ -259,6 +277,7 @@ impl FlushCycle {
         if let Err(error) = store.wal.cut(frozen.to) {
             store.note_failure(&error);
         }
+        store.drop_spent_tombstones();
         Ok(State::Draining { generation: frozen.generation, older })
     }
 

@@ -7,6 +7,7 @@
 //!   retention.rs   blocks that are too old go
 //! thread "compact-0"
 //!   compact.rs     blocks are merged
+//!   clean.rs       which of them are written anew without what is deleted or has expired in them
 //!   pace.rs        its share of the processors, and its priority
 //! ```
 //!
@@ -14,6 +15,7 @@
 //! notes as failed it tries again by itself.
 
 mod checkpoint;
+mod clean;
 pub mod compact;
 mod flush;
 mod pace;

@@ -14,7 +14,7 @@ use crate::refs::{Position, TenantId};
 use crate::sample::{TimeRange, TimestampMs, Window};
 
 /// The version of `meta.json`, and with it of the block, that this build writes and the newest that
-/// it reads.
+/// it reads. [`Meta::tombstones_applied`] is known since version 2.
 pub const META_VERSION: u32 = 2;
 
 /// What stands between the JSON that is checked and the checksum.
@@ -26,7 +26,7 @@ const CHECKSUM_END: &str = "\"\n}\n";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Meta {
-    /// [`META_VERSION`].
+    /// The version of what follows: at most [`META_VERSION`].
     pub version: u32,
     /// The block's name, which is its directory's.
     #[serde(with = "ulid_text")]
@@ -49,6 +49,15 @@ pub struct Meta {
     pub flush: FlushPart,
     /// How it was made of other blocks.
     pub compaction: Compaction,
+    /// What tombstones at or before this log position delete is not in the block; 0 when it was
+    /// written without a look at any. Since version 2.
+    #[serde(
+        rename = "tombstonesApplied",
+        default,
+        skip_serializing_if = "is_start",
+        with = "PositionDef"
+    )]
+    pub tombstones_applied: Position,
     /// Its files, `meta.json` apart, by name.
     pub files: Vec<FileEntry>,
 }
@@ -235,6 +244,11 @@ struct WindowDef {
 #[serde(remote = "Position")]
 struct PositionDef(u64);
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_start(position: &Position) -> bool {
+    *position == Position(0)
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "TenantId")]
 struct TenantDef(u32);
@@ -303,6 +317,7 @@ mod tests {
             log: LogRange { source: "log".to_owned(), from: Position(3), to: Position(u64::MAX) },
             flush: FlushPart { part: 0, parts: 1 },
             compaction: Compaction { level: 2, sources: vec![Ulid::from_parts(9, 9)] },
+            tombstones_applied: Position(77),
             files: vec![FileEntry { name: "index".to_owned(), bytes: 1, crc32c: 0x0a }],
         }
     }
@@ -318,6 +333,14 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["log"]["to"], u64::MAX);
         assert_eq!(json["files"][0]["crc32c"], "0000000a");
+    }
+
+    #[test]
+    fn a_block_written_without_tombstones_says_nothing_of_them() {
+        let plain = Meta { tombstones_applied: Position(0), ..meta() };
+        let text = plain.encode().unwrap();
+        assert!(!text.contains("tombstonesApplied"), "{text}");
+        assert_eq!(decode(&text).unwrap(), plain);
     }
 
     #[test]

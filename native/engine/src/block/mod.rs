@@ -4,6 +4,7 @@
 //! blocks/<ULID>/meta.json   what the block is; every file with length and CRC32C   (meta.rs)
 //!               index       series by label, chunks by series        (index/file.rs)
 //!               chunks      the samples                   (chunks.rs, or frames.rs when cold)
+//! blocks/tombstones           what is deleted in blocks, until they are rewritten (tombstones.rs)
 //! ```
 //!
 //! A block appears whole, by one rename (`writer.rs`), never changes, and disappears whole. Every
@@ -13,12 +14,14 @@
 pub mod chunks;
 mod columns;
 mod frames;
+pub mod hidden;
 pub mod meta;
 pub mod quarantine;
 mod selection;
 mod slices;
 #[cfg(test)]
 mod tests;
+pub mod tombstones;
 pub mod writer;
 
 use std::path::{Path, PathBuf};

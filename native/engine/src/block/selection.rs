@@ -23,7 +23,7 @@ const HISTOGRAM_WEIGHT: u64 = 32;
 
 impl Block {
     /// The series that satisfy the request and have a piece that overlaps its range.
-    fn matching(&self, request: &SelectRequest) -> Result<RoaringBitmap> {
+    pub(super) fn matching(&self, request: &SelectRequest) -> Result<RoaringBitmap> {
         if !self.concerns(request) {
             return Ok(RoaringBitmap::new());
         }
@@ -46,7 +46,12 @@ impl Block {
         Ok(found)
     }
 
-    fn has_piece_in(&self, walk: &mut SeriesWalk, number: u32, range: TimeRange) -> Result<bool> {
+    pub(super) fn has_piece_in(
+        &self,
+        walk: &mut SeriesWalk,
+        number: u32,
+        range: TimeRange,
+    ) -> Result<bool> {
         for piece in self.index.series_from(walk, number)?.pieces() {
             let piece = piece.ok_or_else(|| self.malformed(number))?;
             let (held, _) = self.promise(&piece)?;
@@ -60,47 +65,10 @@ impl Block {
         Ok(false)
     }
 
-    /// Whether the block can hold anything for the request.
-    fn concerns(&self, request: &SelectRequest) -> bool {
-        request.scope.tenant == self.meta.tenant
-            && !request.range.is_empty()
-            && request.range.overlaps(&self.meta.range())
-    }
-}
-
-impl SeriesSource for Block {
-    fn time_range(&self) -> TimeRange {
-        self.meta.range()
-    }
-
-    fn select(self: Arc<Self>, request: &SelectRequest) -> Result<Box<dyn SourceSelection>> {
-        let series = self.matching(request)?.into_iter().collect();
-        Ok(Box::new(BlockSelection {
-            block: self,
-            series,
-            ids: Vec::new(),
-            schema: None,
-            schema_names: Vec::new(),
-            name_ids: Vec::new(),
-            text: String::new(),
-            walk: SeriesWalk::default(),
-            weighing: SeriesWalk::default(),
-            reader: ColumnReader::default(),
-        }))
-    }
-
-    /// Without matchers the names of all series, also of those without a sample in the range: to
-    /// know better would cost a look at every series.
-    fn label_names(&self, request: &SelectRequest, out: &mut BTreeSet<String>) -> Result<()> {
-        if !self.concerns(request) {
-            return Ok(());
-        }
-        if request.all_matchers().next().is_none() {
-            out.extend(self.index.names().map(str::to_owned));
-            return Ok(());
-        }
+    /// Adds the label names of the series `found`.
+    pub(super) fn names_of(&self, found: &RoaringBitmap, out: &mut BTreeSet<String>) -> Result<()> {
         let (mut schemas, mut walk) = (BTreeSet::new(), SeriesWalk::default());
-        for number in &self.matching(request)? {
+        for number in found {
             schemas.insert(self.index.series_from(&mut walk, number)?.schema);
         }
         let (mut names, mut schema_names) = (RoaringBitmap::new(), Vec::new());
@@ -112,24 +80,14 @@ impl SeriesSource for Block {
         Ok(())
     }
 
-    /// Without matchers the values of all series, as [`SeriesSource::label_names`] here.
-    fn label_values(
+    /// Adds the values that label `name` has in the series `found`.
+    pub(super) fn values_of(
         &self,
         name: &str,
-        request: &SelectRequest,
+        mut found: RoaringBitmap,
         out: &mut BTreeSet<String>,
     ) -> Result<()> {
-        if !self.concerns(request) {
-            return Ok(());
-        }
         let pairs = self.index.pairs_of(name);
-        if request.all_matchers().next().is_none() {
-            return self.index.for_each_value(pairs, |_, value| {
-                out.insert(value.to_owned());
-                Ok(())
-            });
-        }
-        let mut found = self.matching(request)?;
         found &= &*self.index.named(name)?;
         // Few values: ask each for its series. Few series: ask each for its value.
         if pairs.len() as u64 <= found.len() {
@@ -151,12 +109,63 @@ impl SeriesSource for Block {
         }
         Ok(())
     }
+
+    /// Whether the block can hold anything for the request.
+    fn concerns(&self, request: &SelectRequest) -> bool {
+        request.scope.tenant == self.meta.tenant
+            && !request.range.is_empty()
+            && request.range.overlaps(&self.meta.range())
+    }
+}
+
+impl SeriesSource for Block {
+    fn time_range(&self) -> TimeRange {
+        self.meta.range()
+    }
+
+    fn select(self: Arc<Self>, request: &SelectRequest) -> Result<Box<dyn SourceSelection>> {
+        let series = self.matching(request)?.into_iter().collect();
+        Ok(Box::new(BlockSelection::new(self, series)))
+    }
+
+    /// Without matchers the names of all series, also of those without a sample in the range: to
+    /// know better would cost a look at every series.
+    fn label_names(&self, request: &SelectRequest, out: &mut BTreeSet<String>) -> Result<()> {
+        if !self.concerns(request) {
+            return Ok(());
+        }
+        if request.all_matchers().next().is_none() {
+            out.extend(self.index.names().map(str::to_owned));
+            return Ok(());
+        }
+        self.names_of(&self.matching(request)?, out)
+    }
+
+    /// Without matchers the values of all series, as [`SeriesSource::label_names`] here.
+    fn label_values(
+        &self,
+        name: &str,
+        request: &SelectRequest,
+        out: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        if !self.concerns(request) {
+            return Ok(());
+        }
+        if request.all_matchers().next().is_none() {
+            let pairs = self.index.pairs_of(name);
+            return self.index.for_each_value(pairs, |_, value| {
+                out.insert(value.to_owned());
+                Ok(())
+            });
+        }
+        self.values_of(name, self.matching(request)?, out)
+    }
 }
 
 /// The series of a block that satisfied a request.
 ///
 /// A selection is used with one dictionary: it remembers the ids that it was given.
-struct BlockSelection {
+pub(super) struct BlockSelection {
     block: Arc<Block>,
     /// Their numbers, ascending.
     series: Vec<u32>,
@@ -176,6 +185,22 @@ struct BlockSelection {
 }
 
 impl BlockSelection {
+    /// The series of these numbers, which ascend.
+    pub(super) fn new(block: Arc<Block>, series: Vec<u32>) -> Self {
+        Self {
+            block,
+            series,
+            ids: Vec::new(),
+            schema: None,
+            schema_names: Vec::new(),
+            name_ids: Vec::new(),
+            text: String::new(),
+            walk: SeriesWalk::default(),
+            weighing: SeriesWalk::default(),
+            reader: ColumnReader::default(),
+        }
+    }
+
     fn number(&self, index: usize) -> Result<u32> {
         self.series.get(index).copied().ok_or_else(|| {
             Error::internal(format!("series {index} of a selection of {}", self.series.len()))

@@ -22,6 +22,7 @@ use crate::disk::sections::FileSummary;
 use crate::error::{Error, Result};
 use crate::index::file::{ChunkMeta, ColumnRef, IndexWriter, Pieces};
 use crate::labels::Labels;
+use crate::refs::Position;
 use crate::run::RunSlice;
 use crate::sample::{TimeRange, TimestampMs, Window};
 
@@ -42,6 +43,7 @@ pub struct BlockWriter {
     chunks: ChunkWriter,
     counts: Counts,
     range: TimeRange,
+    tombstones_applied: Position,
     /// The chunks of the current series.
     metas: Vec<ChunkMeta>,
     /// The columns of the current series.
@@ -73,6 +75,7 @@ impl BlockWriter {
             ulid,
             counts: Counts::default(),
             range: TimeRange::EMPTY,
+            tombstones_applied: Position(0),
             metas: Vec::new(),
             columns: Vec::new(),
             cold: None,
@@ -206,6 +209,14 @@ impl BlockWriter {
         Ok(())
     }
 
+    /// Says that what is added leaves out all that tombstones up to `newest` delete: see
+    /// [`Meta::tombstones_applied`].
+    #[must_use]
+    pub fn without_tombstones_to(mut self, newest: Position) -> Self {
+        self.tombstones_applied = newest;
+        self
+    }
+
     /// What was added so far.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -240,6 +251,7 @@ impl BlockWriter {
             log: seed.log,
             flush: seed.flush,
             compaction: seed.compaction,
+            tombstones_applied: self.tombstones_applied,
             files: vec![chunks, index],
         };
         let mut file = disk.create(&self.temp.path.join(META_FILE))?;

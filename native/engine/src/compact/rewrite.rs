@@ -19,7 +19,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::merge::{RunSlice, merge};
-use crate::refs::TenantId;
+use crate::refs::{Position, TenantId};
 use crate::sample::{TimeRange, Window};
 use crate::source::{Columns, Scope, SelectRequest, SeriesSource, SourceSelection};
 use crate::sync::Arc;
@@ -40,6 +40,8 @@ pub struct Rewrite {
     pub ulid: Ulid,
     /// What the block says about itself: see [`merged_seed`].
     pub seed: MetaSeed,
+    /// The newest tombstone of the view that `sources` are of: see [`Meta::tombstones_applied`].
+    pub tombstones_applied: Position,
     /// Where the series come from, oldest write first. The selection of each must be in label
     /// order, as that of a block is.
     pub sources: Vec<Arc<dyn SeriesSource>>,
@@ -75,6 +77,17 @@ pub fn merged_seed(sources: &[&Meta], window: Window) -> Result<MetaSeed> {
     })
 }
 
+/// What a block that is written anew, with less in it, says about itself.
+pub fn cleaned_seed(old: &Meta) -> MetaSeed {
+    MetaSeed {
+        tenant: old.tenant,
+        window: old.window,
+        log: old.log.clone(),
+        flush: old.flush,
+        compaction: Compaction { level: old.compaction.level, sources: vec![old.ulid] },
+    }
+}
+
 impl Rewrite {
     /// Writes the block. `pace` is called before each group, which takes some ten milliseconds: it
     /// may wait, and its error ends the rewriting. After an error nothing is left, as far as the
@@ -85,8 +98,9 @@ impl Rewrite {
     pub fn run(self, pace: &mut dyn FnMut() -> Result<()>) -> Result<Rewritten> {
         let mut merging = Merging::new(self.seed.tenant, self.sources)?;
         // The one place that chooses how merged blocks are encoded.
-        let mut writer =
-            BlockWriter::create(self.disk, &self.blocks_dir, self.ulid)?.cold(self.seed.window);
+        let mut writer = BlockWriter::create(self.disk, &self.blocks_dir, self.ulid)?
+            .cold(self.seed.window)
+            .without_tombstones_to(self.tombstones_applied);
         let mut replaced = 0;
         // A writer that is dropped on the way out takes its files with it.
         loop {

@@ -267,10 +267,14 @@ impl Head {
     /// another value.
     pub(super) fn append_histograms(&self, samples: &[Addressed], generation: Generation) -> u64 {
         let (mut late, mut replaced, mut duplicates, mut bytes) = (0u64, 0u64, 0u64, 0u64);
-        let mut newest = TimestampMs::MIN;
+        let (mut newest, mut revived) = (TimestampMs::MIN, Vec::new());
         for Addressed { series, t, h } in samples {
             let mut slots = self.shards[series.shard()].slots.write();
             let Some(entry) = slots.get_mut(series.slot()) else { continue };
+            if entry.emptied {
+                entry.emptied = false;
+                revived.push(*series);
+            }
             let (what, grown) = entry.append_histogram(generation, *t, h);
             bytes += grown as u64;
             newest = newest.max(*t);
@@ -284,6 +288,7 @@ impl Head {
         if samples.is_empty() {
             return 0;
         }
+        self.revive(&revived);
         let c = &self.counters;
         if c.newest.fetch_max(newest, Ordering::Relaxed) == TimestampMs::MIN {
             c.first_newest.store(newest, Ordering::Relaxed);

@@ -6,6 +6,7 @@
 //! histograms.rs  the histograms of one series, and of a write
 //! sealed.rs      full chunks, on the heap or in a file
 //! shard.rs       labels hash to series, and the series by slot
+//! delete.rs      deleted ranges leave memory; series without a sample left are not found any more
 //! snapshot.rs    what a reader sees: the head as a SeriesSource over a span of generations
 //! exemplars.rs   a ring of the newest exemplars
 //! metadata.rs    what metrics are
@@ -20,13 +21,14 @@
 //! point in the log's order, so a generation holds exactly the samples between two log positions,
 //! and freezing it costs nothing: a series moves its older data aside when it is next written.
 //!
-//! Locks, in this order: shard map, shard slots, index of a tenant; exemplars and metadata have one
-//! each, held alone. Only the log thread applies, so batches apply in log order; prepare runs on
-//! any number of threads.
+//! Locks, in this order: shard map, shard slots, index of a tenant, the emptied series; exemplars
+//! and metadata have one each, held alone. Only the log thread applies, so batches apply in log
+//! order; prepare runs on any number of threads.
 
 pub mod append;
 pub mod checkpoint;
 pub mod chunk_file;
+mod delete;
 pub mod exemplars;
 pub mod histograms;
 pub mod metadata;
@@ -47,6 +49,7 @@ use crate::index::memory::MemoryIndex;
 use crate::labels::LabelsHasher;
 use crate::options::WriteLimits;
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
+use crate::retention::{Horizon, RetentionPolicy};
 use crate::sample::TimestampMs;
 use crate::stats::Stats;
 use crate::sync::{Arc, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, RwLock};
@@ -92,6 +95,8 @@ pub struct HeadCounters {
     pub replaced: AtomicU64,
     /// Samples that were there already.
     pub duplicates: AtomicU64,
+    /// Samples that deletes took out of the head.
+    pub deleted: AtomicU64,
     /// Samples refused, by reason: `bad_data`, `too_old`, `too_far_ahead`, `limit_exceeded`.
     pub rejected: [AtomicU64; 4],
     /// Exemplars dropped.
@@ -121,6 +126,7 @@ impl HeadCounters {
         out.push(("samplesLate", get(&self.late)));
         out.push(("samplesReplaced", get(&self.replaced)));
         out.push(("samplesDuplicate", get(&self.duplicates)));
+        out.push(("headSamplesDeleted", get(&self.deleted)));
         out.extend(REJECTIONS.iter().zip(&self.rejected).map(|((_, name), c)| (*name, get(c))));
         out.push(("exemplarsDropped", get(&self.exemplars_dropped)));
         out.push(("metadataDropped", get(&self.metadata_dropped)));
@@ -145,8 +151,11 @@ pub struct Head {
     indexes: RwLock<HashMap<TenantId, Arc<RwLock<MemoryIndex>>>>,
     hasher: LabelsHasher,
     limits: WriteLimits,
-    retention_ms: i64,
+    retention: Arc<RetentionPolicy>,
     generation: AtomicU32,
+    /// Series that a delete left without a sample, until one is written or they are forgotten: the
+    /// index still has them.
+    emptied: RwLock<RoaringBitmap>,
     counters: HeadCounters,
     exemplars: Exemplars,
     metadata: MetadataTable,
@@ -154,7 +163,7 @@ pub struct Head {
 
 impl Head {
     /// An empty head; `seed` keys the series map.
-    pub fn new(seed: [u8; 32], limits: WriteLimits, retention_ms: i64) -> Self {
+    pub fn new(seed: [u8; 32], limits: WriteLimits, retention: Arc<RetentionPolicy>) -> Self {
         let counters = HeadCounters::default();
         counters.newest.store(i64::MIN, Ordering::Relaxed);
         counters.newest_ever.store(i64::MIN, Ordering::Relaxed);
@@ -164,8 +173,9 @@ impl Head {
             indexes: RwLock::default(),
             hasher: LabelsHasher::new(seed),
             limits,
-            retention_ms,
+            retention,
             generation: AtomicU32::new(1),
+            emptied: RwLock::default(),
             counters,
             exemplars: Exemplars::new(limits.max_exemplars),
             metadata: MetadataTable::new(limits.max_metadata),
@@ -212,11 +222,11 @@ impl Head {
         self.counters.newest_ever.fetch_max(t, Ordering::Relaxed);
     }
 
-    /// The oldest time that a write may have now.
-    pub fn oldest_allowed(&self, now_ms: TimestampMs) -> TimestampMs {
+    /// What has expired now: retention counts from the earlier of the clock and the newest sample.
+    pub fn horizon(&self, now_ms: TimestampMs) -> Horizon {
         let newest = self.counters.newest_ever.load(Ordering::Relaxed);
-        let from = if newest == i64::MIN { now_ms } else { now_ms.min(newest) };
-        from.saturating_sub(self.retention_ms)
+        let reference = if newest == i64::MIN { now_ms } else { now_ms.min(newest) };
+        Horizon::new(self.retention.clone(), reference)
     }
 
     /// The index of a tenant, if it ever wrote.
@@ -294,6 +304,7 @@ impl Head {
         for slice in slices(dead, INDEX_SLICE) {
             indexes.iter().for_each(|index| index.write().remove_all(&slice));
         }
+        *self.emptied.write() -= &*dead;
         self.counters.series.fetch_sub(dead.len() as usize, Ordering::Relaxed);
         self.counters.series_removed.fetch_add(dead.len(), Ordering::Relaxed);
     }

@@ -62,6 +62,11 @@ impl Head {
         let mut slots = self.shards[series.shard()].slots.write();
         if let Some(slot) = slots.get_mut(series.slot()) {
             slot.restore(self.generation(), contents);
+            slot.emptied = slot.is_empty();
+            if slot.emptied {
+                drop(slots);
+                self.emptied.write().insert(series.0);
+            }
         }
         Ok((series, unindexed))
     }

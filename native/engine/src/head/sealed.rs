@@ -70,6 +70,17 @@ impl SealedChunk {
         }
     }
 
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// `corruption` for a chunk in a file that is not what was written.
+    pub fn bytes(&self) -> Result<&[u8]> {
+        match &self.bytes {
+            Bytes::Heap { bytes, .. } => Ok(bytes),
+            Bytes::File { encoding, place, file } => file.get(*encoding, *place),
+        }
+    }
+
     /// Appends the samples in `range` to `run`.
     ///
     /// # Errors

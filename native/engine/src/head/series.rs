@@ -10,6 +10,8 @@
 //!
 //! Lock: a series lives behind its shard's lock. Sealed chunks are immutable and shared.
 
+mod delete;
+
 use crate::chunk::{Encoding, gorilla};
 use crate::error::Result;
 use crate::head::histograms::{HistogramPart, Histograms, Value};
@@ -19,6 +21,8 @@ use crate::merge::Run;
 use crate::refs::Generation;
 use crate::sample::{Sample, TimeRange, TimestampMs};
 use crate::sync::Arc;
+
+pub use delete::Deleted;
 
 /// Samples after which an open chunk is sealed. 120 keep the open tail of a million series small;
 /// flush writes longer chunks.
@@ -48,6 +52,8 @@ pub struct Series {
     pub used: bool,
     /// Whether the index has it.
     pub indexed: bool,
+    /// Whether a delete took its last sample and none came since.
+    pub emptied: bool,
 }
 
 /// What not every series has.
@@ -65,9 +71,7 @@ struct Rest {
 #[derive(Debug)]
 struct Data {
     generation: Generation,
-    open: gorilla::Appender,
-    sealed: Vec<SealedChunk>,
-    late: Option<Box<Late>>,
+    contents: Contents,
 }
 
 /// What one generation holds of a series.
@@ -80,7 +84,7 @@ pub(super) struct Parts<'a> {
     pub(super) late: Option<&'a Late>,
 }
 
-/// What a checkpoint gives back of a series.
+/// The same, owned.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     /// See [`Parts`].
@@ -188,12 +192,6 @@ impl Parts<'_> {
                 out.extend(histograms.collect(range).into_iter().map(RunPart::Histograms));
             }
         }
-    }
-}
-
-impl Data {
-    fn parts(&self) -> Parts<'_> {
-        Parts { open: &self.open, sealed: &self.sealed, late: self.late.as_deref() }
     }
 }
 
@@ -328,14 +326,30 @@ impl Series {
     /// Moves what `generation` holds aside.
     fn freeze(&mut self) {
         let is_empty = self.newest().is_none();
+        let contents = self.take_contents();
+        if !is_empty {
+            let data = Data { generation: self.generation, contents };
+            self.rest.get_or_insert_default().frozen = Some(Box::new(data));
+        }
+    }
+
+    /// Takes what `generation` holds.
+    fn take_contents(&mut self) -> Contents {
         let open = std::mem::take(&mut self.open);
         let (sealed, late) = match &mut self.rest {
             Some(rest) => (std::mem::take(&mut rest.sealed), rest.late.take()),
             None => (Vec::new(), None),
         };
-        if !is_empty {
-            let data = Data { generation: self.generation, open, sealed, late };
-            self.rest.get_or_insert_default().frozen = Some(Box::new(data));
+        Contents { open, sealed, late }
+    }
+
+    /// Gives back what [`Series::take_contents`] took.
+    fn put_contents(&mut self, contents: Contents) {
+        let Contents { open, sealed, late } = contents;
+        self.open = open;
+        if self.rest.is_some() || !sealed.is_empty() || late.is_some() {
+            let rest = self.rest.get_or_insert_default();
+            (rest.sealed, rest.late) = (sealed, late);
         }
     }
 
@@ -354,7 +368,7 @@ impl Series {
         if let Some(data) = self.frozen()
             && within(data.generation)
         {
-            data.parts().collect(range, &mut runs);
+            data.contents.parts().collect(range, &mut runs);
         }
         if within(self.generation) {
             self.parts().collect(range, &mut runs);
@@ -367,7 +381,7 @@ impl Series {
     pub fn extent(&self) -> (usize, TimeRange) {
         let (mut chunks, mut range) = self.parts().extent();
         if let Some(data) = self.frozen() {
-            let (more, earlier) = data.parts().extent();
+            let (more, earlier) = data.contents.parts().extent();
             chunks += more;
             range.include_range(&earlier);
         }
@@ -423,11 +437,8 @@ impl Series {
 
     /// Gives an empty series what a checkpoint has of it.
     pub(super) fn restore(&mut self, generation: Generation, contents: Contents) {
-        let Contents { open, sealed, late } = contents;
-        (self.generation, self.open) = (generation, open);
-        if !sealed.is_empty() || late.is_some() {
-            self.rest = Some(Box::new(Rest { sealed, late, frozen: None }));
-        }
+        self.generation = generation;
+        self.put_contents(contents);
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod cancel;
 pub mod cardinality;
+pub mod count;
 pub mod exponential;
 pub mod json;
 pub mod json_lines;

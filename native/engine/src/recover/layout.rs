@@ -6,9 +6,12 @@ use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::saved::SavedFiles;
 
-/// The version of the directory's layout that this engine writes, and the newest it opens. Version
-/// 2 has checkpoints: its log alone is not everything any more.
+/// The newest version of the directory's layout that this engine opens. A directory has the least
+/// version that can read it: 2 once something was deleted in blocks or there was a checkpoint, 1
+/// before.
 const FORMAT_VERSION: u32 = 2;
+/// The version of a new directory.
+const FIRST_VERSION: u32 = 1;
 /// The file that names it.
 const FORMAT_FILE: &str = "metricstor.json";
 
@@ -42,8 +45,7 @@ impl Layout {
         }
     }
 
-    /// Creates what is not there, checks the format version, and raises an older one: whatever
-    /// is written from now on, only this version or a later one reads.
+    /// Creates what is not there and checks the format version.
     ///
     /// # Errors
     /// `read_only` or `io` when the directory cannot be used, `corruption` when a newer version
@@ -55,17 +57,15 @@ impl Layout {
         self.prepare_format(disk)
     }
 
-    /// Writes the format version if none or an older one is there, and checks the one that is.
+    /// Writes the format version if none is there, and checks the one that is.
     ///
     /// # Errors
     /// As [`Layout::prepare`].
     pub fn prepare_format(&self, disk: &dyn Disk) -> Result<()> {
-        let file = self.format_file();
-        if disk.exists(&file) && self.check_format(disk)? == u64::from(FORMAT_VERSION) {
-            return Ok(());
+        if !disk.exists(&self.format_file()) {
+            return self.write_version(disk, FIRST_VERSION);
         }
-        let text = format!("{{\"formatVersion\":{FORMAT_VERSION}}}\n");
-        publish::publish_file(disk, &file, text.as_bytes())
+        self.check_format(disk)
     }
 
     /// The file that names the format version.
@@ -73,12 +73,30 @@ impl Layout {
         self.root.join(FORMAT_FILE)
     }
 
-    /// Checks that this build reads the directory's format, and returns its version.
+    /// Checks that this build reads the directory's format.
     ///
     /// # Errors
     /// `not_found` when the directory is no data directory, `corruption` when a newer version wrote
     /// it.
-    pub fn check_format(&self, disk: &dyn Disk) -> Result<u64> {
+    pub fn check_format(&self, disk: &dyn Disk) -> Result<()> {
+        self.version(disk).map(drop)
+    }
+
+    /// Sees to it that no build opens the directory that knows neither deletes in blocks nor
+    /// checkpoints: it would show what is deleted, or miss what the log has not any more.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn need_version_2(&self, disk: &dyn Disk) -> Result<()> {
+        if self.version(disk)? >= 2 { Ok(()) } else { self.write_version(disk, 2) }
+    }
+
+    fn write_version(&self, disk: &dyn Disk, version: u32) -> Result<()> {
+        let text = format!("{{\"formatVersion\":{version}}}\n");
+        publish::publish_file(disk, &self.format_file(), text.as_bytes())
+    }
+
+    fn version(&self, disk: &dyn Disk) -> Result<u64> {
         let file = self.format_file();
         let text = disk.read(&file)?;
         let found: serde_json::Value = serde_json::from_slice(&text)

@@ -1,15 +1,17 @@
 //! A checkpoint into the head: its slices are taken by several threads, the labels of its series go
 //! to the one thread that builds the index.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use crossbeam_channel::Sender;
+use roaring::RoaringBitmap;
 
+use super::replay::ToIndex;
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::head::checkpoint::Checkpoint;
-use crate::head::restore::Unindexed;
-use crate::refs::SeriesRef;
+use crate::refs::{Position, SeriesRef};
 use crate::sync::{AtomicUsize, Ordering};
 
 /// Series refs in a page of [`Refs`].
@@ -46,6 +48,15 @@ fn place(series: SeriesRef) -> (usize, usize) {
     (series.0 as usize / PAGE, series.0 as usize % PAGE)
 }
 
+/// What was put into the head.
+#[derive(Default)]
+pub(super) struct Loaded {
+    /// What its series are called now.
+    pub(super) refs: Refs,
+    /// The series of the head by the position up to which the checkpoint holds them.
+    pub(super) held: BTreeMap<Position, RoaringBitmap>,
+}
+
 /// Puts all of a checkpoint into the head, with `threads` threads.
 ///
 /// # Errors
@@ -54,8 +65,8 @@ pub(super) fn load(
     head: &Head,
     checkpoint: &Checkpoint,
     threads: usize,
-    index: &Sender<Vec<Unindexed>>,
-) -> Result<Refs> {
+    index: &Sender<ToIndex>,
+) -> Result<Loaded> {
     let next = AtomicUsize::new(0);
     let load_some = || -> Result<Vec<(SeriesRef, SeriesRef)>> {
         let mut refs = Vec::new();
@@ -73,7 +84,7 @@ pub(super) fn load(
                 Ok(())
             })?;
             // The receiver ends only after all senders.
-            let _ = index.send(unindexed);
+            let _ = index.send(ToIndex::Series(unindexed));
         }
     };
     let loaded: Vec<Result<Vec<_>>> = std::thread::scope(|scope| {
@@ -84,12 +95,15 @@ pub(super) fn load(
         }));
         loaded
     });
-    let mut refs = Refs::default();
+    let mut all = Loaded::default();
     for some in loaded {
-        some?.into_iter().for_each(|(logged, now)| refs.set(logged, now));
+        for (logged, now) in some? {
+            all.refs.set(logged, now);
+            all.held.entry(checkpoint.covers(logged)).or_default().insert(now.0);
+        }
     }
     head.restore_counters(&checkpoint.info());
-    Ok(refs)
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 //! replay.rs  the log into the head, in a pipeline
 //! ```
 //!
+//! Deletes are in the log, and in a file for as long as blocks need them.
+//!
 //! A checkpoint counts unless blocks have all that it holds. A damaged one stops the start: the log
 //! before it is cut as soon as it is durable.
 
@@ -20,6 +22,7 @@ use std::path::Path;
 pub use layout::{Layout, create_durably};
 
 use crate::block::Block;
+use crate::block::tombstones::TombstoneList;
 use crate::disk::{Disk, publish};
 use crate::error::Result;
 use crate::head::Head;
@@ -43,6 +46,10 @@ pub struct Restored {
     pub next_file: u64,
     /// Whether there is a checkpoint of what blocks have.
     pub stale_checkpoint: bool,
+    /// What is deleted in blocks.
+    pub tombstones: Arc<TombstoneList>,
+    /// What their file says: the same list, unless the log had more.
+    pub saved_tombstones: Arc<TombstoneList>,
     /// A sentence for each block that was damaged and set aside now.
     pub quarantined: Vec<String>,
     /// What the replay found.
@@ -70,10 +77,23 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     }
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX);
     let replay = replay::Replay { disk: &**disk, wal: &layout.wal, head, threads };
-    let log = replay.run(checkpoint.as_ref(), flushed)?;
+    let saved = Arc::new(TombstoneList::read(&**disk, &layout.blocks)?);
+    let (mut log, tombstones) = replay.run(checkpoint.as_ref(), flushed, &saved)?;
+    // What a power loss took of a log that was not synced must not be written again below a
+    // tombstone that survived it: a write after a delete would be taken for one before it.
+    log.end = log.end.max(tombstones.newest());
     let stale_checkpoint = there && checkpoint.is_none();
     let flushed = checkpoint.map_or(flushed, |checkpoint| checkpoint.info().from);
-    Ok(Restored { blocks, flushed, next_file, stale_checkpoint, quarantined, log })
+    Ok(Restored {
+        blocks,
+        flushed,
+        next_file,
+        stale_checkpoint,
+        tombstones,
+        saved_tombstones: saved,
+        quarantined,
+        log,
+    })
 }
 
 /// Whether a checkpoint has what neither blocks have nor retention dropped from them.

@@ -4,11 +4,14 @@
 //! A series' samples always go to the same thread, that of its shard, in the order of the log: so
 //! the replay gives the same bits as the writes did.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use roaring::{MultiOps, RoaringBitmap};
 
-use super::load::{Refs, load};
+use super::load::{Loaded, Refs, load};
+use crate::block::tombstones::TombstoneList;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
@@ -21,6 +24,7 @@ use crate::labels::Labels;
 use crate::refs::{Position, SeriesRef, TenantId};
 use crate::sample::TimestampMs;
 use crate::sync::Arc;
+use crate::tombstone::Tombstone;
 use crate::wal::record::exemplars::ExemplarRecord;
 use crate::wal::record::metadata::MetadataRecord;
 use crate::wal::record::{self, RecordVisitor};
@@ -56,20 +60,27 @@ impl Replay<'_> {
         &self,
         checkpoint: Option<&Checkpoint>,
         flushed: Position,
-    ) -> Result<Recovered> {
+        saved: &Arc<TombstoneList>,
+    ) -> Result<(Recovered, Arc<TombstoneList>)> {
         let head = self.head;
         std::thread::scope(|scope| {
             // The senders go at the end of this closure, before the threads are waited for.
-            let (index, to_index) = bounded::<Vec<Unindexed>>(WAITING);
-            scope.spawn(move || to_index.iter().for_each(|batch| head.index_restored(&batch)));
-            let refs = match checkpoint {
+            let (index, to_index) = bounded::<ToIndex>(WAITING);
+            scope.spawn(move || {
+                to_index.iter().for_each(|what| match what {
+                    ToIndex::Series(batch) => head.index_restored(&batch),
+                    ToIndex::Reached(reached) => drop(reached),
+                });
+            });
+            let Loaded { refs, held } = match checkpoint {
                 Some(checkpoint) => load(head, checkpoint, self.threads, &index)?,
-                None => Refs::default(),
+                None => Loaded::default(),
             };
             let append = |batches: Receiver<Batch>| {
                 batches.iter().for_each(|batch| match batch {
                     Batch::Floats(samples) => head.restore_samples(&samples),
                     Batch::Histograms(samples) => head.restore_histograms(&samples),
+                    Batch::Reached(reached) => drop(reached),
                 });
             };
             let mut appenders = Vec::new();
@@ -80,27 +91,48 @@ impl Replay<'_> {
             }
             let from = checkpoint.map_or(flushed, |checkpoint| checkpoint.info().replay_from);
             let covered = checkpoint.map(|c| (c, c.info().covered_to));
-            let unindexed = Vec::new();
-            let end = Position(0);
-            let mut replayer = Replayer { head, refs, covered, end, appenders, index, unindexed };
+            let mut replayer = Replayer {
+                head,
+                refs,
+                held,
+                covered,
+                end: from,
+                appenders,
+                index,
+                unindexed: Vec::new(),
+                deletes: Vec::new(),
+                tombstones: saved.clone(),
+            };
             let mut log = wal::replay(self.disk, self.wal, from, &mut |end, payload| {
                 replayer.end = end;
-                record::decode(payload, &mut replayer)
+                record::decode(payload, &mut replayer)?;
+                replayer.end_frame();
+                Ok(())
             })?;
-            replayer.finish();
+            let tombstones = replayer.finish(saved)?;
             if let Some((_, covered_to)) = covered {
                 // A slice would be taken to hold what is written at positions that it knows.
                 log.end = log.end.max(covered_to);
             }
-            Ok(log)
+            Ok((log, tombstones))
         })
     }
+}
+
+/// What the thread of the index gets.
+pub(super) enum ToIndex {
+    /// Series that it does not have.
+    Series(Vec<Unindexed>),
+    /// Let go once all before is done.
+    Reached(Sender<()>),
 }
 
 /// Samples of one kind, in the order of the log.
 enum Batch {
     Floats(Vec<Addressed>),
     Histograms(Vec<histograms::Addressed>),
+    /// Let go once all before is done.
+    Reached(Sender<()>),
 }
 
 /// A thread that appends the samples of some shards. One of its lists is empty, so that floats and
@@ -142,13 +174,19 @@ impl Appender {
 struct Replayer<'a> {
     head: &'a Head,
     refs: Refs,
+    /// The series of the checkpoint by the position up to which it holds them.
+    held: BTreeMap<Position, RoaringBitmap>,
     /// The checkpoint that was loaded, and the position past which it holds nothing.
     covered: Option<(&'a Checkpoint, Position)>,
     /// Where the frame ends.
     end: Position,
     appenders: Vec<Appender>,
-    index: Sender<Vec<Unindexed>>,
+    index: Sender<ToIndex>,
     unindexed: Vec<Unindexed>,
+    /// The tombstones of the frame that is being read.
+    deletes: Vec<Arc<Tombstone>>,
+    /// Those of the file and of all frames so far.
+    tombstones: Arc<TombstoneList>,
 }
 
 impl Replayer<'_> {
@@ -178,9 +216,44 @@ impl Replayer<'_> {
         &mut self.appenders[series.shard() % threads]
     }
 
-    fn finish(mut self) {
-        self.appenders.iter_mut().for_each(Appender::flush);
-        let _ = self.index.send(self.unindexed);
+    fn end_frame(&mut self) {
+        let deletes = std::mem::take(&mut self.deletes);
+        if !deletes.is_empty() && !self.tombstones.has(self.end) {
+            self.tombstones = Arc::new(self.tombstones.with(self.end, &deletes));
+        }
+    }
+
+    /// Waits until everything so far is in the head.
+    fn catch_up(&mut self) {
+        let (reached, all) = bounded::<()>(0);
+        for appender in &mut self.appenders {
+            appender.flush();
+            let _ = appender.send.send(Batch::Reached(reached.clone()));
+        }
+        let _ = self.index.send(ToIndex::Series(std::mem::take(&mut self.unindexed)));
+        let _ = self.index.send(ToIndex::Reached(reached));
+        // Nothing is ever sent: this returns when every thread has let its sender go.
+        let _ = all.recv();
+    }
+
+    /// Does the delete that was logged at `position`. A series that the checkpoint holds up to
+    /// there or further has it done already, and may have got samples since.
+    fn delete(&mut self, tombstone: &Tombstone, position: Position) -> Result<()> {
+        self.catch_up();
+        let done: RoaringBitmap = self.held.range(position..).map(|(_, series)| series).union();
+        self.head.delete_except(tombstone, &done)
+    }
+
+    /// Waits for all threads, and returns what is deleted in blocks.
+    fn finish(mut self, saved: &TombstoneList) -> Result<Arc<TombstoneList>> {
+        // Under a policy that acknowledges before the sync the log may have lost a delete whose
+        // file is durable. What is left of the log was all written before it.
+        let end = self.end;
+        for placed in saved.iter().filter(|placed| placed.position > end) {
+            self.delete(&placed.tombstone, placed.position)?;
+        }
+        self.catch_up();
+        Ok(self.tombstones)
     }
 }
 
@@ -194,7 +267,7 @@ impl RecordVisitor for Replayer<'_> {
         self.refs.set(series, restored);
         self.unindexed.extend(new);
         if self.unindexed.len() >= BATCH_SERIES {
-            let _ = self.index.send(std::mem::take(&mut self.unindexed));
+            let _ = self.index.send(ToIndex::Series(std::mem::take(&mut self.unindexed)));
         }
         Ok(())
     }
@@ -216,6 +289,13 @@ impl RecordVisitor for Replayer<'_> {
         let series = self.known(series)?;
         let h = Arc::new(h);
         self.appender(series).histogram(histograms::Addressed { series, t, h });
+        Ok(())
+    }
+
+    fn tombstone(&mut self, encoded: &[u8]) -> Result<()> {
+        let tombstone = Tombstone::decode(encoded)?;
+        self.delete(&tombstone, self.end)?;
+        self.deletes.push(Arc::new(tombstone));
         Ok(())
     }
 

@@ -30,6 +30,9 @@ use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 /// group and still makes the cost of the call vanish.
 const WRITE_BYTES: usize = 1 << 20;
 
+/// Pause between attempts to open a segment for a mark while no entry comes.
+const MARK_RETRY: Duration = Duration::from_secs(1);
+
 /// What the log thread shares with those who ask: counters and the list of segment files.
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -128,7 +131,7 @@ impl Log {
     /// undone.
     pub(super) fn serve(mut self, queue: &Queue) -> Result<()> {
         let _abort = AbortOnPanic;
-        while let Some(group) = queue.take(self.next_sync()) {
+        while let Some(group) = queue.take(self.next_wake()) {
             let bytes = payload_bytes(&group);
             self.run(group);
             self.sync_if_due(Instant::now());
@@ -377,6 +380,13 @@ impl Log {
 
     fn next_mark_position(&self) -> u64 {
         self.segment.as_ref().map_or(self.next_start, |segment| segment.start)
+    }
+
+    /// When the thread should look around even if nothing comes: for a sync, or for a segment that
+    /// marks wait for, which nobody else would ask for while no write comes.
+    fn next_wake(&self) -> Option<Instant> {
+        let again = (!self.marks.is_empty()).then(|| Instant::now() + MARK_RETRY);
+        [self.next_sync(), again].into_iter().flatten().min()
     }
 
     /// When the thread should sync even if nothing comes.

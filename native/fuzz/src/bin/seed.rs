@@ -38,6 +38,8 @@ fn main() {
     let meta = std::fs::read_to_string(fixture.join("meta.json")).unwrap();
     let open = meta.split(",\n  \"checksum\"").next().unwrap();
     write("block_meta", "blocks-v1", open.as_bytes());
+    let tombstones = Path::new("../engine/tests/fixtures/tombstones-v1/tombstones");
+    write("tombstones", "v1", &std::fs::read(tombstones).unwrap());
     for (name, pattern) in [
         ("literals", "node|prometheus|(a|b)c"),
         ("classes", r"[[:alpha:]\d_]+\.(foo|bar)?"),

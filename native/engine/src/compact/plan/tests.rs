@@ -84,6 +84,7 @@ fn meta(number: u64, to: u64, window: Window, bytes: u64) -> Meta {
         log: LogRange { source: "wal".to_owned(), from: Position(to - 1), to: Position(to) },
         flush: FlushPart { part: 0, parts: 1 },
         compaction: Compaction { level: 1, sources: Vec::new() },
+        tombstones_applied: Position(0),
         files: vec![FileEntry { name: "chunks".to_owned(), bytes, crc32c: 0 }],
     }
 }

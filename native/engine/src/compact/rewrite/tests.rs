@@ -55,6 +55,7 @@ fn rewrite(disk: &FaultyDisk, blocks: &[Arc<Block>]) -> Rewrite {
         blocks_dir: DIR.into(),
         ulid: Ulid::from_parts(99, 0),
         seed: merged_seed(&metas, WINDOW).unwrap(),
+        tombstones_applied: Position(0),
         sources: blocks.iter().map(|block| block.clone() as Arc<dyn SeriesSource>).collect(),
     }
 }

@@ -10,6 +10,7 @@ use crate::labels::Labels;
 use crate::merge::Run;
 use crate::options::WriteLimits;
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
+use crate::retention::RetentionPolicy;
 use crate::sample::TimeRange;
 use crate::sync::Arc;
 
@@ -22,7 +23,7 @@ fn disk() -> FaultyDisk {
 }
 
 fn head(seed: u8) -> Head {
-    Head::new([seed; 32], WriteLimits::default(), i64::MAX)
+    Head::new([seed; 32], WriteLimits::default(), Arc::new(RetentionPolicy::uniform(i64::MAX)))
 }
 
 fn labels(i: usize) -> Labels {

@@ -1,0 +1,300 @@
+//! Deleting a range of a series: what lies inside leaves memory at once.
+//!
+//! A chunk that lies wholly inside goes without a look at it, one wholly outside stays as it is;
+//! only a chunk across the edge is decoded and built anew. With late samples everything that stays
+//! is merged into one run: otherwise a later write could land in order before a late sample that is
+//! older than it and would lose against it.
+
+use super::{Contents, Parts, RunPart, Runs, SealedChunk, Series, sealed};
+use crate::chunk::gorilla;
+use crate::error::Result;
+use crate::merge::merge;
+use crate::refs::Generation;
+use crate::run::{Run, RunSlice};
+use crate::sample::{TimeRange, TimestampMs};
+
+/// What a delete took out of a series.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Samples of the generation that is being written.
+    pub active_samples: u64,
+    /// Bytes of chunks of that generation.
+    pub active_bytes: u64,
+    /// Samples of the generation before.
+    pub frozen_samples: u64,
+    /// Whether the series had samples and has none any more.
+    pub emptied: bool,
+}
+
+impl Series {
+    /// Drops the samples in `range` from all generations; `active` is the one being written.
+    ///
+    /// # Errors
+    /// `corruption` when a chunk is not what was written. The series is then as it was, or short of one generation's samples in the range.
+    pub fn delete(&mut self, range: TimeRange, active: Generation) -> Result<Deleted> {
+        let mut deleted = Deleted::default();
+        let was_empty = self.is_empty();
+        let before = self.parts().bytes();
+        let mut contents = self.take_contents();
+        let dropped = contents.delete(range);
+        self.put_contents(contents);
+        let dropped = dropped?;
+        if self.generation == active {
+            deleted.active_samples = dropped;
+            deleted.active_bytes = before.saturating_sub(self.parts().bytes());
+        } else {
+            deleted.frozen_samples = dropped;
+        }
+        if let Some(rest) = &mut self.rest
+            && let Some(frozen) = &mut rest.frozen
+        {
+            deleted.frozen_samples += frozen.contents.delete(range)?;
+            if frozen.contents.parts().newest().is_none() {
+                rest.frozen = None;
+            }
+        }
+        deleted.emptied = !was_empty && self.is_empty();
+        Ok(deleted)
+    }
+}
+
+impl Parts<'_> {
+    fn bytes(&self) -> u64 {
+        let sealed: usize = self.sealed.iter().map(SealedChunk::heap_bytes).sum();
+        (self.open.bytes_len() + sealed) as u64
+    }
+}
+
+impl Contents {
+    /// Drops the samples in `range` and returns how many there were, replaced ones included.
+    fn delete(&mut self, range: TimeRange) -> Result<u64> {
+        if self.late.is_some() {
+            return self.rebuild_without(range);
+        }
+        let before = self.count()?;
+        delete_from_chunks(&mut self.sealed, range)?;
+        self.delete_from_open(range)?;
+        Ok(before - self.count()?)
+    }
+
+    /// Samples of the open and the sealed chunks.
+    fn count(&self) -> Result<u64> {
+        let mut count = u64::from(self.open.count());
+        for chunk in &self.sealed {
+            count += u64::from(gorilla::header(chunk.bytes()?)?.count);
+        }
+        Ok(count)
+    }
+
+    fn delete_from_open(&mut self, range: TimeRange) -> Result<()> {
+        let (Some(first), Some(last)) = (self.open.first_time(), self.open.last_time()) else {
+            return Ok(());
+        };
+        let held = TimeRange::new(first, last);
+        if !held.overlaps(&range) {
+            return Ok(());
+        }
+        let mut kept = Run::default();
+        for piece in outside(range) {
+            self.open.decode_open(piece, &mut kept.timestamps, &mut kept.values)?;
+        }
+        self.open = chunk_of(&kept.timestamps, &kept.values);
+        Ok(())
+    }
+
+    /// Merges all that lies outside of `range` into one run, which becomes the content; returns how
+    /// many samples lay inside.
+    fn rebuild_without(&mut self, range: TimeRange) -> Result<u64> {
+        let inside: usize = self.decoded(range)?.iter().map(|run| run.timestamps.len()).sum();
+        if inside == 0 {
+            return Ok(0);
+        }
+        let mut runs: Vec<Run> = Vec::new();
+        for piece in outside(range) {
+            runs.extend(self.decoded(piece)?);
+        }
+        let mut rebuilt = Series::default();
+        let generation = rebuilt.generation;
+        let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
+        merge(&mut slices, |run| {
+            for (i, (t, v)) in run.timestamps.iter().zip(run.values).enumerate() {
+                match run.histogram(i) {
+                    Some(histogram) => rebuilt.append_histogram(generation, *t, histogram),
+                    None => rebuilt.append(generation, *t, *v),
+                };
+            }
+        });
+        *self = rebuilt.take_contents();
+        Ok(inside as u64)
+    }
+
+    /// What lies in `range`, oldest write first.
+    fn decoded(&self, range: TimeRange) -> Result<Vec<Run>> {
+        let (mut parts, mut runs): (Vec<RunPart>, Vec<Run>) = Default::default();
+        self.parts().collect(range, &mut parts);
+        Runs(parts).decode(range, &mut runs)?;
+        Ok(runs)
+    }
+}
+
+/// What is not in `range`: up to two ranges, ascending.
+fn outside(range: TimeRange) -> impl Iterator<Item = TimeRange> {
+    TimeRange::ALL.without(&range).into_iter().flatten()
+}
+
+fn delete_from_chunks(chunks: &mut Vec<SealedChunk>, range: TimeRange) -> Result<()> {
+    let mut failed = None;
+    chunks.retain_mut(|chunk| {
+        if failed.is_some() || !chunk.range.overlaps(&range) {
+            return true;
+        }
+        match without(chunk, range) {
+            Ok(None) => false,
+            Ok(Some(kept)) => {
+                *chunk = kept;
+                true
+            }
+            Err(error) => {
+                failed = Some(error);
+                true
+            }
+        }
+    });
+    failed.map_or(Ok(()), Err)
+}
+
+/// The chunk without the samples in `range`; `None` when nothing stays.
+fn without(chunk: &SealedChunk, range: TimeRange) -> Result<Option<SealedChunk>> {
+    let mut kept = Run::default();
+    for piece in chunk.range.without(&range).into_iter().flatten() {
+        chunk.decode(piece, &mut kept)?;
+    }
+    Ok(sealed(chunk_of(&kept.timestamps, &kept.values)))
+}
+
+fn chunk_of(timestamps: &[TimestampMs], values: &[f64]) -> gorilla::Appender {
+    let mut appender = gorilla::Appender::new();
+    for (t, v) in timestamps.iter().zip(values) {
+        appender.append(*t, *v);
+    }
+    appender
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::histogram::Histogram;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    fn read(series: &Series) -> Vec<(i64, u64)> {
+        let mut runs = Vec::new();
+        let parts = series.runs(Generation(0), Generation(9), TimeRange::ALL);
+        parts.decode(TimeRange::ALL, &mut runs).unwrap();
+        let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
+        let mut out = Vec::new();
+        merge(&mut slices, |run| {
+            out.extend(run.timestamps.iter().copied().zip(run.values.iter().map(|v| v.to_bits())));
+        });
+        out
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Write(i64, u64),
+        Delete(i64, i64),
+        Freeze,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            40 => (-300i64..300, 0u64..3).prop_map(|(t, v)| Step::Write(t, v)),
+            20 => (300i64..4000, 0u64..3).prop_map(|(t, v)| Step::Write(t, v)),
+            3 => (-400i64..4000, 0i64..900).prop_map(|(a, n)| Step::Delete(a, a + n)),
+            1 => Just(Step::Freeze),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn writes_and_deletes_in_any_order_are_those_of_a_sorted_map(
+            steps in prop::collection::vec(step(), 0..900)) {
+            let (mut series, mut model) = (Series::default(), BTreeMap::new());
+            let mut generation = Generation(1);
+            for step in steps {
+                match step {
+                    Step::Write(t, v) => {
+                        series.append(generation, t, f64::from_bits(v));
+                        model.insert(t, v);
+                    }
+                    Step::Delete(a, b) => {
+                        let had = !model.is_empty();
+                        let deleted = series.delete(TimeRange::new(a, b), generation).unwrap();
+                        model.retain(|t, _| *t < a || *t > b);
+                        prop_assert_eq!(series.is_empty(), model.is_empty());
+                        prop_assert_eq!(deleted.emptied, had && model.is_empty());
+                    }
+                    Step::Freeze if generation == Generation(1) => generation = Generation(2),
+                    Step::Freeze => {}
+                }
+            }
+            prop_assert_eq!(read(&series), model.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_write_after_a_delete_wins_over_an_older_late_sample() {
+        let mut series = Series::default();
+        for (t, v) in [(10, 1.0), (20, 2.0), (30, 3.0), (25, 4.0)] {
+            series.append(Generation(1), t, v);
+        }
+        series.delete(TimeRange::new(30, 30), Generation(1)).unwrap();
+        series.append(Generation(1), 25, 5.0);
+        let want = [(10, 1f64.to_bits()), (20, 2f64.to_bits()), (25, 5f64.to_bits())];
+        assert_eq!(read(&series), want);
+    }
+
+    #[test]
+    fn histograms_inside_go_and_those_outside_stay_what_they_are() {
+        let (mut series, stale) = (Series::default(), Arc::new(Histogram::stale()));
+        for t in 0..300 {
+            if t % 3 == 0 {
+                series.append_histogram(Generation(1), t, &stale);
+            } else {
+                series.append(Generation(1), t, t as f64);
+            }
+        }
+        let deleted = series.delete(TimeRange::new(100, 249), Generation(1)).unwrap();
+        assert_eq!((deleted.active_samples, deleted.emptied), (150, false));
+        let mut runs = Vec::new();
+        let parts = series.runs(Generation(1), Generation(1), TimeRange::ALL);
+        parts.decode(TimeRange::ALL, &mut runs).unwrap();
+        let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
+        let mut kinds = Vec::new();
+        merge(&mut slices, |run| {
+            kinds.extend(
+                (0..run.timestamps.len()).map(|i| (run.timestamps[i], run.histogram(i).is_some())),
+            );
+        });
+        let want: Vec<_> = (0..100).chain(250..300).map(|t| (t, t % 3 == 0)).collect();
+        assert_eq!(kinds, want);
+        assert!(series.delete(TimeRange::ALL, Generation(1)).unwrap().emptied);
+    }
+
+    #[test]
+    fn a_delete_counts_what_it_took_by_generation() {
+        let mut series = Series::default();
+        for t in 0..200 {
+            series.append(Generation(1), t, 0.0);
+        }
+        for t in 200..250 {
+            series.append(Generation(2), t, 0.0);
+        }
+        let deleted = series.delete(TimeRange::new(150, 209), Generation(2)).unwrap();
+        assert_eq!((deleted.frozen_samples, deleted.active_samples), (50, 10));
+        assert!(deleted.active_bytes > 0 && !deleted.emptied);
+        let rest = series.delete(TimeRange::ALL, Generation(2)).unwrap();
+        assert_eq!((rest.frozen_samples, rest.active_samples, rest.emptied), (150, 40, true));
+    }
+}
