@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { open } from '../src/index.js';
@@ -26,6 +26,10 @@ export interface BenchServer {
   makeVisible(): Promise<void>;
   /** Bytes on disk of everything written, in the server's final form, its log apart. */
   storedBytes(): Promise<{ readonly blocks: number; readonly log: number }>;
+  /** Ends it with SIGKILL; its data stays for another start. */
+  kill(): Promise<void>;
+  /** Where its data is. */
+  readonly dataDir: string;
   /** Stops it and deletes its data. */
   stop(): Promise<void>;
 }
@@ -33,7 +37,8 @@ export interface BenchServer {
 export interface Contender {
   readonly name: string;
   readonly version: string;
-  start(): Promise<BenchServer>;
+  /** Starts with an empty store, or with that of a server that was killed. */
+  start(killed?: BenchServer): Promise<BenchServer>;
 }
 
 function findBinary(variable: string, name: string): string | undefined {
@@ -60,8 +65,8 @@ async function post(url: string): Promise<boolean> {
   return (await fetch(url, { method: 'POST' })).ok;
 }
 
-async function startMetricstor(): Promise<BenchServer> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'metricstor-bench-'));
+async function startMetricstor(killed?: BenchServer): Promise<BenchServer> {
+  const dataDir = killed?.dataDir ?? mkdtempSync(join(tmpdir(), 'metricstor-bench-'));
   const server = await startServer({
     dataDir,
     packageDir,
@@ -81,6 +86,8 @@ async function startMetricstor(): Promise<BenchServer> {
       await store.close();
       return { blocks: diskBytes(dataDir, (path) => !isLog(path)), log };
     },
+    kill: server.kill,
+    dataDir,
     stop: async () => {
       await server.stop();
       rmSync(dataDir, { recursive: true, force: true });
@@ -88,11 +95,15 @@ async function startMetricstor(): Promise<BenchServer> {
   };
 }
 
-async function startPrometheusBench(binary: string): Promise<BenchServer> {
-  const server = await startPrometheus(binary, {
-    arguments: ['--web.enable-admin-api', '--storage.tsdb.retention.time=10y'],
-    configuration: '',
-  });
+async function startPrometheusBench(binary: string, killed?: BenchServer): Promise<BenchServer> {
+  const server = await startPrometheus(
+    binary,
+    {
+      arguments: ['--web.enable-admin-api', '--storage.tsdb.retention.time=10y'],
+      configuration: '',
+    },
+    killed === undefined ? undefined : dirname(killed.dataDir),
+  );
   const logs = ['wal', 'wbl', 'chunks_head'].map((name) => join(server.dataDir, name));
   return {
     url: server.url,
@@ -105,6 +116,8 @@ async function startPrometheusBench(binary: string): Promise<BenchServer> {
       const log = logs.reduce((sum, dir) => sum + existingBytes(dir), 0);
       return { blocks: diskBytes(join(server.dataDir, 'snapshots')), log };
     },
+    kill: server.kill,
+    dataDir: server.dataDir,
     stop: server.stop,
   };
 }
@@ -131,8 +144,8 @@ async function waitForHealth(url: string, child: ChildProcess): Promise<void> {
   throw new Error('victoria-metrics was not ready within 30 s');
 }
 
-async function startVictoriaMetrics(binary: string): Promise<BenchServer> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'metricstor-bench-vm-'));
+async function startVictoriaMetrics(binary: string, killed?: BenchServer): Promise<BenchServer> {
+  const dataDir = killed?.dataDir ?? mkdtempSync(join(tmpdir(), 'metricstor-bench-vm-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const child = spawn(
@@ -162,6 +175,11 @@ async function startVictoriaMetrics(binary: string): Promise<BenchServer> {
       await mergesDone(dataDir);
       return { blocks: diskBytes(dataDir), log: 0 };
     },
+    kill: async () => {
+      child.kill('SIGKILL');
+      await exited;
+    },
+    dataDir,
     stop: async () => {
       child.kill('SIGTERM');
       await exited;
@@ -189,12 +207,16 @@ function metricstorHere(): Contender {
 
 function prometheusAt(binary: string): Contender {
   const version = firstLine(binary, '--version').replace(/^prometheus, version /, '');
-  return { name: 'Prometheus', version, start: () => startPrometheusBench(binary) };
+  return { name: 'Prometheus', version, start: (killed) => startPrometheusBench(binary, killed) };
 }
 
 function victoriaMetricsAt(binary: string): Contender {
   const version = firstLine(binary, '--version');
-  return { name: 'VictoriaMetrics', version, start: () => startVictoriaMetrics(binary) };
+  return {
+    name: 'VictoriaMetrics',
+    version,
+    start: (killed) => startVictoriaMetrics(binary, killed),
+  };
 }
 
 /**

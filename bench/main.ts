@@ -2,9 +2,11 @@
  * @file metricstor beside Prometheus and VictoriaMetrics, in one run on one machine.
  *
  *     npm run bench -- [--series 10000,100000] [--million] [--samples 2000000]
- *                      [--query-series 1000] [--hours 24] [--skip ingest,query]
- *                      [--servers metricstor,prometheus,victoriametrics]
+ *                      [--query-series 1000] [--hours 24] [--skip ingest,query,restart]
+ *                      [--restart 100000x100,1000000x4]
+ *                      [--servers metricstor,prometheus,victoriametrics] [--pages file]
  *
+ * `--pages` names a file of recorded pages (`record.ts`): what they take on disk is measured too.
  * The others are measured where their binaries are found: `PROMETHEUS_BIN`,
  * `VICTORIA_METRICS_BIN`, or on PATH. Markdown on standard output, progress on standard error.
  */
@@ -12,7 +14,9 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Contender, findContenders } from './competitors.js';
 import { type IngestResult, measureIngest } from './ingest.js';
+import { measurePages } from './pages.js';
 import { measureQueries, type QueryResult, type StorageResult } from './query.js';
+import { measureRestart, type RestartResult } from './restart.js';
 import { printTable } from './table.js';
 
 const { values: flags } = parseArgs({
@@ -22,6 +26,8 @@ const { values: flags } = parseArgs({
     samples: { type: 'string', default: '2000000' },
     'query-series': { type: 'string', default: '1000' },
     hours: { type: 'string', default: '24' },
+    pages: { type: 'string' },
+    restart: { type: 'string', default: '100000x20' },
     skip: { type: 'string', default: '' },
     servers: { type: 'string', default: 'metricstor,prometheus,victoriametrics' },
   },
@@ -58,8 +64,8 @@ function printIngest(results: readonly IngestResult[]): void {
   );
 }
 
-function printStorage(results: readonly StorageResult[]): void {
-  console.log('\n## Disk\n');
+function printStorage(results: readonly StorageResult[], what: string): void {
+  console.log(`\n## Disk: ${what}\n`);
   printTable(
     ['server', 'samples', 'bytes per sample', 'log, bytes per sample'],
     results.map((one) => [
@@ -91,6 +97,20 @@ function printQueries(contenders: readonly Contender[], results: readonly QueryR
   );
 }
 
+function printRestart(results: readonly RestartResult[]): void {
+  console.log('\n## Starting again after SIGKILL\n');
+  printTable(
+    ['series', 'samples', 'server', 'seconds to the first answer', 'samples found'],
+    results.map((one) => [
+      one.series.toLocaleString('en'),
+      one.samples.toLocaleString('en'),
+      one.contender,
+      one.readySeconds.toFixed(2),
+      `${(one.share * 100).toFixed(2)} %`,
+    ]),
+  );
+}
+
 const skipped = new Set(flags.skip.split(','));
 const contenders = findContenders(new Set(flags.servers.split(',')));
 console.log('# metricstor benchmark\n');
@@ -107,11 +127,29 @@ if (!skipped.has('ingest')) {
   }
   printIngest(results);
 }
+if (!skipped.has('restart')) {
+  const results: RestartResult[] = [];
+  for (const shape of flags.restart.split(',')) {
+    const [series, scrapes] = shape.split('x').map(Number);
+    progress(`killing servers with ${series} series × ${scrapes} …`);
+    results.push(...(await measureRestart(contenders, { series, scrapes })));
+  }
+  printRestart(results);
+}
 if (!skipped.has('query')) {
   const series = Number(flags['query-series']);
   const hours = Number(flags.hours);
   progress(`loading ${series} series × ${hours} h, then asking …`);
   const { queries, storage } = await measureQueries(contenders, series, hours);
-  printStorage(storage);
+  printStorage(storage, 'the generated fleet');
   printQueries(contenders, queries);
+}
+if (flags.pages !== undefined) {
+  for (const [rate, what] of [
+    ['dense', 'recorded pages, every second'],
+    ['sparse', 'recorded pages, every 15 seconds'],
+  ] as const) {
+    progress(`writing ${what} …`);
+    printStorage(await measurePages(contenders, flags.pages, rate), what);
+  }
 }

@@ -3,11 +3,12 @@
  */
 import { loadConfig } from './config/load.js';
 import { environmentName } from './config/schema.js';
+import { engineOptions } from './engine-options.js';
 import { MetricstorError } from './errors.js';
 import { NativeEngine } from './native/engine.js';
 import type { QueryPool } from './query/pool.js';
 import type { InstantJob, QueryAnswer, RangeJob, ResultColumns } from './query/service.js';
-import { engineOptions, startQueries, startQueryThread } from './server.js';
+import { startQueries, startQueryThread } from './server.js';
 import type { WriteOutcome } from './storage/appender.js';
 
 export { type ErrorCode, MetricstorError } from './errors.js';
@@ -64,6 +65,11 @@ export class Database {
   /** Makes blocks of what is in memory. */
   async flush(): Promise<void> {
     await this.#engine.flush();
+  }
+
+  /** Merges the blocks that may be merged. */
+  async compact(): Promise<void> {
+    await this.#engine.compact();
   }
 
   /** Ends queries, finishes writes and lets the directory go. */

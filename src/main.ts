@@ -2,13 +2,11 @@
  * @file From arguments to an exit code: 0 fine, 1 failed while running, 2 wrong usage or
  * configuration.
  */
-import { parseArguments, UsageError, usage } from './cli/arguments.js';
+import { type Environment, mainUsage, parseArguments, UsageError } from './cli/arguments.js';
 import { ConfigError } from './config/load.js';
 import { configReference } from './config/reference.js';
 import { messageOf } from './telemetry/log.js';
 import { prometheusVersion, readBuildInfo } from './telemetry/version.js';
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Runs a command line and resolves with its exit code. */
 export async function main(
@@ -19,7 +17,7 @@ export async function main(
     return await runCommand(parameters, environment);
   } catch (error) {
     if (error instanceof UsageError) {
-      process.stderr.write(`metricstor: ${error.message}\n\n${usage}`);
+      process.stderr.write(`metricstor: ${error.message}\n\n${error.usage}`);
       return 2;
     }
     if (error instanceof ConfigError) {
@@ -35,6 +33,11 @@ async function runCommand(
   parameters: readonly string[],
   environment: Environment,
 ): Promise<number> {
+  const [first, ...rest] = parameters;
+  if (first === 'tsdb') {
+    const { tsdb } = await import('./cli/tsdb.js');
+    return await tsdb(rest, environment);
+  }
   const { command, configFile } = parseArguments(parameters, environment);
   const sources = { file: configFile, environment };
   switch (command) {
@@ -57,7 +60,7 @@ async function runCommand(
       return 0;
     }
     case 'help':
-      process.stdout.write(usage);
+      process.stdout.write(mainUsage);
       return 0;
   }
 }

@@ -12,6 +12,7 @@ import { TlsReload } from './auth/reload.js';
 import { TlsContext, tlsEnabled } from './auth/tls.js';
 import type { Config, TlsSettings } from './config/schema.js';
 import { parseAddress } from './config/values.js';
+import { engineOptions } from './engine-options.js';
 import { GrpcListener } from './grpc/listener.js';
 import { buildHttpApp } from './http/app.js';
 import { buildHealthApp } from './http/health-app.js';
@@ -21,14 +22,24 @@ import { InlineQueries, inlineLimits } from './query/inline.js';
 import { type CancelTokens, QueryPool } from './query/pool.js';
 import type { ThreadData } from './query/thread.js';
 import type { Appender } from './storage/appender.js';
+import type { Deleter } from './storage/deleter.js';
+import type { Maintenance } from './storage/maintenance.js';
 import type { Querier } from './storage/querier.js';
+import type { Exporter, Snapshots } from './storage/transfer.js';
 import type { Logger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { Readiness } from './telemetry/readiness.js';
 import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 
 /** What the server needs of an engine: `NativeEngine` is one. */
-export interface Engine extends Appender, CancelTokens, Querier {
+export interface Engine
+  extends Appender,
+    CancelTokens,
+    Deleter,
+    Exporter,
+    Maintenance,
+    Querier,
+    Snapshots {
   /** A query thread attaches with it. */
   readonly handle: number;
   stats(): Readonly<Record<string, number>>;
@@ -59,8 +70,6 @@ const queryGraceMs = 2000;
 /** How often a closing server looks for connections that became idle. */
 const closeIdleMs = 50;
 
-const dayMs = 24 * 3_600_000;
-
 /** JavaScript heap of a query thread; columns lie outside and have `query.maxBytes`. */
 const queryHeapMiB = 1024;
 
@@ -70,33 +79,6 @@ export function startQueryThread(workerData: ThreadData): Worker {
     workerData,
     resourceLimits: { maxOldGenerationSizeMb: queryHeapMiB },
   });
-}
-
-/** The engine's options of a configuration. */
-export function engineOptions(config: Config): NativeEngineOptions {
-  const { ingest, limits, storage } = config;
-  return {
-    dir: config.dataDir,
-    sync: config.wal.sync,
-    retentionMs: Math.round(config.retention.days * dayMs),
-    maxRequestBytes: ingest.maxRequestBytes,
-    maxFutureMs: ingest.maxFuture,
-    rejectNonFinite: ingest.rejectNonFinite,
-    maxLabelsPerSeries: limits.labelsPerSeries,
-    maxLabelNameBytes: limits.labelNameBytes,
-    maxLabelValueBytes: limits.labelValueBytes,
-    maxSeries: limits.series,
-    maxExemplars: config.exemplars.max,
-    maxMetadata: config.metadata.max,
-    blockRangeMs: storage.blockRange,
-    flushSlackMs: storage.flushSlack,
-    flushMinSamples: storage.flushMinSamples,
-    flushMinAgeMs: storage.flushMinAge,
-    headMaxBytes: storage.headMaxBytes,
-    walMaxBytes: storage.walMaxBytes,
-    walSegmentBytes: storage.walSegmentBytes,
-    writeQueueBytes: ingest.writeQueueBytes,
-  };
 }
 
 /** The PromQL engine's options of a configuration. */
@@ -190,6 +172,10 @@ export class Server {
         : await this.#listen(buildHealthApp(this.#readiness), http.healthAddr);
     const engine = await this.#parts.openEngine(engineOptions(this.#config));
     this.#closers.push(() => engine.close());
+    const damage = engine.lastFailure();
+    if (damage !== undefined) {
+      this.#parts.log.error({ damage }, 'something in the data directory is damaged');
+    }
     const pool = await startQueries(this.#config, engine, this.#parts.startWorker);
     this.#closers.push(() => pool.close());
     const queries = inlineQueries(this.#config, engine, pool);
@@ -206,12 +192,17 @@ export class Server {
       policy: this.#policy,
       readiness: this.#readiness,
       engineNumbers: () => engine.stats(),
+      engineFailure: () => engine.lastFailure(),
       now: () => Date.now(),
     };
     const app = buildHttpApp({
       ...shared,
       config: this.#config,
       appender: engine,
+      deleter: engine,
+      maintenance: engine,
+      exporter: engine,
+      snapshots: engine,
       tls: this.#tls,
       startedMs: Date.now(),
     });

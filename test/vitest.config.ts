@@ -22,7 +22,12 @@ Map.groupBy ??= <K, T>(items: Iterable<T>, keyOf: (item: T, index: number) => K)
 };
 
 /** Files that `npm test` leaves to `.ci/run`. The crash test is in both, with fewer rounds here. */
-const external = ['test/e2e/agent.test.ts', 'test/e2e/nix.test.ts', 'test/e2e/package.test.ts'];
+const external = [
+  'test/e2e/agent.test.ts',
+  'test/e2e/nix.test.ts',
+  'test/e2e/package.test.ts',
+  'test/e2e/prometheus-data.test.ts',
+];
 
 export default defineConfig({
   test: {

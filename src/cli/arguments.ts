@@ -3,12 +3,14 @@
  */
 import { parseArgs } from 'node:util';
 
-export const usage = `Usage: metricstor [command] [--config file]
+export const mainUsage = `Usage: metricstor [command] [--config file]
 
 Commands:
   serve              run the server (the default)
   check-config       say what is wrong with the configuration, or that nothing is
   config-reference   print the reference of all keys, as Markdown
+  tsdb <verb>        tools over data directories: ls, verify, analyze, dump, import, export,
+                     backup, restore; tsdb --help says more
   version            print the version
 
 Options:
@@ -34,14 +36,21 @@ export interface Arguments {
   readonly configFile: string | undefined;
 }
 
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 /** The command line cannot be understood. */
-export class UsageError extends Error {}
+export class UsageError extends Error {
+  /** `usage` is what to show instead. */
+  constructor(
+    message: string,
+    readonly usage = mainUsage,
+  ) {
+    super(message);
+  }
+}
 
 /** Reads the command line. Throws {@link UsageError}. */
-export function parseArguments(
-  parameters: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
-): Arguments {
+export function parseArguments(parameters: readonly string[], environment: Environment): Arguments {
   const { values, positionals } = parse(parameters);
   const configFile = values.config ?? environment.METRICSTOR_CONFIG;
   if (values.help === true) {

@@ -4,25 +4,30 @@
 import { readTlsMaterial, tlsEnabled } from '../auth/tls.js';
 import { ConfigError, type ConfigSources, type LoadedConfig, loadConfig } from '../config/load.js';
 import { effectiveYaml } from '../config/reference.js';
+import { retentionRules } from '../engine-options.js';
 import { MetricstorError } from '../errors.js';
 
-/** Loads the configuration and tries the TLS files. Throws `ConfigError`. */
+/** Loads the configuration, tries TLS files and selectors. Throws `ConfigError`. */
 export function loadChecked(sources: ConfigSources): LoadedConfig {
   const loaded = loadConfig(sources);
-  const { tls } = loaded.config;
-  if (tlsEnabled(tls)) {
-    try {
-      readTlsMaterial(tls);
-    } catch (error) {
-      if (error instanceof MetricstorError) {
-        throw new ConfigError([
-          { place: sources.file ?? 'METRICSTOR_TLS_…', message: error.message },
-        ]);
-      }
-      throw error;
-    }
+  const { config } = loaded;
+  const place = (variable: string): string => sources.file ?? variable;
+  if (tlsEnabled(config.tls)) {
+    attempt(place('METRICSTOR_TLS_…'), () => readTlsMaterial(config.tls));
   }
+  attempt(place('METRICSTOR_RETENTION_RULES'), () => retentionRules(config));
   return loaded;
+}
+
+function attempt(place: string, check: () => unknown): void {
+  try {
+    check();
+  } catch (error) {
+    if (error instanceof MetricstorError) {
+      throw new ConfigError([{ place, message: error.message }]);
+    }
+    throw error;
+  }
 }
 
 /** Prints the configuration in effect. Throws `ConfigError`. */

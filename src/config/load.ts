@@ -76,8 +76,12 @@ interface Collected {
   readonly places: Map<string, string>;
 }
 
+function isArray({ kind }: Leaf): boolean {
+  return kind === 'list' || kind === 'rules';
+}
+
 function defaultOf(leaf: Leaf): ConfigValue {
-  const read = readValue(leaf, leaf.kind === 'list' ? leaf.written.slice(1, -1) : leaf.written);
+  const read = readValue(leaf, isArray(leaf) ? leaf.written.slice(1, -1) : leaf.written);
   if (!read.ok) {
     throw new Error(`the default of ${leaf.path} is not valid: want ${read.want}`);
   }

@@ -87,7 +87,7 @@ export function effectiveYaml(config: Config): string {
 }
 
 /** Kinds that YAML writes as the value itself. */
-const asIs: ReadonlySet<Leaf['kind']> = new Set(['integer', 'number', 'boolean', 'list']);
+const asIs: ReadonlySet<Leaf['kind']> = new Set(['integer', 'number', 'boolean', 'list', 'rules']);
 
 function valueAt(config: Config, leaf: Leaf): unknown {
   let value: unknown = config;
@@ -105,6 +105,8 @@ function write(leaf: Leaf, value: unknown): string {
       return formatBytes(value as number);
     case 'list':
       return (value as readonly string[]).join(',');
+    case 'rules':
+      return JSON.stringify(value);
     case 'sync':
       return typeof value === 'string'
         ? value

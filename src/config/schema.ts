@@ -20,10 +20,17 @@ export type ValueKind =
   | 'bytes'
   | 'address'
   | 'list'
+  | 'rules'
   | 'sync';
 
 /** When a write is acknowledged: after its fsync, or after the log's write (see `wal.sync`). */
 export type WalSync = 'always' | 'off' | { readonly intervalMs: number };
+
+/** A retention of their own for the series of a selector. */
+export interface RetentionRuleSetting {
+  readonly match: string;
+  readonly days: number;
+}
 
 interface LeafOptions {
   readonly kind: ValueKind;
@@ -59,6 +66,8 @@ const list = (doc: Doc) => Type.Unsafe<readonly string[]>({ type: 'array', kind:
 /** Some of the choices; `all` is every one of them. */
 const choices = <T extends string>(of: readonly T[], doc: Omit<Doc, 'choices'>) =>
   Type.Unsafe<readonly T[]>({ type: 'array', kind: 'list', choices: of, ...doc });
+const rules = (doc: Doc) =>
+  Type.Unsafe<readonly RetentionRuleSetting[]>({ type: 'array', kind: 'rules', ...doc });
 const choice = <T extends string>(choices: readonly T[], doc: Omit<Doc, 'choices'>) =>
   Type.Unsafe<T>({ type: 'string', kind: 'choice', enum: choices, choices, ...doc });
 
@@ -102,6 +111,25 @@ export const configSchema = Type.Object({
       maximum: 36_500,
       description: 'Days that samples are kept. Older samples are refused and dropped.',
     }),
+    size: bytes({
+      written: '0',
+      minimum: 0,
+      description:
+        'Size of blocks and log on disk, such as `50GB`. Past it the oldest blocks go, but never ' +
+        'those of the newest window. With it the log is flushed at a quarter of this size at the ' +
+        'latest. 0 means no limit.',
+    }),
+    rules: rules({
+      written: '[]',
+      description:
+        'Series that are kept for another time than `retention.days`: a list of ' +
+        '`{match: selector, days: number}`, of which the first that matches a series counts. ' +
+        'Older samples of these series are refused; those that are stored are hidden from ' +
+        'queries once they are in blocks, and leave the disk when the block goes or is written ' +
+        'anew. A rule with more days keeps the blocks of its series, and what other series have ' +
+        'in them is hidden in its time. In the environment the list is written as in YAML, on ' +
+        'one line.',
+    }),
   }),
   wal: Type.Object({
     sync: Type.Unsafe<WalSync>({
@@ -112,6 +140,21 @@ export const configSchema = Type.Object({
         'duration such as `1s` acknowledges after the write to the log and syncs at that ' +
         'interval; `off` leaves that to the operating system: a power loss may then lose ' +
         'acknowledged samples, a killed process does not.',
+    }),
+  }),
+  checkpoint: Type.Object({
+    interval: duration({
+      written: '5m',
+      minimum: 1000,
+      maximum: 24 * hourMs,
+      description:
+        'How often the samples in memory are written down, so that a start has that much of the ' +
+        'log to read at most, and the log before goes.',
+    }),
+    logBytes: bytes({
+      written: '256MiB',
+      minimum: 1024 ** 2,
+      description: 'They are also written down when the log has grown by this.',
     }),
   }),
   ingest: Type.Object({
@@ -280,6 +323,23 @@ export const configSchema = Type.Object({
       minimum: 64 * 1024,
       maximum: 1024 ** 3,
       description: 'Size at which a segment of the log is full.',
+    }),
+  }),
+  compaction: Type.Object({
+    cpuShare: decimal({
+      written: '0.25',
+      minimum: 0,
+      maximum: 1,
+      description:
+        'The share of all processors that merging blocks may take; its thread also has a lower ' +
+        'priority. 0 merges only on `POST /api/v1/admin/tsdb/compact`, which goes as fast as it can.',
+    }),
+    maxBytes: bytes({
+      written: '64GiB',
+      minimum: 1024 ** 2,
+      description:
+        'Blocks that are merged at a time, together. The merged block takes at most as much beside ' +
+        'them until they go. It is never more than half of the free disk.',
     }),
   }),
   tls: Type.Object({

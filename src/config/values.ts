@@ -4,10 +4,17 @@
  * A reader takes the raw scalar and returns the value, or says what it wanted. Bounds are judged
  * here too, so that an error can name them in the unit they are written in.
  */
+import { parse } from 'yaml';
 import { formatDuration, parseDuration } from '../model/duration.js';
-import type { Leaf, WalSync } from './schema.js';
+import type { Leaf, RetentionRuleSetting, WalSync } from './schema.js';
 
-export type ConfigValue = string | number | boolean | readonly string[] | WalSync;
+export type ConfigValue =
+  | string
+  | number
+  | boolean
+  | readonly string[]
+  | readonly RetentionRuleSetting[]
+  | WalSync;
 
 export type ReadValue =
   | { readonly ok: true; readonly value: ConfigValue }
@@ -63,6 +70,9 @@ export function readValue(leaf: Leaf, raw: unknown): ReadValue {
   if (leaf.kind === 'list') {
     return readList(leaf, raw);
   }
+  if (leaf.kind === 'rules') {
+    return readRules(leaf, raw);
+  }
   if (raw === null || (typeof raw === 'object' && raw !== null)) {
     return { ok: false, want: wantOf(leaf) };
   }
@@ -85,6 +95,33 @@ function readList(leaf: Leaf, raw: unknown): ReadValue {
     return { ok: false, want: wantOf(leaf) };
   }
   return { ok: true, value: Object.freeze(given.includes('all') ? [...choices] : given) };
+}
+
+/** The most days of a rule, as of `retention.days`. */
+const maxDays = 36_500;
+
+function readRules(leaf: Leaf, raw: unknown): ReadValue {
+  let items = raw;
+  if (typeof raw === 'string') {
+    try {
+      items = raw.trim() === '' ? [] : parse(raw);
+    } catch {
+      return { ok: false, want: wantOf(leaf) };
+    }
+  }
+  if (!Array.isArray(items) || !items.every(isRule)) {
+    return { ok: false, want: wantOf(leaf) };
+  }
+  const rules = items.map(({ match, days }) => Object.freeze({ match, days }));
+  return { ok: true, value: Object.freeze(rules) };
+}
+
+function isRule(item: unknown): item is RetentionRuleSetting {
+  if (typeof item !== 'object' || item === null || Object.keys(item).length !== 2) {
+    return false;
+  }
+  const { match, days } = item as Partial<Record<keyof RetentionRuleSetting, unknown>>;
+  return typeof match === 'string' && typeof days === 'number' && days > 0 && days <= maxDays;
 }
 
 function readScalar(leaf: Leaf, text: string, raw: unknown): ConfigValue | undefined {
@@ -147,6 +184,7 @@ const nouns: Readonly<Record<Leaf['kind'], string>> = {
   bytes: 'a size such as 512KiB or 10MiB',
   address: 'host:port',
   list: 'a list of texts',
+  rules: `a list such as [{match: '{job="x"}', days: 3}], days above 0 and at most ${maxDays}`,
   sync: 'always, off or a duration such as 1s',
 };
 

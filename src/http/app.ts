@@ -22,13 +22,20 @@ import type { Config } from '../config/schema.js';
 import { MetricstorError } from '../errors.js';
 import type { QueryService } from '../query/service.js';
 import type { Appender } from '../storage/appender.js';
+import type { Deleter } from '../storage/deleter.js';
+import type { Maintenance } from '../storage/maintenance.js';
+import type { Exporter, Snapshots } from '../storage/transfer.js';
 import { type Logger, messageOf } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Readiness } from '../telemetry/readiness.js';
 import type { BuildInfo } from '../telemetry/version.js';
 import { errorEnvelope } from './result-json.js';
+import { adminRoutes } from './routes/admin.js';
+import { deleteRoutes } from './routes/delete.js';
 import { exemplarRoutes } from './routes/exemplars.js';
+import { exportRoutes } from './routes/export.js';
 import { healthRoutes } from './routes/health.js';
+import { importRoutes } from './routes/import.js';
 import { labelRoutes } from './routes/labels.js';
 import { metadataRoutes } from './routes/metadata.js';
 import { metricsRoutes } from './routes/metrics.js';
@@ -52,6 +59,10 @@ export interface HttpParts {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly appender: Appender;
+  readonly deleter: Deleter;
+  readonly maintenance: Maintenance;
+  readonly exporter: Exporter;
+  readonly snapshots: Snapshots;
   readonly queries: QueryService;
   readonly readiness: Readiness;
   readonly policy: AccessPolicy;
@@ -59,6 +70,8 @@ export interface HttpParts {
   readonly tls: TlsContext | undefined;
   /** The engine's numbers, for the status routes. */
   engineNumbers(): Readonly<Record<string, number>>;
+  /** The last failure of the engine's background work. */
+  engineFailure(): string | undefined;
   /** Epoch milliseconds. */
   now(): number;
   readonly startedMs: number;
@@ -117,7 +130,11 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
   exemplarRoutes(app, parts);
   metadataRoutes(app, parts);
   statusRoutes(app, parts);
+  deleteRoutes(app, parts);
+  adminRoutes(app, parts);
+  exportRoutes(app, parts);
   app.register(async (scope) => writeRoutes(scope, parts));
+  app.register(async (scope) => importRoutes(scope, parts));
   return app;
 }
 

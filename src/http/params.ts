@@ -198,6 +198,18 @@ export function rangeParams(params: Params, maxSteps: number): RangeParams {
   return { startMs, endMs, stepMs };
 }
 
+/** A truth value as Go's `strconv.ParseBool` reads it; `false` when it is not given. */
+export function boolParam(params: Params, name: string): boolean {
+  const text = params.get(name);
+  if (['1', 't', 'T', 'TRUE', 'true', 'True'].includes(text)) {
+    return true;
+  }
+  if (['', '0', 'f', 'F', 'FALSE', 'false', 'False'].includes(text)) {
+    return false;
+  }
+  throw invalidParameter(name, `unable to parse boolean ${goQuote(text)}`);
+}
+
 /** What label look-ups have in common. */
 export function lookUpParams(params: Params): {
   selectors: string[];

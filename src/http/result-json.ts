@@ -71,7 +71,9 @@ async function sendJson(
 }
 
 /** The first encoding of the header that is spoken here and not refused by `q=0`. */
-function wantedEncoding(header: string | string[] | undefined): 'gzip' | 'deflate' | undefined {
+export function wantedEncoding(
+  header: string | string[] | undefined,
+): 'gzip' | 'deflate' | undefined {
   for (const entry of String(header ?? '').split(',')) {
     const [name, ...parameters] = entry.split(';').map((part) => part.trim().toLowerCase());
     const refused = parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));

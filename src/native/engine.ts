@@ -1,15 +1,15 @@
 /**
- * @file The typed façade over the add-on, its only importer: implements `storage/`.
+ * @file The typed façade over the add-on: implements `storage/`. With `tools.ts` its only importer.
  *
- * An engine is opened once, on the main thread; workers attach to it by its handle. A promise of
- * the add-on is always fulfilled, with a `failure` where it failed, because only so does the
- * engine's code arrive; here it becomes a `MetricstorError`.
+ * An engine is opened once, on the main thread; workers attach to it by its handle.
  */
 import { isErrorCode, MetricstorError } from '../errors.js';
 import { type PackedHistograms, packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
 import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage/appender.js';
+import type { DeleteCount, DeleteRequest, Deleter } from '../storage/deleter.js';
+import type { Maintenance } from '../storage/maintenance.js';
 import type {
   ExemplarRequest,
   LabelAnswer,
@@ -25,13 +25,25 @@ import type {
   SessionLimits,
   SessionRegex,
 } from '../storage/querier.js';
+import type { Exporter, ExportRequest, Snapshots } from '../storage/transfer.js';
+import { type Failure, fail, type TextAnswer, textOf } from './answers.js';
 import { loadAddon } from './load.js';
+
+/** Series that are kept for a time of their own. */
+export interface RetentionRule {
+  readonly matchers: readonly LabelMatcher[];
+  readonly keepMs: number;
+}
 
 /** How an engine is opened; units and reasons are in `native/engine/src/options.rs`. */
 export interface NativeEngineOptions {
   readonly dir: string;
   readonly sync: 'always' | 'off' | { readonly intervalMs: number };
   readonly retentionMs: number;
+  /** Bytes of blocks and log past which the oldest blocks go; 0 means no limit. */
+  readonly retentionBytes: number;
+  /** Series with a retention of their own; the first rule that matches counts. */
+  readonly retentionRules: readonly RetentionRule[];
   readonly maxRequestBytes: number;
   readonly maxFutureMs: number;
   readonly rejectNonFinite: boolean;
@@ -48,18 +60,15 @@ export interface NativeEngineOptions {
   readonly headMaxBytes: number;
   readonly walMaxBytes: number;
   readonly walSegmentBytes: number;
+  readonly checkpointIntervalMs: number;
+  readonly checkpointLogBytes: number;
   readonly writeQueueBytes: number;
+  readonly compactCpuShare: number;
+  readonly compactMaxBytes: number;
 }
 
 /** Numbers of an engine by stable name (`native/engine/src/stats.rs`). */
 export type EngineStats = Readonly<Record<string, number>>;
-
-interface Failure {
-  readonly code: string;
-  readonly message: string;
-  readonly file?: string;
-  readonly offset?: number;
-}
 
 interface DoneAnswer {
   readonly failure?: Failure;
@@ -69,6 +78,10 @@ interface DoneAnswer {
 interface WriteAnswer extends WriteOutcome {
   readonly failure?: Failure;
   readonly rejections: Rejection[];
+}
+
+interface DeleteAnswer extends DeleteCount {
+  readonly failure?: Failure;
 }
 
 interface AddonSelection {
@@ -137,8 +150,41 @@ interface Addon {
     format: string,
     encoding: string,
     tenant: number,
+    firstLine: number,
   ): Promise<WriteAnswer>;
+  deleteSeries(
+    handle: number,
+    request: {
+      readonly tenant: number;
+      readonly scope: readonly LabelMatcher[];
+      readonly selectors: Selectors;
+      readonly mint: number;
+      readonly maxt: number;
+      readonly dryRun: boolean;
+    },
+  ): Promise<DeleteAnswer>;
+  cleanTombstones(handle: number): Promise<DoneAnswer>;
+  importPrometheus(handle: number, dir: string): Promise<TextAnswer>;
+  exportPrometheus(
+    handle: number,
+    dir: string,
+    selectors: Selectors,
+    mint: number,
+    maxt: number,
+  ): Promise<TextAnswer>;
+  snapshotEngine(handle: number, blocksOnly: boolean): Promise<TextAnswer>;
+  JsonExport: new (
+    handle: number,
+    selectors: Selectors,
+    mint: number,
+    maxt: number,
+    token: number,
+  ) => {
+    next(): Promise<{ failure?: Failure; text: Uint8Array }>;
+    close(): void;
+  };
   flushEngine(handle: number): Promise<DoneAnswer>;
+  compactEngine(handle: number): Promise<DoneAnswer>;
   closeEngine(handle: number): Promise<DoneAnswer>;
   engineStats(handle: number): { name: string; value: number }[];
   engineFailure(handle: number): string | null;
@@ -163,14 +209,6 @@ const addon = loadAddon() as Addon;
 
 /** The largest number that crosses the boundary as a limit. */
 const noLimit = 2 ** 32 - 1;
-
-function fail(failure: Failure): never {
-  const code = isErrorCode(failure.code) ? failure.code : 'internal';
-  const detail: Record<string, string | number> = {};
-  if (failure.file !== undefined) detail.file = failure.file;
-  if (failure.offset !== undefined) detail.offset = failure.offset;
-  throw new MetricstorError(code, failure.message, { detail });
-}
 
 /** Runs a synchronous call of the add-on and gives its errors their class. */
 function guarded<T>(call: () => T): T {
@@ -337,8 +375,32 @@ class NativeSession implements QuerySession {
   }
 }
 
+/** What an import did: `native/engine/src/transfer.rs`. */
+export interface ImportReport {
+  readonly blocks: number;
+  readonly read: number;
+  readonly stored: number;
+  readonly tooOld: number;
+  readonly refused: number;
+  readonly refusals: readonly string[];
+  readonly replaced: number;
+  readonly histograms: number;
+  readonly deleted: number;
+  readonly unnamed: number;
+  readonly exemplars: number;
+  readonly metadata: number;
+}
+
+/** What an export into Prometheus' blocks wrote. */
+export interface ExportReport {
+  readonly blocks: number;
+  readonly series: number;
+  readonly samples: number;
+  readonly histograms: number;
+}
+
 /** An open engine, or a worker's attachment to one. */
-export class NativeEngine implements Querier, Appender {
+export class NativeEngine implements Querier, Appender, Deleter, Maintenance, Exporter, Snapshots {
   /** Names the engine in this process; a worker attaches with it. */
   readonly handle: number;
 
@@ -366,8 +428,9 @@ export class NativeEngine implements Querier, Appender {
   }
 
   async write(body: Uint8Array, request: WriteRequest): Promise<WriteOutcome> {
-    const { format, encoding, scope } = request;
-    const answer = await addon.write(this.handle, body, format, encoding, scope.tenant);
+    const { format, encoding, scope, firstLine = 1 } = request;
+    const { tenant } = scope;
+    const answer = await addon.write(this.handle, body, format, encoding, tenant, firstLine);
     if (answer.failure) fail(answer.failure);
     return answer;
   }
@@ -389,14 +452,72 @@ export class NativeEngine implements Querier, Appender {
     return Object.fromEntries(stats.map(({ name, value }) => [name, value]));
   }
 
-  /** The last failure of background work, if there was one. */
   lastFailure(): string | undefined {
     return guarded(() => addon.engineFailure(this.handle)) ?? undefined;
   }
 
-  /** Makes blocks of what the head holds. */
+  async deleteSeries(request: DeleteRequest): Promise<void> {
+    await this.#delete(request, false);
+  }
+
+  async countSeries(request: DeleteRequest): Promise<DeleteCount> {
+    const { series, samples } = await this.#delete(request, true);
+    return { series, samples };
+  }
+
+  async #delete(request: DeleteRequest, dryRun: boolean): Promise<DeleteAnswer> {
+    const { scope, selectors, mint, maxt } = request;
+    const { tenant, matchers } = scope;
+    const asked = { tenant, scope: matchers, selectors, mint, maxt, dryRun };
+    const answer = await addon.deleteSeries(this.handle, asked);
+    if (answer.failure) fail(answer.failure);
+    return answer;
+  }
+
+  async cleanTombstones(): Promise<void> {
+    await done(addon.cleanTombstones(this.handle));
+  }
+
   async flush(): Promise<void> {
     await done(addon.flushEngine(this.handle));
+  }
+
+  async compact(): Promise<void> {
+    await done(addon.compactEngine(this.handle));
+  }
+
+  async *exportJson(request: ExportRequest): AsyncGenerator<Uint8Array, undefined> {
+    const { selectors, mint, maxt } = request;
+    const token = addon.openCancelToken();
+    const pieces = guarded(() => new addon.JsonExport(this.handle, selectors, mint, maxt, token));
+    try {
+      while (true) {
+        const { failure, text } = await pieces.next();
+        if (failure) fail(failure);
+        if (text.length === 0) return;
+        yield text;
+      }
+    } finally {
+      addon.cancel(token);
+      addon.closeCancelToken(token);
+      pieces.close();
+    }
+  }
+
+  async snapshot({ blocksOnly }: { readonly blocksOnly: boolean }): Promise<string> {
+    return JSON.parse(await textOf(addon.snapshotEngine(this.handle, blocksOnly)));
+  }
+
+  /** Imports a data directory of Prometheus. */
+  async importPrometheus(dir: string): Promise<ImportReport> {
+    return JSON.parse(await textOf(addon.importPrometheus(this.handle, dir)));
+  }
+
+  /** Exports into blocks of Prometheus, in a directory that is empty or not there. */
+  async exportPrometheus(dir: string, request: ExportRequest): Promise<ExportReport> {
+    const { selectors, mint, maxt } = request;
+    const answer = addon.exportPrometheus(this.handle, dir, selectors, mint, maxt);
+    return JSON.parse(await textOf(answer));
   }
 
   /** Finishes what was accepted and lets the directory go. */

@@ -3,13 +3,15 @@
  */
 import type { Scope } from './querier.js';
 
-export type WireFormat = 'remote-write-1' | 'remote-write-2';
+export type WireFormat = 'remote-write-1' | 'remote-write-2' | 'json-lines';
 export type BodyEncoding = 'identity' | 'snappy' | 'zstd';
 
 export interface WriteRequest {
   readonly format: WireFormat;
   readonly encoding: BodyEncoding;
   readonly scope: Scope;
+  /** For `json-lines`: the number of the first line, which refusals count from; 1 unless given. */
+  readonly firstLine?: number;
 }
 
 /** Why samples of a request were refused, one entry per reason. */

@@ -103,6 +103,41 @@ describe('sources', () => {
   });
 });
 
+describe('rules of retention', () => {
+  const rules = [
+    { match: '{job="x"}', days: 3 },
+    { match: 'up', days: 0.5 },
+  ];
+
+  it('are the same from a file and from the environment', () => {
+    const file = write(
+      'retention:\n  rules:\n    - match: \'{job="x"}\'\n      days: 3\n    - {match: up, days: 0.5}\n',
+    );
+    expect(loadConfig({ file, environment: {} }).config.retention.rules).toEqual(rules);
+    const text = '[{match: \'{job="x"}\', days: 3}, {match: up, days: 0.5}]';
+    const environment = { METRICSTOR_RETENTION_RULES: text };
+    const { config } = loadConfig({ environment });
+    expect(config.retention.rules).toEqual(rules);
+    expect(Object.isFrozen(config.retention.rules[0])).toBe(true);
+    const written = effectiveValues(config).get('retention.rules');
+    const again = loadConfig({ environment: { METRICSTOR_RETENTION_RULES: written } });
+    expect(again.config.retention.rules).toEqual(rules);
+  });
+
+  it.for([
+    'up',
+    '[up]',
+    '[{match: up}]',
+    '[{match: up, days: 0}]',
+    '[{match: up, days: 1, more: 1}]',
+    '[{match: up, days: 99999}]',
+  ])('%s is refused', (text) => {
+    expect(problems({ environment: { METRICSTOR_RETENTION_RULES: text } })[0]).toMatch(
+      /retention\.rules: want a list such as/,
+    );
+  });
+});
+
 describe('errors', () => {
   it('reports all of them at once, each with its line and key', () => {
     const file = write(

@@ -58,6 +58,8 @@ export interface RunningPrometheus {
   readonly url: string;
   readonly pid: number;
   readonly dataDir: string;
+  /** Ends the process with SIGKILL; its data stays. */
+  kill(): Promise<void>;
   /** Stops the process and deletes its data. */
   stop(): Promise<void>;
 }
@@ -93,12 +95,16 @@ async function waitUntilReady(url: string, process: ChildProcess): Promise<void>
   throw new Error('prometheus was not ready within a minute');
 }
 
-/** Starts the binary with an empty data directory and waits until it answers. */
+/**
+ * Starts the binary and waits until it answers; with an empty data directory, unless that of one
+ * that was killed is given: the parent of its `dataDir`.
+ */
 export async function startPrometheus(
   binary: string,
   setup: PrometheusSetup,
+  killed?: string,
 ): Promise<RunningPrometheus> {
-  const directory = await mkdtemp(join(tmpdir(), 'metricstor-prometheus-'));
+  const directory = killed ?? (await mkdtemp(join(tmpdir(), 'metricstor-prometheus-')));
   const configFile = join(directory, 'prometheus.yml');
   const dataDir = join(directory, 'data');
   await writeFile(configFile, setup.configuration);
@@ -117,6 +123,10 @@ export async function startPrometheus(
   );
   const exited = once(child, 'exit');
   const url = `http://127.0.0.1:${port}`;
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await exited;
+  };
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');
     await exited;
@@ -128,7 +138,7 @@ export async function startPrometheus(
     await stop();
     throw error;
   }
-  return { url, pid: child.pid ?? 0, dataDir, stop };
+  return { url, pid: child.pid ?? 0, dataDir, kill, stop };
 }
 
 /** What the answers of a running Prometheus are recorded with. */

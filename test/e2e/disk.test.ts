@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { RemoteWriteClient, type WireSeries } from '../../src/client/remote-write.js';
 import { bitsOfSeries, pushAll, series } from '../support/push.js';
-import { queryRaw } from '../support/query.js';
+import { ask, queryRaw } from '../support/query.js';
 import { missingFrom } from '../support/recording.js';
 import {
   type RunningServer,
@@ -102,8 +102,19 @@ test.skipIf(!mountAllowed)(
     await writeUntil(503);
     expect(acknowledged.length).toBeGreaterThan(0);
     await expectAllThere(server.url);
+    const flush = () => ask(`${server.url}/api/v1/admin/tsdb/flush`, { form: {} });
+    const refused = await flush();
+    expect([refused.status, refused.headers['retry-after']]).toEqual([503, '5']);
+    expect(readdirSync(join(dataDir, 'blocks'))).toEqual([]);
+    const { text } = await ask(`${server.url}/metrics`);
+    const free = Number(/^metricstor_disk_free_bytes (.*)$/m.exec(text)?.[1]);
+    expect(free).toBeLessThan(2 << 20);
+    await expectAllThere(server.url);
 
     rmSync(ballast);
+    await expect.poll(async () => (await flush()).status, { timeout: 40_000 }).toBe(204);
+    expect(readdirSync(join(dataDir, 'blocks'))).not.toEqual([]);
+    await expectAllThere(server.url);
     await writeUntil(204);
     await expectAllThere(server.url);
 
@@ -160,4 +171,33 @@ test('a data directory is made with its parents', async () => {
   mkdirSync(join(parent, 'a'));
   const server = await start(join(parent, 'a', 'b', 'c'));
   await pushAll(server.url, [series({ __name__: 'disk_made' }, [[now, 1]])]);
+});
+
+test('a damaged block is set aside, said so everywhere, and the rest is served', async () => {
+  const dataDir = directory('damage');
+  const first = series({ __name__: 'damaged' }, [[now, 1]]);
+  const second = series({ __name__: 'whole' }, [[now, 2]]);
+  let server = await start(dataDir);
+  for (const one of [first, second]) {
+    await pushAll(server.url, [one]);
+    const flushed = await fetch(`${server.url}/api/v1/admin/tsdb/flush`, { method: 'POST' });
+    expect(flushed.status).toBe(204);
+  }
+  expect(await server.stop()).toBe(0);
+  const [oldest = ''] = readdirSync(join(dataDir, 'blocks')).sort();
+  const damagedFile = join(dataDir, 'blocks', oldest, 'meta.json');
+  writeFileSync(damagedFile, readFileSync(damagedFile, 'utf8').replace('"level": 1', '"level": 2'));
+
+  server = await start(dataDir);
+  const stored = await queryRaw(server.url, '{__name__=~"damaged|whole"}[1h]', now);
+  expect(stored).toEqual(bitsOfSeries([second]));
+  const reported = server.logs.find(({ damage }) => damage !== undefined);
+  expect(reported?.damage).toContain(join(dataDir, 'quarantine', oldest));
+  const metrics = await (await fetch(`${server.url}/metrics`)).text();
+  expect(metrics).toContain('\nmetricstor_blocks_quarantined 1\n');
+  const status = await fetch(`${server.url}/api/v1/status/runtimeinfo`);
+  expect(await status.json()).toMatchObject({
+    data: { corruptionCount: 1, lastFailure: reported?.damage },
+  });
+  expect(readdirSync(join(dataDir, 'quarantine'))).toEqual([oldest, `${oldest}.txt`]);
 });

@@ -73,6 +73,33 @@ export async function startAgent(dir: string, config: string): Promise<RunningPr
   return process;
 }
 
+/**
+ * Starts Prometheus as a server over `dataDir`, which takes remote writes, late ones too, and
+ * deletes, and keeps everything; gives its URL.
+ */
+export async function startPrometheus(
+  dir: string,
+  dataDir: string,
+): Promise<RunningProcess & { readonly url: string }> {
+  const configFile = join(dir, 'prometheus.yml');
+  writeFileSync(configFile, 'storage: {tsdb: {out_of_order_time_window: 1d}}\n');
+  const address = `127.0.0.1:${await freePort()}`;
+  const process = start(
+    'prometheus',
+    [
+      `--config.file=${configFile}`,
+      `--storage.tsdb.path=${dataDir}`,
+      '--storage.tsdb.retention.time=10y',
+      '--web.enable-remote-write-receiver',
+      '--web.enable-admin-api',
+      `--web.listen-address=${address}`,
+    ],
+    dir,
+  );
+  await waitFor(`http://${address}/-/ready`, process);
+  return { ...process, url: `http://${address}` };
+}
+
 /** Prometheus 3 has `--agent`; version 2 has it behind a feature flag. */
 function agentFlags(): string[] {
   const version = execFileSync('prometheus', ['--version'], { encoding: 'utf8' });

@@ -16,6 +16,8 @@ export function keepEverything(dir: string): NativeEngineOptions {
   return {
     dir,
     sync: 'always',
+    retentionBytes: 0,
+    retentionRules: [],
     retentionMs: 100 * 365 * 24 * 3_600_000,
     maxRequestBytes: 10 * mebibyte,
     maxFutureMs: 600_000,
@@ -33,7 +35,11 @@ export function keepEverything(dir: string): NativeEngineOptions {
     headMaxBytes: 2048 * mebibyte,
     walMaxBytes: 4096 * mebibyte,
     walSegmentBytes: 128 * mebibyte,
+    checkpointIntervalMs: 300_000,
+    checkpointLogBytes: 256 * mebibyte,
     writeQueueBytes: 128 * mebibyte,
+    compactCpuShare: 0.25,
+    compactMaxBytes: 64 * 2 ** 30,
   };
 }
 

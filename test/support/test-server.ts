@@ -70,7 +70,15 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     openCancelToken: () => 0,
     cancel: () => undefined,
     closeCancelToken: () => undefined,
+    deleteSeries: async () => undefined,
+    countSeries: async () => ({ series: 0, samples: 0 }),
+    cleanTombstones: async () => undefined,
+    async *exportJson() {},
+    snapshot: async () => '',
     stats: () => ({}),
+    flush: async () => undefined,
+    compact: async () => undefined,
+    lastFailure: () => undefined,
     openSession: () => {
       throw new Error('this engine takes writes only');
     },

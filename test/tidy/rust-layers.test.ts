@@ -11,6 +11,8 @@ const layers: Readonly<Record<string, number>> = {
   histogram: 0,
   run: 0,
   sync: 0,
+  allocator: 0,
+  paged: 0,
   clock: 0,
   stats: 0,
   dictionary: 0,
@@ -24,6 +26,8 @@ const layers: Readonly<Record<string, number>> = {
   source: 3,
   merge: 3,
   label_order: 3,
+  tombstone: 3,
+  retention: 3,
   relabel: 3,
   limits: 3,
   head: 4,
@@ -33,10 +37,13 @@ const layers: Readonly<Record<string, number>> = {
   foreign: 5,
   commit: 6,
   backup: 6,
+  deletes: 6,
   recover: 6,
   store: 6,
   background: 6,
+  inspect: 6,
   engine: 7,
+  transfer: 8,
 };
 
 /**

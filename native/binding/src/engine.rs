@@ -6,7 +6,9 @@ use std::sync::Arc;
 use metricstor_engine::commit::{Answer, WireFormat, WriteRequest};
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::{Error, ErrorCode};
-use metricstor_engine::options::{Options, SyncPolicy, WriteLimits};
+use metricstor_engine::options::{
+    MatcherOptions, Options, RetentionOptions, RuleOptions, SyncPolicy, WriteLimits,
+};
 use metricstor_engine::refs::TenantId;
 use metricstor_engine::wire::compression::BodyEncoding;
 use napi::Env;
@@ -15,7 +17,27 @@ use napi_derive::napi;
 
 use crate::error::{Result, to_js};
 use crate::registry;
+use crate::session::JsMatcher;
 use crate::settle::{DoneAnswer, WriteAnswer, promise};
+
+/// Series that are kept for a time of their own.
+#[napi(object)]
+pub struct RetentionRule {
+    /// All must match.
+    pub matchers: Vec<JsMatcher>,
+    /// How long, in milliseconds.
+    pub keep_ms: f64,
+}
+
+impl RetentionRule {
+    fn engine_options(self) -> RuleOptions {
+        let matchers = self
+            .matchers
+            .into_iter()
+            .map(|JsMatcher { name, op, value }| MatcherOptions { name, op, value });
+        RuleOptions { matchers: matchers.collect(), keep_ms: self.keep_ms as i64 }
+    }
+}
 
 /// Options of an engine; see `native/engine/src/options.rs` for units and reasons.
 #[napi(object)]
@@ -26,6 +48,10 @@ pub struct OpenOptions {
     pub sync_interval_ms: f64,
     /// Retention.
     pub retention_ms: f64,
+    /// Bytes of blocks and log past which the oldest blocks go; 0 means no limit.
+    pub retention_bytes: f64,
+    /// Series with a retention of their own; the first rule that matches counts.
+    pub retention_rules: Vec<RetentionRule>,
     /// Decoded request size.
     pub max_request_bytes: f64,
     /// How far ahead of the clock.
@@ -58,8 +84,16 @@ pub struct OpenOptions {
     pub wal_max_bytes: f64,
     /// Size of a segment.
     pub wal_segment_bytes: f64,
+    /// How often the head is written down.
+    pub checkpoint_interval_ms: f64,
+    /// Log bytes after which it is.
+    pub checkpoint_log_bytes: f64,
     /// Bytes that may wait for the log.
     pub write_queue_bytes: f64,
+    /// Share of the processors that compaction takes.
+    pub compact_cpu_share: f64,
+    /// Bytes of blocks that are merged at a time.
+    pub compact_max_bytes: f64,
 }
 
 impl OpenOptions {
@@ -72,6 +106,14 @@ impl OpenOptions {
                 ms => SyncPolicy::IntervalMs(ms as u64),
             },
             retention_ms: self.retention_ms as i64,
+            retention: RetentionOptions {
+                size_bytes: self.retention_bytes as u64,
+                rules: self
+                    .retention_rules
+                    .into_iter()
+                    .map(RetentionRule::engine_options)
+                    .collect(),
+            },
             write: WriteLimits {
                 max_request_bytes: self.max_request_bytes as usize,
                 max_future_ms: self.max_future_ms as i64,
@@ -90,7 +132,11 @@ impl OpenOptions {
             head_max_bytes: self.head_max_bytes as u64,
             wal_max_bytes: self.wal_max_bytes as u64,
             wal_segment_bytes: self.wal_segment_bytes as u64,
+            checkpoint_interval_ms: self.checkpoint_interval_ms as i64,
+            checkpoint_log_bytes: self.checkpoint_log_bytes as u64,
             write_queue_bytes: self.write_queue_bytes as u64,
+            compact_cpu_share: self.compact_cpu_share,
+            compact_max_bytes: self.compact_max_bytes as u64,
             ..defaults
         }
     }
@@ -109,7 +155,8 @@ pub fn open_engine(env: &Env, options: OpenOptions) -> napi::Result<Object<'_>> 
 }
 
 /// Writes a request body, which JavaScript leaves alone until the promise is settled.
-/// `format` is `remote-write-1` or `remote-write-2`; `encoding` is `identity`, `snappy` or `zstd`.
+/// `format` is `remote-write-1`, `remote-write-2` or `json-lines`, whose first line has the number
+/// `first_line`; `encoding` is `identity`, `snappy` or `zstd`.
 #[napi(ts_return_type = "Promise<WriteAnswer>")]
 pub fn write<'env>(
     env: &'env Env,
@@ -118,12 +165,13 @@ pub fn write<'env>(
     format: String,
     encoding: String,
     tenant: u32,
+    first_line: f64,
 ) -> napi::Result<Object<'env>> {
     let (settle, promised) = promise::<WriteAnswer>(env)?;
     let answer: Answer = Box::new(move |result| {
         settle.resolve(Box::new(move |_| Ok(WriteAnswer::new(&result))));
     });
-    match (registry::engine(handle), request(body, &format, &encoding, tenant)) {
+    match (registry::engine(handle), request(body, (&format, &encoding), tenant, first_line)) {
         (Ok(engine), Ok(request)) => engine.write(request, answer),
         (Err(error), _) | (_, Err(error)) => answer(Err(error)),
     }
@@ -132,9 +180,9 @@ pub fn write<'env>(
 
 fn request(
     body: Buffer,
-    format: &str,
-    encoding: &str,
+    (format, encoding): (&str, &str),
     tenant: u32,
+    first_line: f64,
 ) -> std::result::Result<WriteRequest, Error> {
     let encoding = match encoding {
         "identity" => BodyEncoding::Identity,
@@ -145,6 +193,7 @@ fn request(
     let format = match format {
         "remote-write-1" => WireFormat::RemoteWrite1,
         "remote-write-2" => WireFormat::RemoteWrite2,
+        "json-lines" => WireFormat::JsonLines { first_line: first_line as u64 },
         other => return Err(unknown("format", other)),
     };
     Ok(WriteRequest { body: Box::new(body), encoding, format, tenant: TenantId(tenant) })
@@ -154,17 +203,33 @@ fn unknown(what: &str, got: &str) -> Error {
     Error::new(ErrorCode::Internal, format!("unknown {what} {got:?}"))
 }
 
-type FlushAnswer = Box<dyn FnOnce(std::result::Result<(), Error>) + Send>;
+/// Called once with what became of a call that has no result of its own.
+pub type TaskAnswer = Box<dyn FnOnce(std::result::Result<(), Error>) + Send>;
 
 /// Makes blocks of what the head holds.
 #[napi(ts_return_type = "Promise<DoneAnswer>")]
 pub fn flush_engine(env: &Env, handle: u32) -> napi::Result<Object<'_>> {
+    ask(env, handle, |engine, answer| engine.flush(answer))
+}
+
+/// Merges the blocks that may be merged.
+#[napi(ts_return_type = "Promise<DoneAnswer>")]
+pub fn compact_engine(env: &Env, handle: u32) -> napi::Result<Object<'_>> {
+    ask(env, handle, |engine, answer| engine.compact(answer))
+}
+
+/// Asks an engine for something that one of its threads does.
+pub fn ask(
+    env: &Env,
+    handle: u32,
+    verb: impl FnOnce(&Engine, TaskAnswer),
+) -> napi::Result<Object<'_>> {
     let (settle, promised) = promise::<DoneAnswer>(env)?;
-    let answer: FlushAnswer = Box::new(move |result| {
+    let answer: TaskAnswer = Box::new(move |result| {
         settle.resolve(Box::new(move |_| Ok(DoneAnswer::new(&result.map(|()| 0)))));
     });
     match registry::engine(handle) {
-        Ok(engine) => engine.flush(answer),
+        Ok(engine) => verb(&engine, answer),
         Err(error) => answer(Err(error)),
     }
     Ok(promised)

@@ -2,7 +2,7 @@
 
 use metricstor_engine::error::{Error, ErrorCode, Result as EngineResult};
 use metricstor_engine::index::label_regex::LabelRegex;
-use metricstor_engine::index::matcher::{MatchOp, Matcher};
+use metricstor_engine::index::matcher::Matcher;
 use metricstor_engine::label_order::sort_order;
 use metricstor_engine::read::json::{self, Points, reports};
 use metricstor_engine::read::packed::{Histograms, pack, packed_len};
@@ -30,35 +30,36 @@ pub struct JsMatcher {
     pub value: String,
 }
 
-fn matchers(from: &[JsMatcher]) -> EngineResult<Vec<Matcher>> {
-    from.iter()
-        .map(|m| {
-            let op = match m.op.as_str() {
-                "=" => MatchOp::Equal,
-                "!=" => MatchOp::NotEqual,
-                "=~" => MatchOp::Regex,
-                "!~" => MatchOp::NotRegex,
-                other => return Err(Error::internal(format!("unknown matcher {other:?}"))),
-            };
-            Matcher::new(&m.name, op, &m.value)
-        })
-        .collect()
+/// The matchers of a selector.
+///
+/// # Errors
+/// `bad_data` for a pattern that is none.
+pub fn matchers(from: &[JsMatcher]) -> EngineResult<Vec<Matcher>> {
+    from.iter().map(|m| Matcher::parse(&m.name, &m.op, &m.value)).collect()
+}
+
+/// The matchers of each selector.
+///
+/// # Errors
+/// As [`matchers`].
+pub fn selectors(from: &[Vec<JsMatcher>]) -> EngineResult<Vec<Vec<Matcher>>> {
+    from.iter().map(|selector| matchers(selector)).collect()
 }
 
 /// A time as JavaScript has it: any double.
-fn time(ms: f64) -> i64 {
+pub fn time(ms: f64) -> i64 {
     // Casting saturates, and NaN cannot come from the façade.
     ms as i64
 }
 
 fn label_request(
-    selectors: &[Vec<JsMatcher>],
+    from: &[Vec<JsMatcher>],
     mint: f64,
     maxt: f64,
     limit: u32,
 ) -> EngineResult<LabelRequest> {
     Ok(LabelRequest {
-        selectors: selectors.iter().map(|s| matchers(s)).collect::<EngineResult<_>>()?,
+        selectors: selectors(from)?,
         range: TimeRange::new(time(mint), time(maxt)),
         limit: limit as usize,
     })

@@ -3,6 +3,7 @@
 
 use metricstor_engine::error::Error;
 use metricstor_engine::head::append::WriteOutcome;
+use metricstor_engine::read::count::Counted;
 use napi::bindgen_prelude::{Object, ToNapiValue};
 use napi::{Env, JsDeferred};
 use napi_derive::napi;
@@ -92,6 +93,29 @@ impl DoneAnswer {
         match result {
             Ok(handle) => Self { failure: None, handle: *handle },
             Err(error) => Self { failure: Some(Failure::from(error)), handle: 0 },
+        }
+    }
+}
+
+/// What became of a delete, or what a dry run counted.
+#[napi(object)]
+pub struct DeleteAnswer {
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// Series with a sample that would go; of a dry run only.
+    pub series: f64,
+    /// Samples that would go; of a dry run only.
+    pub samples: f64,
+}
+
+impl DeleteAnswer {
+    /// Of an engine's answer.
+    pub fn new(result: &Result<Counted, Error>) -> Self {
+        let counted = result.as_ref().copied().unwrap_or_default();
+        Self {
+            failure: result.as_ref().err().map(Failure::from),
+            series: counted.series as f64,
+            samples: counted.samples as f64,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::refs::TenantId;
 use crate::sync::Arc;
 use crate::wal::{Entry, Refused, Wal};
 use crate::wire::compression::{BodyEncoding, decompress};
-use crate::wire::{remote_write, remote_write_2};
+use crate::wire::{WireBatch, json_lines, remote_write, remote_write_2};
 
 /// How often a write is prepared anew because the head's generation ended meanwhile. Generations
 /// last minutes at least, so the second time all but always succeeds.
@@ -32,6 +32,11 @@ pub enum WireFormat {
     RemoteWrite1,
     /// Prometheus remote_write 2.0.
     RemoteWrite2,
+    /// JSON lines.
+    JsonLines {
+        /// The number of the first line, for refusals.
+        first_line: u64,
+    },
 }
 
 /// A write as it came in.
@@ -76,16 +81,21 @@ impl Commit {
                 let most = self.max_request_bytes.saturating_mul(LABELS_PER_REQUEST);
                 remote_write_2::parse_v2(&decoded, arena, most)
             }
+            WireFormat::JsonLines { first_line } => json_lines::parse(&decoded, first_line),
         };
-        let batch = match parsed {
-            Ok(batch) => batch,
-            Err(error) => return answer(Err(error)),
-        };
+        match parsed {
+            Ok(batch) => self.write_batch(&batch, request.tenant, answer),
+            Err(error) => answer(Err(error)),
+        }
+    }
+
+    /// Prepares and submits a decoded write.
+    pub fn write_batch(&self, batch: &WireBatch<'_>, tenant: TenantId, answer: Answer) {
         let mut answer = answer;
         for _ in 0..ATTEMPTS {
             let generation = self.wal.generation();
             let now_ms = self.clock.now_ms();
-            let prepared = match self.head.prepare(&batch, request.tenant, generation, now_ms) {
+            let prepared = match self.head.prepare(batch, tenant, generation, now_ms) {
                 Ok(prepared) => prepared,
                 Err(error) => return answer(Err(error)),
             };

@@ -3,9 +3,13 @@
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::background::{Command, Handle};
+use crate::background::compact::{CompactThread, Task};
+use crate::background::{Answer as TaskAnswer, Command, Found, Handle};
+use crate::backup;
+use crate::block::{Block, quarantine};
 use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
+use crate::deletes::{DeleteAnswer, DeleteRequest, Deletes, Mode};
 use crate::disk::os::OsDisk;
 use crate::disk::{DirLock, Disk};
 use crate::error::{Error, ErrorCode, Result};
@@ -15,19 +19,27 @@ use crate::read::cancel::Cancel;
 use crate::read::session::Session;
 use crate::read::view::View;
 use crate::recover::{Layout, create_durably, restore};
-use crate::refs::Generation;
+use crate::refs::TenantId;
+use crate::retention::RetentionPolicy;
+use crate::sample::TimestampMs;
 use crate::source::Scope;
 use crate::stats::{Counters, Stats, counter_stats};
 use crate::store::Store;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering, RwLock};
 use crate::wal::{Wal, WalOptions};
+use crate::wire::WireBatch;
 
 /// Bodies that may wait for a write thread, in bytes of request body: past it a write is refused
 /// with `overloaded` before it costs anything.
 const WAITING_BODY_BYTES: u64 = 64 << 20;
+/// With a limit of size the log is flushed at this part of it.
+const LOG_PARTS: u64 = 4;
 /// Most write threads; more only add contention on the shard maps.
 const WRITE_THREADS_MAX: usize = 8;
 
+/// Numbers of blocks by `compaction.level`; the last stands for all above, too.
+const LEVEL_STATS: [&str; 5] =
+    ["blocksLevel1", "blocksLevel2", "blocksLevel3", "blocksLevel4", "blocksLevel5"];
 /// Room for labels that a write thread keeps for the next request: those of 4,000 series.
 const KEPT_ARENA_BYTES: usize = 1 << 20;
 
@@ -47,10 +59,26 @@ struct Writers {
 pub struct Engine {
     store: Arc<Store>,
     writers: RwLock<Option<Writers>>,
+    deletes: Mutex<Option<Deletes>>,
     background: Mutex<Option<Handle>>,
+    compaction: Mutex<Option<CompactThread>>,
     lock: Mutex<Option<Box<dyn DirLock>>>,
     waiting_bytes: Arc<AtomicU64>,
+    /// Held while a snapshot is made: the directory is not let go before.
+    snapshots: Arc<Mutex<()>>,
 }
+
+/// What a snapshot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotOf {
+    /// Everything: the head becomes blocks first.
+    Everything,
+    /// What is in blocks.
+    Blocks,
+}
+
+/// Called once with the name of a snapshot.
+pub type SnapshotAnswer = Box<dyn FnOnce(Result<String>) + Send>;
 
 impl Engine {
     /// Opens the directory of `options` on the machine's disk and clock.
@@ -66,12 +94,23 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::open`].
-    pub fn open_with(options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn open_with(
+        mut options: Options,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let limit = options.retention.size_bytes;
+        if limit > 0 {
+            // Retention drops blocks, not log: a log as large as the limit would leave none.
+            options.wal_max_bytes = options.wal_max_bytes.min((limit / LOG_PARTS).max(1));
+        }
         create_durably(&*disk, &options.dir)?;
         let lock = disk.lock(&options.dir)?;
         let layout = Layout::new(&options.dir);
         layout.prepare(&*disk)?;
-        let head = Arc::new(Head::new(random_seed(), options.write, options.retention_ms));
+        let retention = Arc::new(RetentionPolicy::new(options.retention_ms, &options.retention)?);
+        let head = Arc::new(Head::new(random_seed(), options.write, retention.clone()));
+        backup::sweep_snapshots(&*disk, &layout)?;
         let restored = restore(&disk, &layout, &head)?;
         let generation = head.generation();
         let wal_options = WalOptions {
@@ -81,7 +120,12 @@ impl Engine {
             queue_bytes: options.write_queue_bytes,
         };
         let wal = Arc::new(Wal::open(disk.clone(), wal_options, &restored.log, generation)?);
-        let view = View { blocks: restored.blocks, from: Generation(0), to: generation };
+        let mut view = View::new(generation, generation)
+            .with_blocks(restored.blocks)
+            .with_tombstones(restored.tombstones);
+        if !retention.rules().is_empty() {
+            view = view.with_horizon(head.horizon(clock.now_ms()));
+        }
         let store = Arc::new(Store {
             disk,
             clock,
@@ -89,21 +133,45 @@ impl Engine {
             head,
             wal,
             view: ArcSwap::from_pointee(view),
-            view_writer: Mutex::new(()),
+            saved_tombstones: Mutex::new(restored.saved_tombstones),
+            retention,
+            replaced: Mutex::default(),
+            removal: Mutex::new(()),
             counters: Counters::default(),
             last_failure: Mutex::new(None),
             options,
         });
+        let quarantined = quarantine::count(&*store.disk, &store.layout.quarantine)?;
+        store.counters.blocks_quarantined.store(quarantined, Ordering::Relaxed);
+        if !restored.quarantined.is_empty() {
+            *store.last_failure.lock() = Some(restored.quarantined.join("; "));
+        }
         store.counters.torn_bytes.store(restored.log.torn_bytes, Ordering::Relaxed);
-        let background = Handle::start(store.clone(), restored.flushed)?;
+        if let Err(error) = store.save_tombstones()
+            && error.code() != ErrorCode::DiskFull
+        {
+            return Err(error);
+        }
+        let found = Found {
+            flushed: restored.flushed,
+            next_file: restored.next_file,
+            stale_checkpoint: restored.stale_checkpoint,
+            replayed: restored.log.frames > 0,
+        };
+        let background = Handle::start(store.clone(), found)?;
+        let compaction = CompactThread::start(store.clone())?;
+        let deletes = Deletes::start(store.clone())?;
         let waiting_bytes = Arc::new(AtomicU64::new(0));
         let writers = start_writers(&store, &waiting_bytes)?;
         Ok(Self {
             store,
             writers: RwLock::new(Some(writers)),
+            deletes: Mutex::new(Some(deletes)),
             background: Mutex::new(Some(background)),
+            compaction: Mutex::new(Some(compaction)),
             lock: Mutex::new(Some(lock)),
             waiting_bytes,
+            snapshots: Arc::default(),
         })
     }
 
@@ -130,11 +198,90 @@ impl Engine {
     }
 
     /// Makes blocks of what the head holds; `answer` is called when they are published.
-    pub fn flush(&self, answer: Box<dyn FnOnce(Result<()>) + Send>) {
+    pub fn flush(&self, answer: TaskAnswer) {
         match self.background.lock().as_ref() {
             Some(background) => background.ask(Command::Flush(answer)),
             None => answer(Err(closed())),
         }
+    }
+
+    /// Deletes what the request names, or counts it; `answer` is called once, on an engine thread
+    /// or at once on this one. `Ok` of a delete means that it is durable and to be seen by every
+    /// query that begins now; space on disk comes back when blocks are written anew.
+    pub fn delete(&self, request: DeleteRequest, mode: Mode, answer: DeleteAnswer) {
+        match self.deletes.lock().as_ref() {
+            Some(deletes) => deletes.ask(request, mode, answer),
+            None => answer(Err(closed())),
+        }
+    }
+
+    /// Writes the blocks anew in which something is deleted; `answer` is called when that is done.
+    pub fn clean_tombstones(&self, answer: TaskAnswer) {
+        match self.compaction.lock().as_ref() {
+            Some(compaction) => compaction.ask(Task::Clean, answer),
+            None => answer(Err(closed())),
+        }
+    }
+
+    /// Writes the head down, so that the next start has less log to read; `answer` is called when
+    /// that is done. Nothing happens while a flush is going on, or when there is nothing new.
+    pub fn checkpoint(&self, answer: Box<dyn FnOnce(Result<()>) + Send>) {
+        match self.background.lock().as_ref() {
+            Some(background) => background.ask(Command::Checkpoint(answer)),
+            None => answer(Err(closed())),
+        }
+    }
+
+    /// Merges the blocks that may be merged, all of them and as fast as it goes; `answer` is called
+    /// when that is done. A block that turns out to be damaged is set aside, the others are merged,
+    /// and the answer says so.
+    pub fn compact(&self, answer: TaskAnswer) {
+        match self.compaction.lock().as_ref() {
+            Some(compaction) => compaction.ask(Task::Compact, answer),
+            None => answer(Err(closed())),
+        }
+    }
+
+    /// Takes a decoded write, on this thread; otherwise as [`Engine::write`].
+    pub fn write_batch(&self, batch: &WireBatch<'_>, tenant: TenantId, answer: Answer) {
+        commit_of(&self.store).write_batch(batch, tenant, answer);
+    }
+
+    /// Says that samples as new as `t` are about to be written: older ones are judged, and put into
+    /// blocks, by that. What lies ahead of the clock counts as now.
+    pub fn expect_time(&self, t: TimestampMs) {
+        self.store.head.saw_time(t.min(self.store.clock.now_ms()));
+    }
+
+    /// Memory of the head, about.
+    pub fn head_bytes(&self) -> u64 {
+        self.store.head.bytes()
+    }
+
+    /// Links what is in the store into `snapshots/<name>` of the data directory, durably, and
+    /// answers the name; on a thread of its own.
+    pub fn snapshot(&self, of: SnapshotOf, answer: SnapshotAnswer) {
+        let flushed = match of {
+            SnapshotOf::Blocks => None,
+            SnapshotOf::Everything => {
+                let (send, flushed) = crossbeam_channel::bounded(1);
+                self.flush(Box::new(move |result| {
+                    let _ = send.send(result);
+                }));
+                Some(flushed)
+            }
+        };
+        let (store, snapshots) = (self.store.clone(), self.snapshots.clone());
+        std::thread::spawn(move || {
+            let _open = snapshots.lock();
+            let flushed = flushed.map_or(Ok(()), |f| f.recv().unwrap_or_else(|_| Err(closed())));
+            answer(flushed.and_then(|()| {
+                let random = u64::from_le_bytes(*random_seed().first_chunk().unwrap_or(&[0; 8]));
+                let name = backup::snapshot_name(store.clock.now_ms(), random);
+                backup::snapshot(&store, &name)?;
+                Ok(name)
+            }));
+        });
     }
 
     /// This moment's numbers.
@@ -150,7 +297,16 @@ impl Engine {
         counter_stats(&store.counters, &mut out);
         let view = store.view.load();
         out.push(("blocks", view.blocks.len() as f64));
+        let level_of = |block: &Arc<Block>| (block.meta().compaction.level as usize).clamp(1, 5);
+        for (level, name) in LEVEL_STATS.iter().enumerate() {
+            let blocks = view.blocks.iter().filter(|block| level_of(block) == level + 1).count();
+            out.push((name, blocks as f64));
+        }
         out.push(("blockBytes", view.blocks.iter().map(|b| b.bytes()).sum::<u64>() as f64));
+        out.push(("tombstones", view.tombstones.len() as f64));
+        if let Ok(free) = store.disk.free_bytes(&store.layout.root) {
+            out.push(("diskFreeBytes", free as f64));
+        }
         let wal = store.wal.stats();
         out.push(("walBytes", store.wal.bytes() as f64));
         out.push(("walFrames", wal.frames as f64));
@@ -167,22 +323,33 @@ impl Engine {
         self.store.last_failure.lock().clone()
     }
 
-    /// Finishes what was accepted, syncs the log and lets the directory go. Later calls give
-    /// `closed`. Closing twice is fine.
+    /// Finishes what was accepted, writes the head down, syncs the log and lets the directory go.
+    /// Later calls give `closed`. Closing twice is fine.
     ///
     /// # Errors
     /// Those of the last sync.
     pub fn close(&self) -> Result<()> {
+        let compaction = self.compaction.lock().take();
+        if let Some(compaction) = &compaction {
+            compaction.stop();
+        }
         if let Some(writers) = self.writers.write().take() {
             drop(writers.jobs);
             for thread in writers.threads {
                 let _ = thread.join();
             }
         }
-        let closed = self.store.wal.close();
+        if let Some(deletes) = self.deletes.lock().take() {
+            deletes.stop();
+        }
+        drop(self.snapshots.lock());
         if let Some(background) = self.background.lock().take() {
             background.stop();
         }
+        if let Some(compaction) = compaction {
+            compaction.join();
+        }
+        let closed = self.store.wal.close();
         self.lock.lock().take();
         closed
     }
@@ -208,6 +375,15 @@ fn random_seed() -> [u8; 32] {
     seed
 }
 
+fn commit_of(store: &Store) -> Commit {
+    Commit {
+        head: store.head.clone(),
+        wal: store.wal.clone(),
+        clock: store.clock.clone(),
+        max_request_bytes: store.options.write.max_request_bytes,
+    }
+}
+
 fn start_writers(store: &Arc<Store>, waiting_bytes: &Arc<AtomicU64>) -> Result<Writers> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let (jobs, received) = crossbeam_channel::unbounded::<Job>();
@@ -225,12 +401,7 @@ fn start_writers(store: &Arc<Store>, waiting_bytes: &Arc<AtomicU64>) -> Result<W
 }
 
 fn serve_writes(jobs: &Receiver<Job>, store: &Store, waiting_bytes: &AtomicU64) {
-    let commit = Commit {
-        head: store.head.clone(),
-        wal: store.wal.clone(),
-        clock: store.clock.clone(),
-        max_request_bytes: store.options.write.max_request_bytes,
-    };
+    let commit = commit_of(store);
     let mut arena = Vec::new();
     for Job { request, answer, bytes } in jobs {
         commit.write(&request, &mut arena, answer);

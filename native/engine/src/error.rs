@@ -107,6 +107,7 @@ pub struct Error {
     code: ErrorCode,
     message: String,
     place: Option<Box<Place>>,
+    newer: bool,
 }
 
 /// The engine's result.
@@ -129,7 +130,7 @@ impl fmt::Display for PlaceSuffix<'_> {
 impl Error {
     /// An error of `code` with a sentence that says what, and got and want where that applies.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), place: None }
+        Self { code, message: message.into(), place: None, newer: false }
     }
 
     /// [`ErrorCode::BadData`].
@@ -145,6 +146,12 @@ impl Error {
     /// [`ErrorCode::Corruption`] in `file`; `message` says what was found and what was expected.
     pub fn corruption(file: &Path, offset: u64, message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Corruption, message).at(file, Some(offset))
+    }
+
+    /// [`ErrorCode::Corruption`] for bytes that are whole, but of a format that this build does not
+    /// know. Nobody may take them for damaged: a newer build reads them.
+    pub fn newer_format(message: impl Into<String>) -> Self {
+        Self { newer: true, ..Self::new(ErrorCode::Corruption, message) }
     }
 
     /// An operating-system error: `what` was being done to `file`. `ENOSPC` and `EDQUOT` become
@@ -170,6 +177,11 @@ impl Error {
     /// The code.
     pub fn code(&self) -> ErrorCode {
         self.code
+    }
+
+    /// Whether it is about bytes that a newer build reads: see [`Error::newer_format`].
+    pub fn is_newer_format(&self) -> bool {
+        self.newer
     }
 
     /// The sentence, without the place.

@@ -13,6 +13,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::BuildHasher;
 
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
@@ -112,9 +113,12 @@ impl Labels {
                 return None;
             }
             // Construction checked every pair, so this only ends at the end.
-            let (name, value, tail) = checked_pair(rest)?;
+            let (name, value, tail) = pair(rest)?;
             rest = tail;
-            Some((name, value))
+            // SAFETY: every constructor takes text or checks that name and value are UTF-8.
+            unsafe {
+                Some((std::str::from_utf8_unchecked(name), std::str::from_utf8_unchecked(value)))
+            }
         })
     }
 
@@ -130,6 +134,11 @@ impl Labels {
 }
 
 fn checked_pair(bytes: &[u8]) -> Option<(&str, &str, &[u8])> {
+    let (name, value, rest) = pair(bytes)?;
+    Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?, rest))
+}
+
+fn pair(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let rest = bytes.strip_prefix(&[0x0A])?;
     let (inner, rest) = take(rest)?;
     let (name, inner) = take(inner.strip_prefix(&[0x0A])?)?;
@@ -137,7 +146,7 @@ fn checked_pair(bytes: &[u8]) -> Option<(&str, &str, &[u8])> {
     if !end.is_empty() {
         return None;
     }
-    Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?, rest))
+    Some((name, value, rest))
 }
 
 fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -207,6 +216,16 @@ impl LabelsHasher {
                 .copy_from_slice(&xxhash_rust::xxh3::xxh3_128(&input).to_le_bytes()[..piece.len()]);
         }
         Self { secret }
+    }
+
+    /// A hasher whose secret nobody knows.
+    pub fn random() -> Self {
+        let random = std::hash::RandomState::new();
+        let mut seed = [0; 32];
+        for (i, piece) in seed.chunks_mut(8).enumerate() {
+            piece.copy_from_slice(&random.hash_one(i).to_le_bytes());
+        }
+        Self::new(seed)
     }
 
     /// The hash of `encoded` (canonical or as a sender wrote it) for `tenant`.

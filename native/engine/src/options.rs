@@ -55,6 +55,36 @@ impl Default for WriteLimits {
     }
 }
 
+/// A condition on a label as text; the operator as PromQL writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatcherOptions {
+    /// Label name.
+    pub name: String,
+    /// `=`, `!=`, `=~` or `!~`.
+    pub op: String,
+    /// Text or pattern.
+    pub value: String,
+}
+
+/// Series that are kept for a time of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleOptions {
+    /// All must match.
+    pub matchers: Vec<MatcherOptions>,
+    /// How long their samples are kept, in milliseconds.
+    pub keep_ms: i64,
+}
+
+/// What is dropped beyond [`Options::retention_ms`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetentionOptions {
+    /// Bytes of blocks and log past which the oldest blocks go; 0 means no limit. The log is then
+    /// flushed at a quarter of it, whatever [`Options::wal_max_bytes`] says.
+    pub size_bytes: u64,
+    /// Rules of which the first that a series satisfies counts in place of `retention_ms`.
+    pub rules: Vec<RuleOptions>,
+}
+
 /// How an engine is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -64,6 +94,8 @@ pub struct Options {
     pub sync: SyncPolicy,
     /// Samples older than this are refused and dropped, in milliseconds.
     pub retention_ms: i64,
+    /// Retention by size and of some series.
+    pub retention: RetentionOptions,
     /// Limits on writes.
     pub write: WriteLimits,
     /// Width of the blocks that recent data is flushed into, in milliseconds. Two hours, as
@@ -83,12 +115,27 @@ pub struct Options {
     pub head_max_bytes: u64,
     /// A generation is flushed when its log takes this many bytes on disk.
     pub wal_max_bytes: u64,
+    /// How often the head is written down, in milliseconds of the clock, so that a start has that
+    /// much log to read at most.
+    pub checkpoint_interval_ms: i64,
+    /// The head is also written down when so many bytes were logged since the last time: a second
+    /// or two of replay.
+    pub checkpoint_log_bytes: u64,
     /// Size in bytes at which a log segment is full.
     pub wal_segment_bytes: u64,
     /// Bytes of prepared but not yet logged writes; past it a write gets `overloaded`.
     pub write_queue_bytes: u64,
     /// How often retention looks for blocks to drop, in milliseconds.
     pub retention_interval_ms: u64,
+    /// The share of all processors that compaction takes, from 0 to 1; with 0 blocks are merged
+    /// only when somebody asks for it.
+    pub compact_cpu_share: f64,
+    /// How often compaction looks for blocks to merge while there is nothing to do, in
+    /// milliseconds.
+    pub compact_interval_ms: u64,
+    /// Most bytes of the blocks that are merged at a time, and so of disk that a merge takes beside
+    /// them until they go. Never more than half of what is free.
+    pub compact_max_bytes: u64,
 }
 
 impl Options {
@@ -99,6 +146,7 @@ impl Options {
             dir: dir.into(),
             sync: SyncPolicy::Always,
             retention_ms: 15 * 24 * HOUR_MS,
+            retention: RetentionOptions::default(),
             write: WriteLimits::default(),
             block_range_ms: 2 * HOUR_MS,
             flush_slack_ms: 60_000,
@@ -106,9 +154,14 @@ impl Options {
             flush_min_age_ms: 60_000,
             head_max_bytes: 2 << 30,
             wal_max_bytes: 4 << 30,
+            checkpoint_interval_ms: 300_000,
+            checkpoint_log_bytes: 256 << 20,
             wal_segment_bytes: 128 << 20,
             write_queue_bytes: 128 << 20,
             retention_interval_ms: 60_000,
+            compact_cpu_share: 0.25,
+            compact_interval_ms: 1000,
+            compact_max_bytes: 64 << 30,
         }
     }
 }

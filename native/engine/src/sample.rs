@@ -85,10 +85,38 @@ impl TimeRange {
         self.maxt = self.maxt.max(other.maxt);
     }
 
+    /// The same instants as a half-open window; at the end of `i64` the last one is left out.
+    #[must_use]
+    pub const fn window(&self) -> Window {
+        Window { start: self.mint, end: self.maxt.saturating_add(1) }
+    }
+
     /// What both ranges contain; may be empty.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
         Self { mint: self.mint.max(other.mint), maxt: self.maxt.min(other.maxt) }
+    }
+}
+
+impl TimeRange {
+    /// The part that lies before `t`; may be empty.
+    #[must_use]
+    pub fn before(&self, t: TimestampMs) -> Self {
+        match t.checked_sub(1) {
+            Some(last) => Self { mint: self.mint, maxt: self.maxt.min(last) },
+            None => Self::EMPTY,
+        }
+    }
+
+    /// What `self` contains and `other` does not: before it, and after it.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> [Option<Self>; 2] {
+        if !self.overlaps(other) || other.is_empty() {
+            return [Some(*self), None].map(|piece| piece.filter(|piece| !piece.is_empty()));
+        }
+        let before = (self.mint < other.mint).then(|| Self::new(self.mint, other.mint - 1));
+        let after = (other.maxt < self.maxt).then(|| Self::new(other.maxt + 1, self.maxt));
+        [before, after]
     }
 }
 
@@ -126,6 +154,21 @@ mod tests {
         assert!(is_stale(f64::from_bits(STALE_BITS)));
         assert!(!is_stale(f64::NAN));
         assert!(!is_stale(f64::from_bits(STALE_BITS | 1 << 51)));
+    }
+
+    #[test]
+    fn a_range_without_another_is_what_lies_before_and_after() {
+        let range = TimeRange::new(10, 20);
+        let without = |mint, maxt| range.without(&TimeRange::new(mint, maxt));
+        let (before, after) = (TimeRange::new(10, 14), TimeRange::new(16, 20));
+        assert_eq!(without(15, 15), [Some(before), Some(after)]);
+        assert_eq!(without(0, 15), [None, Some(after)]);
+        assert_eq!(without(15, 99), [Some(before), None]);
+        assert_eq!(without(10, 20), [None, None]);
+        assert_eq!(without(21, 99), [Some(range), None]);
+        assert_eq!(without(16, 14), [Some(range), None], "an empty range takes nothing");
+        assert_eq!(TimeRange::EMPTY.without(&range), [None, None]);
+        assert_eq!(TimeRange::ALL.without(&TimeRange::ALL), [None, None]);
     }
 
     #[test]

@@ -177,6 +177,12 @@ pub trait SourceSelection: Send {
         out: &mut Vec<u32>,
     ) -> Result<()>;
 
+    /// How much memory the samples of series `index` at all times take, counted in float samples,
+    /// where that is known without decoding them. A reader that bounds its memory goes by it.
+    fn read_weight(&mut self, _index: usize) -> Option<u64> {
+        None
+    }
+
     /// Decodes the samples of the series `which` over `range` and appends one entry to `out` for
     /// each, empty ones included, in the order of `which`.
     ///

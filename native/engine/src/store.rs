@@ -2,13 +2,16 @@
 
 use arc_swap::ArcSwap;
 
+use crate::block::meta::Meta;
+use crate::block::tombstones::TombstoneList;
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::options::Options;
-use crate::read::view::View;
+use crate::read::view::{OlderViews, View};
 use crate::recover::Layout;
+use crate::retention::RetentionPolicy;
 use crate::stats::Counters;
 use crate::sync::{Arc, Mutex};
 use crate::wal::Wal;
@@ -27,11 +30,20 @@ pub struct Store {
     pub head: Arc<Head>,
     /// The log.
     pub wal: Arc<Wal>,
-    /// What a reader sees. Written by the log thread at a rotation and by the background thread;
-    /// `view_writer` orders the two.
+    /// What a reader sees. Written by the log thread at a rotation and by the background threads;
+    /// `replaced` orders them.
     pub view: ArcSwap<View>,
-    /// See `view`.
-    pub view_writer: Mutex<()>,
+    /// What the file of tombstones says; held while it is replaced, so that it is by one thread at
+    /// a time.
+    pub saved_tombstones: Mutex<Arc<TombstoneList>>,
+    /// How long samples are kept.
+    pub retention: Arc<RetentionPolicy>,
+    /// The views that `view` had and that may still have readers.
+    pub replaced: Mutex<OlderViews>,
+    /// Held by whoever takes blocks away, from the look at the view until the blocks have left it
+    /// and what replaces them is on disk: so a block that somebody else dropped meanwhile does not
+    /// come back in another. The log thread and readers never take it.
+    pub removal: Mutex<()>,
     /// Counters.
     pub counters: Counters,
     /// The last failure of background work.
@@ -39,12 +51,50 @@ pub struct Store {
 }
 
 impl Store {
-    /// Replaces the view and returns the old one, which is gone when its last reader is.
-    pub fn replace_view(&self, change: impl FnOnce(&View) -> View) -> std::sync::Weak<View> {
-        let _ordered = self.view_writer.lock();
+    /// Replaces the view; returns all earlier ones that may still have readers.
+    pub fn replace_view(&self, change: impl FnOnce(&View) -> View) -> OlderViews {
+        let mut replaced = self.replaced.lock();
         let old = self.view.load_full();
         self.view.store(Arc::new(change(&old)));
-        Arc::downgrade(&old)
+        replaced.add(&old);
+        replaced.clone()
+    }
+
+    /// Makes durable what the view says is deleted in blocks. To be done before anything is
+    /// published that lets a start skip a part of the log: the tombstones there are then in the
+    /// file alone.
+    ///
+    /// # Errors
+    /// Those of the disk; the deletes stay in the view and in the log, and the next call tries
+    /// again.
+    pub fn save_tombstones(&self) -> Result<()> {
+        let mut saved = self.saved_tombstones.lock();
+        let wanted = self.view.load().tombstones.clone();
+        if !Arc::ptr_eq(&saved, &wanted) {
+            wanted.publish(&*self.disk, &self.layout.blocks)?;
+            *saved = wanted;
+        }
+        Ok(())
+    }
+
+    /// Forgets the tombstones that no block needs any more. A generation that ended and is not yet
+    /// in a block may need any of them.
+    pub fn drop_spent_tombstones(&self) {
+        let spent = |view: &View| {
+            let metas: Vec<&Meta> = view.blocks.iter().map(|block| block.meta()).collect();
+            (view.from == view.to).then(|| view.tombstones.needed_by(&metas)).flatten()
+        };
+        if spent(&self.view.load()).is_none() {
+            return;
+        }
+        self.replace_view(|view| match spent(view) {
+            Some(needed) => view.with_tombstones(Arc::new(needed)),
+            None => view.clone(),
+        });
+        // Until they are out of the file, they only hide what is not there.
+        if let Err(error) = self.save_tombstones() {
+            self.note_failure(&error);
+        }
     }
 
     /// Keeps a failure of background work for whoever asks for the status.

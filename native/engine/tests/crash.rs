@@ -1,7 +1,8 @@
 //! Power loss at every call of the disk: what was acknowledged is read back, by bits, and nothing
 //! else than what was written.
 //!
-//! The script writes, rewrites, backfills and flushes; it is stopped at its nth call for every n.
+//! The script writes, rewrites, backfills, takes checkpoints, flushes and compacts; it is stopped
+//! at its nth call for every n.
 //! The disk then keeps an arbitrary subset of the unsynced sectors and directory entries, and the
 //! next engine must open, and must still have everything after another restart.
 
@@ -18,7 +19,7 @@ use metricstor_engine::disk::faulty::{Fault, FaultyDisk};
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::Result;
 use metricstor_engine::options::Options;
-use support::{all, flush, write};
+use support::{all, checkpoint, compact, flush, stat, write};
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const MINUTE_MS: i64 = 60_000;
@@ -27,6 +28,8 @@ fn open(disk: &FaultyDisk) -> Result<Engine> {
     let mut options = Options::new(Path::new("/data"));
     options.block_range_ms = 10 * MINUTE_MS;
     options.wal_segment_bytes = 2048;
+    // Blocks are merged when the script says so.
+    options.compact_cpu_share = 0.0;
     let clock = Arc::new(ManualClock::new(NOW_MS));
     Engine::open_with(options, Arc::new(disk.clone()), clock)
 }
@@ -93,13 +96,24 @@ fn script(disk: &FaultyDisk, model: &mut Model) -> Result<()> {
     model.write(&engine, "c", &series(-300, 5, 300.0))?;
     model.write(&engine, "a", &series(8, 20, 400.0))?;
     flush(&engine)?;
+    // A failed merge leaves all as it was, and may be tried again.
+    compact(&engine).or_else(|_| compact(&engine))?;
     model.write(&engine, "b", &series(12, 4, 500.0))?;
+    checkpoint(&engine)?;
     model.write(&engine, "a", &[(at(3), 600.0)])?;
+    // Full chunks, which leave the heap at the checkpoint that closing takes.
+    model.write(&engine, "e", &series(0, 130, 650.0))?;
     engine.close()?;
     let engine = open(disk)?;
     model.write(&engine, "d", &series(0, 3, 700.0))?;
+    checkpoint(&engine)?;
+    model.write(&engine, "e", &series(128, 4, 750.0))?;
+    // Much later: windows that were recent are wide now.
+    model.write(&engine, "e", &[(NOW_MS, 750.0)])?;
     flush(&engine)?;
     model.write(&engine, "d", &series(1, 1, 800.0))?;
+    compact(&engine).or_else(|_| compact(&engine))?;
+    model.write(&engine, "a", &series(6, 2, 900.0))?;
     engine.close()
 }
 
@@ -108,6 +122,8 @@ fn stop_at_every_call(fault: Fault, seeds: u64) {
     script(&whole, &mut Model::default()).unwrap();
     // Threads of the engine race a little, so a run may take a few calls more than the first.
     let calls = whole.calls() + 20;
+    let twice = stat(&open(&whole).unwrap(), "blocksLevel3");
+    assert!(twice > 0.0, "the script merges blocks, and what they became again");
     for n in 0..calls {
         let disk = FaultyDisk::new();
         disk.fail_in(n, fault);
@@ -118,11 +134,14 @@ fn stop_at_every_call(fault: Fault, seeds: u64) {
             let crashed = disk.crash(seed * 7919 + n);
             let engine = open(&crashed).unwrap_or_else(|e| panic!("{context}: {e}"));
             let first = model.check(&engine, &context);
+            assert_eq!(stat(&engine, "blocksQuarantined"), 0.0, "{context}");
             engine.close().unwrap();
             let engine = open(&crashed).unwrap_or_else(|e| panic!("{context}, again: {e}"));
             assert_eq!(model.check(&engine, &context), first, "{context}: after a restart");
             flush(&engine).unwrap();
             assert_eq!(model.check(&engine, &context), first, "{context}: after a flush");
+            compact(&engine).unwrap();
+            assert_eq!(model.check(&engine, &context), first, "{context}: after a compaction");
         }
     }
 }

@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metricstor_engine::block::meta::Meta;
-use metricstor_engine::chunk::gorilla;
+use metricstor_engine::block::tombstones::{TOMBSTONES_FILE, TombstoneList};
+use metricstor_engine::chunk::{Encoding, dense, gorilla, histogram};
 use metricstor_engine::codec::checksum::accepting_any;
 use metricstor_engine::disk::Disk;
 use metricstor_engine::disk::faulty::FaultyDisk;
@@ -25,6 +26,7 @@ use metricstor_engine::labels::Labels;
 use metricstor_engine::options::WriteLimits;
 use metricstor_engine::refs::{Position, SeriesRef, TenantId};
 use metricstor_engine::sample::{TimeRange, TimestampMs};
+use metricstor_engine::tombstone::Tombstone;
 use metricstor_engine::wal;
 use metricstor_engine::wal::record::exemplars::ExemplarRecord;
 use metricstor_engine::wal::record::metadata::MetadataRecord;
@@ -41,9 +43,12 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets.
 pub const TARGETS: &[Target] = &[
     ("gorilla", gorilla),
+    ("dense_column", dense_column),
+    ("histogram_chunk", histogram_chunk),
     ("labels", labels),
     ("write_batch", write_batch),
     ("wal_record", wal_record),
+    ("tombstones", tombstones),
     ("wal_replay", wal_replay),
     ("index_open", index_open),
     ("block_meta", block_meta),
@@ -87,6 +92,55 @@ fn assert_same_after_encoding(timestamps: &[TimestampMs], values: &[f64]) {
     gorilla::decode(&bytes, TimeRange::ALL, &mut got_timestamps, &mut got_values).unwrap();
     assert_eq!(got_timestamps, timestamps);
     assert!(got_values.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
+}
+
+/// A chunk of native histograms, of either kind.
+pub fn histogram_chunk(data: &[u8]) {
+    for encoding in [Encoding::IntHistogram, Encoding::FloatHistogram] {
+        let Ok(samples) = decoded_histograms(encoding, data) else { continue };
+        let mut appender = histogram::Appender::new(encoding);
+        if samples.iter().all(|(t, h)| appender.append(*t, h)) && !samples.is_empty() {
+            assert_eq!(decoded_histograms(encoding, &appender.snapshot()).unwrap(), samples);
+        }
+    }
+}
+
+fn decoded_histograms(
+    encoding: Encoding,
+    bytes: &[u8],
+) -> Result<Vec<(TimestampMs, Arc<Histogram>)>> {
+    let (mut timestamps, mut values, mut histograms) = (Vec::new(), Vec::new(), Vec::new());
+    let mut sink = histogram::Sink {
+        timestamps: &mut timestamps,
+        values: &mut values,
+        histograms: &mut histograms,
+    };
+    histogram::decode(encoding, bytes, TimeRange::ALL, &mut sink)?;
+    assert_eq!(timestamps.len(), histograms.iter().flatten().count());
+    Ok(timestamps.into_iter().zip(histograms.into_iter().flatten()).collect())
+}
+
+/// A column from any bytes, the first two of which say how many values it is asked for; and the
+/// bytes as values into a column and back.
+pub fn dense_column(data: &[u8]) {
+    let mut scratch = dense::Scratch::default();
+    if let Some((count, column)) = data.split_first_chunk() {
+        let count = usize::from(u16::from_le_bytes(*count)) % (dense::SAMPLES_MAX + 1);
+        let _ = dense::decode_values(column, &mut scratch, &mut vec![0.0; count]);
+        let mut times = vec![0; count];
+        if dense::decode_times(column, &mut scratch, &mut times).is_ok() {
+            assert!(times.is_sorted_by(|a, b| a < b));
+        }
+    }
+    let words = data.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    let values: Vec<f64> = words.map(f64::from_bits).take(dense::SAMPLES_MAX).collect();
+    if values.is_empty() {
+        return;
+    }
+    let (mut column, mut got) = (Vec::new(), vec![0.0; values.len()]);
+    dense::encode_values(&values, &mut scratch, &mut column);
+    dense::decode_values(&column, &mut scratch, &mut got).unwrap();
+    assert!(got.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits())));
 }
 
 /// The labels of a series, canonical or as a sender wrote them.
@@ -141,6 +195,11 @@ impl RecordVisitor for Anything {
         Ok(())
     }
 
+    fn tombstone(&mut self, encoded: &[u8]) -> Result<()> {
+        let _ = Tombstone::decode(encoded);
+        Ok(())
+    }
+
     fn histogram(&mut self, _: SeriesRef, _: TimestampMs, _: Histogram) -> Result<()> {
         Ok(())
     }
@@ -179,6 +238,18 @@ pub fn wal_replay(data: &[u8]) {
     });
 }
 
+/// The file of tombstones, read and written again.
+pub fn tombstones(data: &[u8]) {
+    let (disk, dir) = (FaultyDisk::new(), Path::new("/"));
+    put(&disk, &dir.join(TOMBSTONES_FILE), data);
+    accepting_any(|| {
+        let Ok(list) = TombstoneList::read(&disk, dir) else { return };
+        list.publish(&disk, dir).unwrap();
+        let again = TombstoneList::read(&disk, dir).unwrap();
+        assert_eq!((again.len(), again.newest()), (list.len(), list.newest()));
+    });
+}
+
 /// A block's index: opened, every series and value read, selected from, verified.
 pub fn index_open(data: &[u8]) {
     let disk = FaultyDisk::new();
@@ -192,7 +263,7 @@ pub fn index_open(data: &[u8]) {
             if index.schema(entry.schema, &mut schema).is_ok() {
                 let _ = entry.pairs(&schema).count();
             }
-            let _ = entry.chunks().take(4096).count();
+            let _ = entry.pieces().take(4096).count();
         }
         let mut text = String::new();
         for pair in 0..index.pair_count().min(4096) {

@@ -23,6 +23,7 @@ export interface StatusRouteParts extends Pick<QueryRouteParts, 'queries' | 'met
   readonly build: BuildInfo;
   readonly config: Config;
   engineNumbers(): Readonly<Record<string, number>>;
+  engineFailure(): string | undefined;
   readonly startedMs: number;
   /** Epoch milliseconds. */
   now(): number;
@@ -55,7 +56,7 @@ export function statusRoutes(app: FastifyInstance, parts: StatusRouteParts): voi
     serverTime: new Date(parts.now()).toISOString(),
     reloadConfigSuccess: true,
     lastConfigTime: new Date(startedMs).toISOString(),
-    corruptionCount: 0,
+    corruptionCount: parts.engineNumbers().blocksQuarantined ?? 0,
     // What Go's runtime has and this has not.
     goroutineCount: 0,
     GOMAXPROCS: availableParallelism(),
@@ -64,6 +65,7 @@ export function statusRoutes(app: FastifyInstance, parts: StatusRouteParts): voi
     GODEBUG: '',
     storageRetention: `${config.retention.days}d`,
     timeSeriesCount: parts.engineNumbers().headSeries ?? 0,
+    ...optional('lastFailure', parts.engineFailure()),
   }));
   addPath(app, { path: '/api/v1/status/tsdb', methods: ['GET'] }, async (request, reply) => {
     const job = { kind: 'cardinality', limit: entriesParam(new Params(request)) } as const;
@@ -86,4 +88,9 @@ function entriesParam(params: Params): number {
     throw new MetricstorError('bad_data', `limit must not exceed ${maxEntries}`);
   }
   return limit;
+}
+
+/** A member that is left out where there is nothing to say. */
+function optional(name: string, value: string | undefined): Record<string, string> {
+  return value === undefined ? {} : { [name]: value };
 }

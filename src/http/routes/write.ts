@@ -134,7 +134,11 @@ function encodingOf(request: FastifyRequest): BodyEncoding {
 }
 
 /** What was refused, a line a reason with examples, at most {@link maxRefusalText} bytes. */
-function refusalText({ samples, histograms, rejections }: WriteOutcome): string {
+export function refusalText({
+  samples,
+  histograms,
+  rejections,
+}: Pick<WriteOutcome, 'samples' | 'histograms' | 'rejections'>): string {
   const refused = rejections.reduce((sum, { count }) => sum + count, 0);
   const lines = [`${refused} refused, ${samples + histograms} samples stored`];
   for (const { code, count, examples } of rejections) {

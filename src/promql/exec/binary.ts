@@ -10,7 +10,7 @@ import { type ArithmeticOp, isComparison, isSetOp } from '../ast.js';
 import type { BinaryPlan, Plan } from '../plan.js';
 import { goQuote } from '../position.js';
 import type { EvalContext } from './context.js';
-import { isTrim, keepsHistogram, operate, StepNotes } from './histogram-operators.js';
+import { isTrim, type Outcome, operate, StepNotes } from './histogram-operators.js';
 import { joinRows } from './join.js';
 import { droppingNames } from './names.js';
 import { arithmetic, comparison, type Operand } from './operators.js';
@@ -63,28 +63,7 @@ function vectorScalarRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): vo
   const target = filter ? sink : droppingNames(ctx, sink, steps);
   const out: Row = { values: new Float64Array(steps), base: 0, present: null, presentBase: 0 };
   const flags = new Uint8Array(steps);
-  const notes = new StepNotes();
-  const mixedRow = (series: number, row: Row): void => {
-    const { floats, histograms } = splitRow(row, steps);
-    const results = histograms.map((one, k) => {
-      const has = one !== undefined || (isTrim(op) && floats.present?.[k] === 1);
-      const value = one ?? row.values[row.base + k];
-      const outcome = has ? pairWith(value, values[k]) : undefined;
-      notes.set(k, outcome?.note);
-      return outcome?.holds && keepsHistogram(op, returnBool) ? outcome.value : undefined;
-    });
-    if (isTrim(op)) {
-      floats.present?.fill(0);
-      sendRow(target, series, joinRow(floats, results, steps), steps);
-      return;
-    }
-    floatRow(floats, (result) => {
-      sendRow(target, series, joinRow(result, results, steps), steps);
-    });
-  };
-  const pairWith = (value: Histogram | number, scalar: number): ReturnType<typeof operate> =>
-    scalarLeft ? operate(op, scalar, value) : operate(op, value, scalar);
-  const floatRow = (row: Row, send: (result: Row) => void): void => {
+  const ofFloats = (row: Row): Row => {
     const operand: Operand = { values: row.values, base: row.base, stride: 1 };
     const left = scalarLeft ? scalar : operand;
     const right = scalarLeft ? operand : scalar;
@@ -92,28 +71,40 @@ function vectorScalarRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): vo
     out.presentBase = row.presentBase;
     if (!isComparison(op)) {
       arithmetic(op as ArithmeticOp, left, right, out.values, 0, steps);
-      send(out);
-      return;
+      return out;
     }
     comparison(op, left, right, flags, steps);
     if (returnBool) {
       out.values.set(flags);
-      send(out);
-      return;
+      return out;
     }
     // A filter: the vector's own value stays, on whichever side it is.
     andFlags(flags, row);
-    send({ values: row.values, base: row.base, present: flags, presentBase: 0 });
+    return { values: row.values, base: row.base, present: flags, presentBase: 0 };
+  };
+  const notes = new StepNotes();
+  const operateWith = (value: Histogram | number, scalarValue: number): Outcome =>
+    scalarLeft ? operate(op, scalarValue, value) : operate(op, value, scalarValue);
+  const ofHistograms = (row: Row): Row => {
+    const { floats, histograms } = splitRow(row, steps);
+    const results = histograms.map((one, k) => {
+      const concerned = one !== undefined || (isTrim(op) && floats.present?.[k] === 1);
+      const value = one ?? row.values[row.base + k];
+      const outcome = concerned ? operateWith(value, values[k]) : undefined;
+      notes.set(k, outcome?.note);
+      return outcome?.holds ? outcome.value : undefined;
+    });
+    if (isTrim(op)) {
+      floats.present?.fill(0);
+    }
+    return joinRow(isTrim(op) ? floats : ofFloats(floats), results, steps);
   };
   ctx.rows(vector, {
     histograms: 'take',
     begin: (labels, dropName) => target.begin(labels, dropName),
     row: (series, row) => {
-      if (row.histograms === undefined && !isTrim(op)) {
-        floatRow(row, (result) => target.row(series, result));
-      } else {
-        mixedRow(series, row);
-      }
+      const plain = row.histograms === undefined && !isTrim(op);
+      sendRow(target, series, plain ? ofFloats(row) : ofHistograms(row), steps);
     },
     end: () => {
       notes.each((note) => ctx.annotations.operatorNote(note, node.expr));

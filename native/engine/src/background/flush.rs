@@ -19,9 +19,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use roaring::RoaringBitmap;
 
 use super::{Answer, closing};
+use crate::allocator;
 use crate::compact::flush::Flush;
+use crate::disk::require_room;
 use crate::error::{Error, ErrorCode, Result};
-use crate::read::view::View;
+use crate::read::view::{OlderViews, View};
 use crate::refs::{Generation, Position};
 use crate::sample::{TimestampMs, Window};
 use crate::store::Store;
@@ -29,8 +31,10 @@ use crate::sync::{Arc, Ordering};
 
 /// How long the thread waits at a time for the log to pass a mark.
 const MARK_WAIT: Duration = Duration::from_millis(20);
-/// Pause after a failed flush.
+/// Pause after a failed flush; twice as long after each further one, up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_secs(2);
+/// The longest pause: soon after somebody made room, a flush finds it.
+const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// A generation whose log range is closed.
 #[derive(Debug, Clone, Copy)]
@@ -38,12 +42,15 @@ struct Frozen {
     generation: Generation,
     from: Position,
     to: Position,
+    /// Bytes of its chunks in memory, about.
+    bytes: u64,
 }
 
 /// A generation whose end the log has not passed yet.
 struct Rotating {
     ended: Generation,
-    passed: Receiver<Result<Position>>,
+    /// Where the generation ended, and the bytes of its chunks.
+    passed: Receiver<Result<(Position, u64)>>,
     /// Failures of the log before the mark.
     failures: u64,
 }
@@ -52,8 +59,8 @@ enum State {
     Idle,
     Rotating(Rotating),
     Frozen(Frozen),
-    Draining { generation: Generation, older: std::sync::Weak<View> },
-    Releasing { dead: RoaringBitmap, older: std::sync::Weak<View> },
+    Draining { generation: Generation, older: OlderViews },
+    Releasing { dead: RoaringBitmap, older: OlderViews },
 }
 
 /// Where the oldest generation that is not in blocks is on its way, and who waits for it.
@@ -66,6 +73,8 @@ pub struct FlushCycle {
     active_since_ms: TimestampMs,
     waiting: Vec<Answer>,
     retry_at: Option<Instant>,
+    /// The pause after the next failure.
+    pause: Duration,
 }
 
 impl FlushCycle {
@@ -79,7 +88,14 @@ impl FlushCycle {
             active_since_ms,
             waiting: Vec::new(),
             retry_at: None,
+            pause: RETRY,
         }
+    }
+
+    /// Where the active generation begins in the log, if blocks have everything before it.
+    pub fn active(&self) -> Option<Position> {
+        let alone = !matches!(self.state, State::Rotating(_) | State::Frozen(_));
+        alone.then_some(self.active_from)
     }
 
     /// Has what is in the head now flushed; `answer` hears when it is in blocks.
@@ -100,12 +116,13 @@ impl FlushCycle {
                 State::Idle => self.rotate_when_due(),
                 State::Rotating(rotating) => self.passed(rotating),
                 State::Frozen(frozen) => self.flush(frozen),
-                State::Draining { generation, older } if older.strong_count() == 0 => {
+                State::Draining { generation, older } if !older.have_readers() => {
                     let dead = self.store.head.forget(generation);
                     (State::Releasing { dead, older: self.renew_view() }, true)
                 }
-                State::Releasing { dead, older } if older.strong_count() == 0 => {
+                State::Releasing { dead, older } if !older.have_readers() => {
                     self.store.head.release(&dead);
+                    allocator::give_back();
                     (State::Idle, true)
                 }
                 waiting => (waiting, false),
@@ -171,9 +188,10 @@ impl FlushCycle {
         let failures = self.store.wal.stats().failures;
         self.store.wal.rotate(Box::new(move |mark| {
             let _ = send.send(mark.map(|(next, position)| {
+                let bytes = store.head.counters().bytes.load(Ordering::Relaxed);
                 store.head.rotate(next);
                 store.replace_view(|view| View { to: next, ..view.clone() });
-                position
+                (position, bytes)
             }));
         }))?;
         Ok(State::Rotating(Rotating { ended, passed, failures }))
@@ -183,8 +201,9 @@ impl FlushCycle {
     /// and whoever waits for a flush is told so; the mark stays, and the flush follows it.
     fn passed(&mut self, rotating: Rotating) -> (State, bool) {
         match rotating.passed.recv_timeout(MARK_WAIT) {
-            Ok(Ok(to)) => {
-                let frozen = Frozen { generation: rotating.ended, from: self.active_from, to };
+            Ok(Ok((to, bytes))) => {
+                let from = self.active_from;
+                let frozen = Frozen { generation: rotating.ended, from, to, bytes };
                 self.active_from = to;
                 self.active_since_ms = self.store.clock.now_ms();
                 (State::Frozen(frozen), true)
@@ -209,6 +228,7 @@ impl FlushCycle {
         self.retry_at = None;
         match self.try_flush(frozen) {
             Ok(state) => {
+                self.pause = RETRY;
                 self.store.counters.flushes.fetch_add(1, Ordering::Relaxed);
                 self.waiting.drain(..).for_each(|answer| answer(Ok(())));
                 (state, true)
@@ -216,7 +236,8 @@ impl FlushCycle {
             Err(error) => {
                 self.store.counters.flush_failures.fetch_add(1, Ordering::Relaxed);
                 self.store.note_failure(&error);
-                self.retry_at = Some(Instant::now() + RETRY);
+                self.retry_at = Some(Instant::now() + self.pause);
+                self.pause = (self.pause * 2).min(RETRY_MAX);
                 self.waiting.drain(..).for_each(|answer| answer(Err(error.clone())));
                 (State::Frozen(frozen), false)
             }
@@ -225,6 +246,11 @@ impl FlushCycle {
 
     fn try_flush(&mut self, frozen: Frozen) -> Result<State> {
         let store = &self.store;
+        // From the blocks on, a start skips this generation's log, and the deletes that are in it.
+        store.save_tombstones()?;
+        // Blocks are denser than chunks in memory, but not by this much: with less room the flush
+        // would fail in any case, and take the log's last room meanwhile.
+        require_room(&*store.disk, &store.layout.blocks, frozen.bytes / 2)?;
         // The blocks say from where the log is read again: what they do not hold goes first.
         store.layout.saved.save(&*store.disk, &store.head)?;
         let flush = Flush {
@@ -241,6 +267,8 @@ impl FlushCycle {
         };
         let flushed = flush.run()?;
         store.counters.replaced_in_flush.fetch_add(flushed.replaced, Ordering::Relaxed);
+        let bytes = flushed.blocks.iter().map(|block| block.bytes()).sum();
+        store.counters.flush_bytes.fetch_add(bytes, Ordering::Relaxed);
         let older = store.replace_view(|view| {
             let blocks = view.blocks.iter().cloned().chain(flushed.blocks.clone()).collect();
             View { from: frozen.generation.next(), ..view.with_blocks(blocks) }
@@ -249,11 +277,12 @@ impl FlushCycle {
         if let Err(error) = store.wal.cut(frozen.to) {
             store.note_failure(&error);
         }
+        store.drop_spent_tombstones();
         Ok(State::Draining { generation: frozen.generation, older })
     }
 
-    /// Replaces the view by an equal one; the old one is gone when its last reader is.
-    fn renew_view(&self) -> std::sync::Weak<View> {
+    /// Replaces the view by an equal one: whoever asks from now on is not among the older ones.
+    fn renew_view(&self) -> OlderViews {
         self.store.replace_view(View::clone)
     }
 }

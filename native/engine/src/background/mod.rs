@@ -1,24 +1,35 @@
-//! The engine's own thread for work that nobody waits for.
+//! The engine's own threads for work that nobody waits for.
 //!
 //! ```text
-//! flush.rs      the active generation ends, becomes blocks, and leaves the head
-//! retention.rs  blocks that are too old go
+//! thread "background"
+//!   flush.rs       the active generation ends, becomes blocks, and leaves the head
+//!   checkpoint.rs  the head is written down, and the log before that goes
+//!   retention.rs   blocks that are too old go
+//! thread "compact-0"
+//!   compact.rs     blocks are merged
+//!   clean.rs       which of them are written anew without what is deleted or has expired in them
+//!   pace.rs        its share of the processors, and its priority
 //! ```
 //!
-//! The thread looks at each in turn; none of them waits for long. What one of them notes as failed
-//! it tries again by itself.
+//! The first thread looks at each of its tasks in turn; none of them waits for long. What a task
+//! notes as failed it tries again by itself.
 
+mod checkpoint;
+mod clean;
+pub mod compact;
 mod flush;
+mod pace;
 mod retention;
 
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, Sender};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::refs::Position;
 use crate::store::Store;
 use crate::sync::Arc;
+use checkpoint::Checkpoints;
 use flush::FlushCycle;
 use retention::Retention;
 
@@ -32,6 +43,8 @@ pub type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 pub enum Command {
     /// Flush what is in the head now, and say when it is in blocks.
     Flush(Answer),
+    /// Write the head down, and say when that is done.
+    Checkpoint(Answer),
     /// End.
     Stop,
 }
@@ -40,23 +53,43 @@ pub enum Command {
 struct Background {
     commands: Receiver<Command>,
     flush: FlushCycle,
+    checkpoints: Checkpoints,
     retention: Retention,
 }
 
 impl Background {
-    /// Runs until told to stop.
+    /// Runs until told to stop, and writes the head down a last time.
     fn run(mut self) {
         loop {
             match self.commands.recv_timeout(TICK) {
                 Ok(Command::Flush(answer)) => self.flush.ask(answer),
+                Ok(Command::Checkpoint(answer)) => {
+                    self.checkpoints.take_now(self.flush.active(), answer);
+                }
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.flush.step();
+            self.checkpoints.step(self.flush.active());
             self.retention.step();
         }
+        // Without it the next start has more log to read, and nothing else is lost.
+        self.checkpoints.take_now(self.flush.active(), Box::new(drop));
         self.flush.close();
     }
+}
+
+/// What the thread goes on from.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// The log position up to which everything is in blocks.
+    pub flushed: Position,
+    /// The number of the next chunk file of the head.
+    pub next_file: u64,
+    /// Whether there is a checkpoint of what blocks have.
+    pub stale_checkpoint: bool,
+    /// Whether the log had something to replay.
+    pub replayed: bool,
 }
 
 /// The handle that the engine keeps.
@@ -66,15 +99,17 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Starts the thread; `flushed` is the log position up to which everything is in blocks.
+    /// Starts the thread for a store that was found as `found`.
     ///
     /// # Errors
     /// `io` when the system refuses a thread.
-    pub fn start(store: Arc<Store>, flushed: Position) -> Result<Self> {
+    pub fn start(store: Arc<Store>, found: Found) -> Result<Self> {
+        let flushed = found.flushed;
         let (commands, received) = crossbeam_channel::unbounded();
         let background = Background {
             commands: received,
             flush: FlushCycle::new(store.clone(), flushed),
+            checkpoints: Checkpoints::new(store.clone(), &found),
             retention: Retention::new(store),
         };
         let thread = std::thread::Builder::new()
@@ -86,9 +121,8 @@ impl Handle {
 
     /// Asks for something; the answer is called with `closed` when the thread has ended.
     pub fn ask(&self, command: Command) {
-        if let Err(crossbeam_channel::SendError(Command::Flush(answer))) =
-            self.commands.send(command)
-        {
+        let sent = self.commands.send(command);
+        if let Err(SendError(Command::Flush(answer) | Command::Checkpoint(answer))) = sent {
             answer(Err(closing()));
         }
     }

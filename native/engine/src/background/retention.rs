@@ -1,9 +1,14 @@
-//! Retention: from time to time, blocks that are too old leave the view and then the disk.
+//! Retention: from time to time, blocks that are too old or too many leave the view and then the
+//! disk. What has expired in others is hidden; compaction writes them anew (`clean.rs`).
 
 use std::time::{Duration, Instant};
 
+use ulid::Ulid;
+
 use crate::block;
+use crate::block::meta::Meta;
 use crate::compact::retention;
+use crate::error::Result;
 use crate::store::Store;
 use crate::sync::{Arc, Ordering};
 
@@ -21,35 +26,60 @@ impl Retention {
 
     /// Drops what has expired, if it is time to look.
     pub fn step(&mut self) {
-        if self.next <= Instant::now() {
-            let every = Duration::from_millis(self.store.options.retention_interval_ms);
-            self.next = Instant::now() + every;
-            self.drop_expired();
+        if self.next > Instant::now() {
+            return;
+        }
+        let every = Duration::from_millis(self.store.options.retention_interval_ms);
+        self.next = Instant::now() + every;
+        if let Err(error) = self.enforce() {
+            self.store.note_failure(&error);
         }
     }
 
-    /// Drops blocks that are older than retention.
-    fn drop_expired(&self) {
+    fn enforce(&self) -> Result<()> {
         let store = &self.store;
+        let horizon = store.head.horizon(store.clock.now_ms());
+        if !store.retention.rules().is_empty() {
+            store.replace_view(|view| view.with_horizon(horizon.clone()));
+        }
+        let _alone = store.removal.lock();
+        let expired = {
+            let view = store.view.load_full();
+            let metas: Vec<&Meta> = view.blocks.iter().map(|block| block.meta()).collect();
+            retention::expired(&metas, &horizon, |block, class| {
+                view.visible[block].has_class(class)
+            })?
+        };
+        self.drop_blocks(&expired);
+        self.drop_blocks(&self.oversized());
+        Ok(())
+    }
+
+    fn oversized(&self) -> Vec<Ulid> {
+        let store = &self.store;
+        let limit = store.options.retention.size_bytes;
+        if limit == 0 {
+            return Vec::new();
+        }
         let view = store.view.load_full();
-        let metas: Vec<_> = view.blocks.iter().map(|b| b.meta()).collect();
-        let newest = store.head.counters().newest_ever.load(Ordering::Relaxed);
-        let now_ms = store.clock.now_ms().min(newest);
-        let expired = retention::expired(&metas, now_ms, store.options.retention_ms);
-        if expired.is_empty() {
+        let sizes: Vec<_> = view.blocks.iter().map(|b| (b.meta(), b.bytes())).collect();
+        retention::oversized(&sizes, store.wal.bytes(), limit)
+    }
+
+    fn drop_blocks(&self, gone: &[Ulid]) {
+        if gone.is_empty() {
             return;
         }
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            view.blocks.iter().cloned().partition(|b| expired.contains(&b.meta().ulid));
-        store.replace_view(|view| view.with_blocks(kept.clone()));
-        for block in gone {
-            match block::remove(&*store.disk, &store.layout.blocks, block.meta().ulid) {
-                Ok(()) => store.counters.blocks_dropped.fetch_add(1, Ordering::Relaxed),
-                Err(error) => {
-                    store.note_failure(&error);
-                    0
+        let store = &self.store;
+        store.replace_view(|view| view.without(gone));
+        for ulid in gone {
+            match block::remove(&*store.disk, &store.layout.blocks, *ulid) {
+                Ok(()) => {
+                    store.counters.blocks_dropped.fetch_add(1, Ordering::Relaxed);
                 }
-            };
+                Err(error) => store.note_failure(&error),
+            }
         }
+        store.drop_spent_tombstones();
     }
 }

@@ -14,8 +14,8 @@ use crate::refs::{Position, TenantId};
 use crate::sample::{TimeRange, TimestampMs, Window};
 
 /// The version of `meta.json`, and with it of the block, that this build writes and the newest that
-/// it reads.
-pub const META_VERSION: u32 = 1;
+/// it reads. [`Meta::tombstones_applied`] is known since version 2.
+pub const META_VERSION: u32 = 2;
 
 /// What stands between the JSON that is checked and the checksum.
 const CHECKSUM_KEY: &str = ",\n  \"checksum\": \"crc32c:";
@@ -26,7 +26,7 @@ const CHECKSUM_END: &str = "\"\n}\n";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Meta {
-    /// [`META_VERSION`].
+    /// The version of what follows: at most [`META_VERSION`].
     pub version: u32,
     /// The block's name, which is its directory's.
     #[serde(with = "ulid_text")]
@@ -49,6 +49,15 @@ pub struct Meta {
     pub flush: FlushPart,
     /// How it was made of other blocks.
     pub compaction: Compaction,
+    /// What tombstones at or before this log position delete is not in the block; 0 when it was
+    /// written without a look at any. Since version 2.
+    #[serde(
+        rename = "tombstonesApplied",
+        default,
+        skip_serializing_if = "is_start",
+        with = "PositionDef"
+    )]
+    pub tombstones_applied: Position,
     /// Its files, `meta.json` apart, by name.
     pub files: Vec<FileEntry>,
 }
@@ -140,6 +149,20 @@ impl Meta {
         TimeRange::new(self.mint, self.maxt)
     }
 
+    /// Orders blocks by their writes: where two have a sample of a series at one time, that of the
+    /// greater one is the last write.
+    ///
+    /// Blocks of one flush end at the same position and share no instant. A merged block may end
+    /// there too; it holds the first of them by time, so that the others still come after it.
+    pub fn write_order(&self) -> (Position, TimestampMs) {
+        (self.log.to, self.window.start)
+    }
+
+    /// Bytes of its files, `meta.json` apart.
+    pub fn file_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
     /// Length and checksum of one of the block's files.
     pub fn file(&self, name: &str) -> Option<FileSummary> {
         let entry = self.files.iter().find(|entry| entry.name == name)?;
@@ -153,9 +176,7 @@ impl Meta {
     pub fn encode(&self) -> Result<String> {
         let failed = |what: String| Error::internal(format!("meta.json cannot be written: {what}"));
         let json = serde_json::to_string_pretty(self).map_err(|cause| failed(cause.to_string()))?;
-        let open = json.strip_suffix("\n}").ok_or_else(|| failed("no closing brace".to_owned()))?;
-        let crc = crc32c::crc32c(open.as_bytes());
-        Ok(format!("{open}{CHECKSUM_KEY}{crc:08x}{CHECKSUM_END}"))
+        seal(&json).ok_or_else(|| failed("no closing brace".to_owned()))
     }
 
     /// Reads the text of `meta.json`; `path` is for errors.
@@ -164,26 +185,45 @@ impl Meta {
     /// `corruption` for text that is not what was written, and for a version that this build does
     /// not know, which is named.
     pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let (open, want) = split_checksum(bytes).ok_or_else(|| {
-            Error::corruption(path, bytes.len() as u64, "meta.json does not end in its checksum")
-        })?;
-        let got = format!("{:08x}", crc32c::crc32c(open.as_bytes()));
-        if got != want {
-            let message = format!("meta.json has checksum {got}, want {want}");
-            return Err(Error::corruption(path, 0, message));
-        }
-        let json = format!("{open}\n}}");
+        let json = unseal(path, bytes)?;
         let malformed =
             |cause: serde_json::Error| Error::corruption(path, 0, format!("meta.json: {cause}"));
         let Versioned { version } = serde_json::from_str(&json).map_err(malformed)?;
-        if version == 0 || version > META_VERSION {
+        if version > META_VERSION {
             let message = format!(
                 "block format version {version} is needed, this build knows {META_VERSION}"
             );
-            return Err(Error::corruption(path, 0, message));
+            return Err(Error::newer_format(message).at(path, Some(0)));
+        }
+        if version == 0 {
+            return Err(Error::corruption(path, 0, "block format version 0, want at least 1"));
         }
         serde_json::from_str(&json).map_err(malformed)
     }
+}
+
+/// Adds its checksum, as last member, to an object that was printed over several lines; `None` when
+/// it was not.
+pub fn seal(json: &str) -> Option<String> {
+    let open = json.strip_suffix("\n}")?;
+    let crc = crc32c::crc32c(open.as_bytes());
+    Some(format!("{open}{CHECKSUM_KEY}{crc:08x}{CHECKSUM_END}"))
+}
+
+/// Compares the checksum that [`seal`] added and returns the object without it.
+///
+/// # Errors
+/// `corruption` when it is not there or another; `path` is for the error.
+pub fn unseal(path: &Path, bytes: &[u8]) -> Result<String> {
+    let (open, want) = split_checksum(bytes).ok_or_else(|| {
+        Error::corruption(path, bytes.len() as u64, "the file does not end in its checksum")
+    })?;
+    let got = format!("{:08x}", crc32c::crc32c(open.as_bytes()));
+    if got != want {
+        let message = format!("the file has checksum {got}, want {want}");
+        return Err(Error::corruption(path, 0, message));
+    }
+    Ok(format!("{open}\n}}"))
 }
 
 /// Splits the text into what the checksum covers and the checksum's digits.
@@ -203,6 +243,11 @@ struct WindowDef {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Position")]
 struct PositionDef(u64);
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_start(position: &Position) -> bool {
+    *position == Position(0)
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "TenantId")]
@@ -272,6 +317,7 @@ mod tests {
             log: LogRange { source: "log".to_owned(), from: Position(3), to: Position(u64::MAX) },
             flush: FlushPart { part: 0, parts: 1 },
             compaction: Compaction { level: 2, sources: vec![Ulid::from_parts(9, 9)] },
+            tombstones_applied: Position(77),
             files: vec![FileEntry { name: "index".to_owned(), bytes: 1, crc32c: 0x0a }],
         }
     }
@@ -287,6 +333,14 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["log"]["to"], u64::MAX);
         assert_eq!(json["files"][0]["crc32c"], "0000000a");
+    }
+
+    #[test]
+    fn a_block_written_without_tombstones_says_nothing_of_them() {
+        let plain = Meta { tombstones_applied: Position(0), ..meta() };
+        let text = plain.encode().unwrap();
+        assert!(!text.contains("tombstonesApplied"), "{text}");
+        assert_eq!(decode(&text).unwrap(), plain);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! ```text
 //! blocks/<ULID>/meta.json   what the block is; every file with length and CRC32C   (meta.rs)
 //!               index       series by label, chunks by series        (index/file.rs)
-//!               chunks      the samples                              (chunks.rs)
+//!               chunks      the samples                   (chunks.rs, or frames.rs when cold)
+//! blocks/tombstones           what is deleted in blocks, until they are rewritten (tombstones.rs)
 //! ```
 //!
 //! A block appears whole, by one rename (`writer.rs`), never changes, and disappears whole. Every
@@ -11,10 +12,16 @@
 //! stays readable while somebody holds it, also after its directory was removed.
 
 pub mod chunks;
+mod columns;
+mod frames;
+pub mod hidden;
 pub mod meta;
+pub mod quarantine;
 mod selection;
+mod slices;
 #[cfg(test)]
 mod tests;
+pub mod tombstones;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
@@ -26,11 +33,12 @@ use crate::chunk::{self, histogram};
 use crate::disk::Disk;
 use crate::disk::publish;
 use crate::error::{Error, Result};
-use crate::index::file::{ChunkMeta, IndexFile};
+use crate::index::file::{ChunkMeta, IndexFile, Piece, SeriesWalk};
 use crate::sample::TimeRange;
 use crate::source::Columns;
 
 use chunks::ChunkFile;
+use columns::{ColumnReader, LastFrame};
 use meta::{Counts, Meta};
 
 pub use writer::{BlockWriter, FinishedBlock};
@@ -104,6 +112,14 @@ impl Block {
         self.bytes
     }
 
+    /// What takes the bytes: file, part, bytes.
+    pub fn parts(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let index = self.index.parts().map(|(part, bytes)| (INDEX_FILE, part, bytes));
+        let chunks =
+            self.chunks.parts().into_iter().map(|(part, bytes)| (CHUNKS_FILE, part, bytes));
+        index.chain(chunks).collect()
+    }
+
     /// Reads all of the block and compares every checksum, decodes every chunk, and compares the
     /// counts and times with the description.
     ///
@@ -119,25 +135,35 @@ impl Block {
         self.index.verify(listed(INDEX_FILE)?)?;
         self.chunks.verify(listed(CHUNKS_FILE)?)?;
         let (mut counts, mut range) = (Counts::default(), TimeRange::EMPTY);
-        let mut columns = Columns::default();
+        let (mut reader, mut last_frame) = (ColumnReader::default(), LastFrame::default());
+        let (mut columns, mut walk) = (Columns::default(), SeriesWalk::default());
         for number in 0..self.index.series_count() {
             counts.series += 1;
             let mut last = None;
-            for chunk in self.index.series(number)?.chunks() {
-                let chunk = chunk.ok_or_else(|| self.malformed(number))?;
+            for piece in self.index.series_from(&mut walk, number)?.pieces() {
+                let piece = piece.ok_or_else(|| self.malformed(number))?;
                 columns.clear();
-                self.decode(&chunk, TimeRange::ALL, &mut columns)?;
-                let timestamps = &columns.timestamps;
-                let held = (timestamps.first().copied(), timestamps.last().copied());
-                let promised = (Some(chunk.range.mint), Some(chunk.range.maxt));
-                if held != promised || timestamps.len() != chunk.samples as usize || last >= held.0
+                self.read_piece(
+                    &piece,
+                    TimeRange::ALL,
+                    (&mut reader, &mut last_frame),
+                    &mut columns,
+                )?;
+                let times = &columns.timestamps;
+                let held = (times.first().copied(), times.last().copied());
+                let promised = self.promise(&piece)?;
+                if held != (Some(promised.0.mint), Some(promised.0.maxt))
+                    || times.len() != promised.1
+                    || last >= held.0
                 {
-                    return Err(self.chunks.damaged(&chunk, "a chunk is not what the index says"));
+                    return Err(self.index.damaged(format!(
+                        "a piece of series {number} is not what the index says"
+                    )));
                 }
                 last = held.1;
-                range.include_range(&chunk.range);
+                range.include_range(&promised.0);
                 counts.chunks += 1;
-                counts.samples += u64::from(chunk.samples);
+                counts.samples += times.len() as u64;
             }
         }
         if (counts, range) == (self.meta.counts, self.meta.range()) {
@@ -146,8 +172,36 @@ impl Block {
         Err(wrong("counts or times are not those of the samples"))
     }
 
-    /// Decodes the samples of `chunk` in `range` to the end of the columns.
+    /// Times of the first and the last sample of a piece, and how many it has.
+    fn promise(&self, piece: &Piece) -> Result<(TimeRange, usize)> {
+        match piece {
+            Piece::Chunk(chunk) => Ok((chunk.range, chunk.samples as usize)),
+            Piece::Column(column) => {
+                let timeline = self.chunks.timeline(column.timeline)?;
+                Ok((timeline.range, timeline.samples))
+            }
+        }
+    }
+
+    /// Appends the samples of `piece` in `range`.
+    fn read_piece<'a>(
+        &'a self,
+        piece: &Piece,
+        range: TimeRange,
+        (reader, last): (&mut ColumnReader, &mut LastFrame<'a>),
+        out: &mut Columns,
+    ) -> Result<()> {
+        match piece {
+            Piece::Chunk(chunk) => self.decode(chunk, range, out),
+            Piece::Column(column) => reader.read((&self.chunks, last), *column, range, out),
+        }
+    }
+
+    /// Appends the samples of `chunk` in `range`.
     fn decode(&self, chunk: &ChunkMeta, range: TimeRange, out: &mut Columns) -> Result<()> {
+        if !chunk.range.overlaps(&range) {
+            return Ok(());
+        }
         let (encoding, bytes) = self.chunks.get(chunk)?;
         let Columns { timestamps, values, histograms, .. } = out;
         let decoded = if encoding.is_histogram() {

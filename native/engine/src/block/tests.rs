@@ -13,9 +13,11 @@ use crate::dictionary::Dictionary;
 use crate::disk::faulty::{Fault, FaultyDisk};
 use crate::disk::os::OsDisk;
 use crate::error::ErrorCode;
+use crate::histogram::Histogram;
 use crate::index::matcher::{MatchOp, Matcher};
 use crate::labels::Labels;
 use crate::refs::{Position, TenantId};
+use crate::run::RunSlice;
 use crate::sample::{Sample, TimestampMs, Window};
 use crate::source::{Columns, Scope, SelectRequest, SeriesSource};
 
@@ -38,10 +40,17 @@ fn fill(writer: &mut BlockWriter, model: &Model) {
     }
 }
 
+/// Names of a block as a flush writes it and of one as a compaction does.
+const RECENT: Ulid = Ulid(7);
+const COLD: Ulid = Ulid(8);
+
 /// Writes `model` as block `ulid` below `dir` and opens it.
 fn block_of(dir: &Path, ulid: Ulid, model: &Model) -> Arc<Block> {
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
     let mut writer = BlockWriter::create(Arc::clone(&disk), dir, ulid).unwrap();
+    if ulid == COLD {
+        writer = writer.cold(Window { start: -100_000, end: 1 << 40 });
+    }
     fill(&mut writer, model);
     let ulid = writer.finish(seed()).unwrap().publish().unwrap();
     Block::open(disk, &dir.join(ulid.to_string())).unwrap()
@@ -132,9 +141,10 @@ proptest! {
         model in prop::collection::btree_map(any_labels(), any_samples(), 1..120),
         matchers in prop::collection::vec(prop::collection::vec(any_matcher(), 0..3), 4),
         bounds in (-60_000..60_000i64, 0..60_000i64),
+        kind in prop_oneof![Just(RECENT), Just(COLD)],
     ) {
         let dir = tempfile::tempdir().unwrap();
-        let block = block_of(dir.path(), Ulid(1), &model);
+        let block = block_of(dir.path(), kind, &model);
         block.verify().unwrap();
         prop_assert_eq!(read_all(&block, &request(Vec::new(), TimeRange::ALL)), model.clone());
         let part = TimeRange::new(bounds.0, bounds.0 + bounds.1);
@@ -178,8 +188,13 @@ fn fleet() -> Model {
 
 #[test]
 fn a_change_of_any_byte_is_found_by_verify() {
+    a_change_is_found_in(RECENT);
+    a_change_is_found_in(COLD);
+}
+
+fn a_change_is_found_in(kind: Ulid) {
     let dir = tempfile::tempdir().unwrap();
-    let block = block_of(dir.path(), Ulid(7), &fleet());
+    let block = block_of(dir.path(), kind, &fleet());
     block.verify().unwrap();
     let block_dir = block.dir().to_path_buf();
     drop(block);
@@ -207,9 +222,14 @@ fn a_change_of_any_byte_is_found_by_verify() {
 
 #[test]
 fn damaged_bytes_are_never_read_as_data() {
+    damage_is_not_read_from(RECENT);
+    damage_is_not_read_from(COLD);
+}
+
+fn damage_is_not_read_from(kind: Ulid) {
     let dir = tempfile::tempdir().unwrap();
     let model = fleet();
-    let block = block_of(dir.path(), Ulid(7), &model);
+    let block = block_of(dir.path(), kind, &model);
     let block_dir = block.dir().to_path_buf();
     drop(block);
     for name in [INDEX_FILE, CHUNKS_FILE] {
@@ -243,19 +263,60 @@ fn damaged_bytes_are_never_read_as_data() {
 }
 
 #[test]
-fn series_without_a_chunk_in_the_range_are_not_selected() {
+fn series_without_a_sample_near_the_range_are_not_selected() {
+    for kind in [RECENT, COLD] {
+        selects_by_time(kind);
+    }
+}
+
+fn selects_by_time(kind: Ulid) {
     let dir = tempfile::tempdir().unwrap();
     let samples = |start: i64| (start..start + 10).map(|t| Sample { t, v: 1.0 }).collect();
     let model = Model::from([
         (labels(&[("a", "early")]), samples(0)),
         (labels(&[("a", "late")]), samples(1000)),
     ]);
-    let block = block_of(dir.path(), Ulid(1), &model);
+    let block = block_of(dir.path(), kind, &model);
     let select = |range| Arc::clone(&block).select(&request(Vec::new(), range)).unwrap().len();
     assert_eq!(select(TimeRange::new(0, 500)), 1);
     assert_eq!(select(TimeRange::new(9, 1000)), 2);
     assert_eq!(select(TimeRange::new(10, 999)), 0);
     assert_eq!(select(TimeRange::EMPTY), 0);
+}
+
+#[test]
+fn a_cold_block_keeps_histograms_between_its_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    let mut writer = BlockWriter::create(Arc::clone(&disk), dir.path(), Ulid(1)).unwrap();
+    writer = writer.cold(Window { start: 0, end: 100_000 });
+    let timestamps: Vec<i64> = (0..100).collect();
+    let values: Vec<f64> = timestamps.iter().map(|t| *t as f64).collect();
+    let histogram = Histogram { sum: 7.0, ..Histogram::stale() };
+    let mixed: Vec<_> =
+        timestamps.iter().map(|t| (*t > 50).then(|| Arc::new(histogram.clone()))).collect();
+    // So many that groups of series begin at both kinds.
+    for i in 0..70 {
+        let histograms = if i % 3 == 0 { &mixed[..] } else { &[] };
+        let run = RunSlice { timestamps: &timestamps, values: &values, histograms };
+        writer.add_run(&labels(&[("a", &format!("{i:02}"))]), run).unwrap();
+    }
+    let ulid = writer.finish(seed()).unwrap().publish().unwrap();
+    let block = Block::open(disk, &dir.path().join(ulid.to_string())).unwrap();
+    block.verify().unwrap();
+    let all: Vec<u32> = (0..70).collect();
+    let mut columns = Columns::default();
+    let mut selection = block.select(&request(Vec::new(), TimeRange::ALL)).unwrap();
+    selection.read(&all, TimeRange::ALL, &mut columns).unwrap();
+    for i in 0..70 {
+        let run = columns.run(i);
+        assert_eq!(run.timestamps, timestamps);
+        for (at, value) in values.iter().enumerate() {
+            let is_histogram = i % 3 == 0 && at > 50;
+            assert_eq!(run.histogram(at).is_some(), is_histogram, "series {i} at {at}");
+            assert_eq!(run.values[at], if is_histogram { 7.0 } else { *value });
+        }
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Streams series into a new block.
 //!
 //! Everything is written into `<ULID>.tmp`, synced, and published by one rename
-//! (`disk/publish.rs`). Memory holds what the index writer holds (`index/file/builder.rs`) and one
-//! chunk. A writer or a finished block that is dropped takes its directory with it; what a crash
-//! leaves, [`super::sweep`] removes.
+//! (`disk/publish.rs`). Memory holds what the index writer holds (`index/file/builder.rs`), one
+//! chunk or frame, and of a cold block 32 bytes for each distinct timeline. A writer or a finished
+//! block that is dropped takes its directory with it; what a crash leaves, [`super::sweep`]
+//! removes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,16 +13,18 @@ use ulid::Ulid;
 
 use super::chunks::ChunkWriter;
 use super::meta::{Counts, FileEntry, META_VERSION, Meta, MetaSeed};
+use super::slices::Slices;
 use super::{CHUNKS_FILE, INDEX_FILE, META_FILE};
 use crate::chunk::{Encoding, gorilla, histogram};
 use crate::disk::Disk;
 use crate::disk::publish::{publish_dir, temp_path};
 use crate::disk::sections::FileSummary;
 use crate::error::{Error, Result};
-use crate::index::file::{ChunkMeta, IndexWriter};
+use crate::index::file::{ChunkMeta, ColumnRef, IndexWriter, Pieces};
 use crate::labels::Labels;
+use crate::refs::Position;
 use crate::run::RunSlice;
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::{TimeRange, TimestampMs, Window};
 
 /// The most samples in a chunk. A chunk costs some 30 bytes beside its samples, and a read that
 /// wants the last of them decodes those before: at 240, blocks are larger by a 36th and such reads
@@ -40,8 +43,13 @@ pub struct BlockWriter {
     chunks: ChunkWriter,
     counts: Counts,
     range: TimeRange,
+    tombstones_applied: Position,
     /// The chunks of the current series.
     metas: Vec<ChunkMeta>,
+    /// The columns of the current series.
+    columns: Vec<ColumnRef>,
+    /// The window of a cold block.
+    cold: Option<Window>,
 }
 
 /// A block that is complete and durable, but not yet visible.
@@ -67,8 +75,18 @@ impl BlockWriter {
             ulid,
             counts: Counts::default(),
             range: TimeRange::EMPTY,
+            tombstones_applied: Position(0),
             metas: Vec::new(),
+            columns: Vec::new(),
+            cold: None,
         })
+    }
+
+    /// Makes it a cold block over `window`: smaller, and dearer to write. Before the first series.
+    #[must_use]
+    pub fn cold(mut self, window: Window) -> Self {
+        self.cold = Some(window);
+        self
     }
 
     /// Adds a series of floats; as [`BlockWriter::add_run`].
@@ -98,10 +116,37 @@ impl BlockWriter {
         let (Some(mint), Some(maxt)) = (timestamps.first(), timestamps.last()) else {
             return Ok(());
         };
+        // Histograms have no cold form: a series with some keeps its chunks.
+        let cold = self.cold.filter(|_| run.histograms.iter().all(Option::is_none));
+        self.counts.chunks += match cold {
+            None => self.add_chunks(labels, &run)?,
+            Some(window) => self.add_columns(labels, Slices::new(window, timestamps), values)?,
+        };
+        self.range.include_range(&TimeRange::new(*mint, *maxt));
+        self.counts.series += 1;
+        self.counts.samples += timestamps.len() as u64;
+        Ok(())
+    }
+
+    /// Adds a series as columns of frames; returns how many.
+    fn add_columns(&mut self, labels: &Labels, slices: Slices<'_>, values: &[f64]) -> Result<u64> {
+        self.columns.clear();
+        let mut rest = values;
+        for times in slices {
+            let (now, later) = rest.split_at(times.len());
+            self.columns.push(self.chunks.add_column(times, now)?);
+            rest = later;
+        }
+        self.index.add(labels, Pieces::Columns(&self.columns))?;
+        Ok(self.columns.len() as u64)
+    }
+
+    /// Adds a series as chunks of its own; returns how many.
+    fn add_chunks(&mut self, labels: &Labels, run: &RunSlice<'_>) -> Result<u64> {
         self.metas.clear();
         let mut start = 0;
-        while start < timestamps.len() {
-            let end = stretch_end(&run, start);
+        while start < run.timestamps.len() {
+            let end = stretch_end(run, start);
             let stretch = run.slice(start..end);
             match run.histogram(start) {
                 None => self.add_floats(stretch.timestamps, stretch.values)?,
@@ -109,12 +154,8 @@ impl BlockWriter {
             }
             start = end;
         }
-        self.index.add(labels, &self.metas)?;
-        self.range.include_range(&TimeRange::new(*mint, *maxt));
-        self.counts.series += 1;
-        self.counts.samples += timestamps.len() as u64;
-        self.counts.chunks += self.metas.len() as u64;
-        Ok(())
+        self.index.add(labels, Pieces::Chunks(&self.metas))?;
+        Ok(self.metas.len() as u64)
     }
 
     /// Chunks of equal size, so that the last one is not a scrap.
@@ -134,7 +175,8 @@ impl BlockWriter {
         let samples = stretch.timestamps.iter().zip(stretch.histograms.iter().flatten());
         for (t, h) in samples {
             let full = |chunk: &histogram::Appender| {
-                chunk.count() as usize >= CHUNK_SAMPLES
+                !chunk.takes(h)
+                    || chunk.count() as usize >= CHUNK_SAMPLES
                     || chunk.bytes_len() >= HISTOGRAM_CHUNK_BYTES
             };
             if let Some(chunk) = open.take_if(|chunk| full(chunk)) {
@@ -165,6 +207,14 @@ impl BlockWriter {
         let chunk = self.chunks.add(Encoding::Gorilla, &appender.finish(), count, range)?;
         self.metas.push(chunk);
         Ok(())
+    }
+
+    /// Says that what is added leaves out all that tombstones up to `newest` delete: see
+    /// [`Meta::tombstones_applied`].
+    #[must_use]
+    pub fn without_tombstones_to(mut self, newest: Position) -> Self {
+        self.tombstones_applied = newest;
+        self
     }
 
     /// What was added so far.
@@ -201,6 +251,7 @@ impl BlockWriter {
             log: seed.log,
             flush: seed.flush,
             compaction: seed.compaction,
+            tombstones_applied: self.tombstones_applied,
             files: vec![chunks, index],
         };
         let mut file = disk.create(&self.temp.path.join(META_FILE))?;

@@ -35,31 +35,30 @@ const WINDOW_BITS: u32 = 5 + 6;
 const LEADING_MAX: u32 = 31;
 /// Fewest bits a sample takes after the first: one for the time, one for the value.
 const SAMPLE_BITS_MIN: usize = 2;
-/// The buffer of an open chunk grows by this many bytes, or by a quarter when that is more: a
-/// million of them are in memory, and doubling would leave a third of it unused.
-const GROWTH_BYTES: usize = 32;
-/// The most bytes that one append writes: 5 + 64 bits of time, 13 + 64 of value, a partial byte.
-const APPEND_BYTES_MAX: usize = 20;
+/// The buffer of an open chunk has a multiple of this many bytes and [`HEAP_BYTES`] fewer: what
+/// common allocators give out anyway. A million of them are in memory, so it grows by one step at a
+/// time, or by an eighth when that is more.
+const STEP_BYTES: usize = 16;
+/// What allocators keep beside each piece of memory.
+const HEAP_BYTES: usize = 8;
+/// The most bytes of the first sample: its time and its value.
+const FIRST_BYTES_MAX: usize = varint::MAX_LEN + 8;
 
-/// An open chunk: 56 bytes and what it has encoded so far. Can be read at any moment.
+/// An open chunk: 48 bytes and what it has encoded so far. Can be read at any moment.
 #[derive(Debug, Clone, Default)]
 pub struct Appender {
-    /// `samples` of the format, complete at every moment.
-    bytes: Vec<u8>,
+    /// `samples` of the format in `bytes[..len]`, complete at every moment; the rest is room.
+    bytes: Box<[u8]>,
     last_time: TimestampMs,
     /// Modulo 2^64.
     last_delta: u64,
     last_bits: u64,
-    count: u32,
-    /// Unused low bits of the last byte.
-    free: u8,
-    window: Window,
-}
-
-/// Which bits of an XOR are written: `width` of them after `leading`. Width 0: no window yet.
-#[derive(Debug, Clone, Copy, Default)]
-struct Window {
-    leading: u8,
+    len: u32,
+    count: u16,
+    /// Leading zeros of the window in the upper bits, in the lower 3 the unused bits of the last
+    /// byte.
+    leading_free: u8,
+    /// Bits of an XOR that are written, after the leading zeros; 0 when there is no window yet.
     width: u8,
 }
 
@@ -88,15 +87,52 @@ impl Appender {
         Self::default()
     }
 
-    /// Appends a sample. The caller sees to it that `t` is past [`Appender::last_time`]; a chunk
-    /// that breaks this is refused by [`decode`].
+    /// Goes on with a chunk that [`Appender::snapshot`] gave: what is appended from now on makes
+    /// the bytes that the first appender would have made.
+    ///
+    /// # Errors
+    /// As [`decode`].
+    pub fn resume(chunk: &[u8]) -> Result<Self> {
+        let (header, samples) = split(chunk)?;
+        let count = u16::try_from(header.count)
+            .map_err(|_| corruption(&format!("an open one of {} samples", header.count)))?;
+        if count == 0 {
+            let empty = samples.is_empty().then(Self::new);
+            return empty.ok_or_else(|| corruption("bytes follow a count of 0"));
+        }
+        let mut decoder = Decoder::new(samples)?;
+        (1..count).for_each(|_| decoder.advance());
+        decoder.check(true)?;
+        let free = decoder.reader.bits_left_in_byte();
+        let mut appender = Self {
+            last_time: decoder.time,
+            last_delta: decoder.delta,
+            last_bits: decoder.value,
+            count,
+            leading_free: (decoder.leading as u8) << 3 | free,
+            width: decoder.width as u8,
+            ..Self::default()
+        };
+        appender.reserve(samples.len());
+        appender.bytes[..samples.len()].copy_from_slice(samples);
+        appender.len = samples.len() as u32;
+        // Appending goes on in these bits.
+        appender.bytes[samples.len() - 1] &= u8::MAX << free;
+        Ok(appender)
+    }
+
+    /// Appends a sample. The caller sees to it that `t` is past [`Appender::last_time`], and that
+    /// there are at most 65,535; a chunk that breaks the first is refused by [`decode`].
     pub fn append(&mut self, t: TimestampMs, v: f64) {
         debug_assert!(self.last_time().is_none_or(|last| t > last), "{t} is not past the last");
-        self.reserve();
         let value = v.to_bits();
         if self.count == 0 {
-            varint::write_signed(&mut self.bytes, t);
-            self.bytes.extend_from_slice(&value.to_be_bytes());
+            let mut first = Vec::with_capacity(FIRST_BYTES_MAX);
+            varint::write_signed(&mut first, t);
+            first.extend_from_slice(&value.to_be_bytes());
+            self.reserve(first.len());
+            self.bytes[..first.len()].copy_from_slice(&first);
+            self.len = first.len() as u32;
         } else {
             let time = self.encode_time(t);
             let value = self.encode_value(value);
@@ -113,14 +149,37 @@ impl Appender {
         self.count += 1;
     }
 
-    fn reserve(&mut self) {
-        if self.bytes.capacity() - self.bytes.len() < APPEND_BYTES_MAX {
-            self.bytes.reserve_exact(GROWTH_BYTES.max(self.bytes.len() / 4));
+    /// Makes room for `more` bytes.
+    #[inline]
+    fn reserve(&mut self, more: usize) {
+        let wanted = self.len as usize + more;
+        if wanted > self.bytes.len() {
+            self.grow(wanted);
         }
     }
 
+    #[cold]
+    fn grow(&mut self, wanted: usize) {
+        let wanted = wanted.max(self.bytes.len() + self.bytes.len() / 8);
+        let room = (wanted + HEAP_BYTES).next_multiple_of(STEP_BYTES) - HEAP_BYTES;
+        let mut bytes = std::mem::take(&mut self.bytes).into_vec();
+        bytes.reserve_exact(room - bytes.len());
+        bytes.resize(room, 0);
+        self.bytes = bytes.into_boxed_slice();
+    }
+
+    #[inline]
     fn push(&mut self, code: Code) {
-        self.free = bits::push(&mut self.bytes, self.free, code.bits, code.width);
+        let free = self.leading_free & 7;
+        self.reserve(bits::grown_by(free, code.width));
+        let len = self.len as usize;
+        let (len, free) = bits::put(&mut self.bytes, len, free, code.bits, code.width);
+        self.len = len as u32;
+        self.leading_free = self.leading_free & !7 | free;
+    }
+
+    fn written(&self) -> &[u8] {
+        &self.bytes[..self.len as usize]
     }
 
     fn encode_time(&mut self, t: TimestampMs) -> Code {
@@ -151,8 +210,7 @@ impl Appender {
         let leading = xor.leading_zeros().min(LEADING_MAX);
         let trailing = xor.trailing_zeros();
         let width = 64 - leading - trailing;
-        let (old_leading, old_width) =
-            (u32::from(self.window.leading), u32::from(self.window.width));
+        let (old_leading, old_width) = (u32::from(self.leading_free >> 3), u32::from(self.width));
         let fits = old_width > 0
             && leading >= old_leading
             && trailing >= 64 - old_leading - old_width
@@ -161,7 +219,8 @@ impl Appender {
         if fits {
             Code::new(0b10, 2).then(Code::new(xor >> (64 - old_leading - old_width), old_width))
         } else {
-            self.window = Window { leading: leading as u8, width: width as u8 };
+            self.leading_free = (leading as u8) << 3 | self.leading_free & 7;
+            self.width = width as u8;
             let header = 0b11 << 5 | u64::from(leading);
             Code::new(header << 6 | u64::from(width % 64), 2 + WINDOW_BITS)
                 .then(Code::new(xor >> trailing, width))
@@ -170,13 +229,13 @@ impl Appender {
 
     /// Number of samples.
     pub fn count(&self) -> u32 {
-        self.count
+        u32::from(self.count)
     }
 
     /// The time of the first sample; read from the encoding, so that a million series do not each
     /// keep it.
     pub fn first_time(&self) -> Option<TimestampMs> {
-        varint::read_signed(&self.bytes).map(|(t, _)| t)
+        varint::read_signed(self.written()).map(|(t, _)| t)
     }
 
     /// The time of the last sample.
@@ -191,7 +250,12 @@ impl Appender {
 
     /// Bytes that [`Appender::finish`] would return.
     pub fn bytes_len(&self) -> usize {
-        varint::len(u64::from(self.count)) + self.bytes.len()
+        varint::len(u64::from(self.count)) + self.len as usize
+    }
+
+    /// Bytes of memory it holds beside itself.
+    pub fn heap_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The chunk, in exactly the memory it needs.
@@ -203,7 +267,7 @@ impl Appender {
     pub fn snapshot(&self) -> Vec<u8> {
         let mut chunk = Vec::with_capacity(self.bytes_len());
         varint::write(&mut chunk, u64::from(self.count));
-        chunk.extend_from_slice(&self.bytes);
+        chunk.extend_from_slice(self.written());
         chunk
     }
 
@@ -218,7 +282,7 @@ impl Appender {
         timestamps: &mut Vec<TimestampMs>,
         values: &mut Vec<f64>,
     ) -> Result<()> {
-        decode_samples(self.count as usize, &self.bytes, range, timestamps, values)
+        decode_samples(self.count as usize, self.written(), range, timestamps, values)
     }
 }
 

@@ -37,7 +37,9 @@ use crate::chunk::Encoding;
 use crate::codec::bits::BitReader;
 use crate::codec::varint;
 use crate::error::{Error, ErrorCode, Result};
-use crate::histogram::{CounterReset, Counts, Histogram, Layout, Span, Tally, bucket_count};
+use crate::histogram::{
+    BUCKETS_MAX, CounterReset, Counts, Histogram, Layout, Span, Tally, bucket_count,
+};
 use crate::sample::{TimeRange, TimestampMs};
 
 use layout::{read_layout, write_layout};
@@ -195,6 +197,8 @@ pub struct Appender {
     encoding: Encoding,
     out: BitWriter,
     count: u32,
+    /// Buckets of all samples.
+    buckets: u64,
     first_time: TimestampMs,
     state: State,
 }
@@ -206,6 +210,7 @@ impl Appender {
             encoding,
             out: BitWriter::default(),
             count: 0,
+            buckets: 0,
             first_time: 0,
             state: State::new(encoding),
         }
@@ -216,12 +221,19 @@ impl Appender {
         self.encoding
     }
 
-    /// Appends a sample and says whether it could: not when `h` is of the other kind. The caller
-    /// sees to it that `t` is past [`Appender::last_time`] and that `h` is valid.
+    /// Whether `h` may be appended: it is of the chunk's kind, and all samples together have at
+    /// most [`BUCKETS_MAX`] buckets, which bounds what a chunk of few bytes decodes to.
+    pub fn takes(&self, h: &Histogram) -> bool {
+        encoding_of(h) == self.encoding && self.buckets + h.bucket_count() as u64 <= BUCKETS_MAX
+    }
+
+    /// Appends a sample and says whether it could: see [`Appender::takes`]. The caller sees to it
+    /// that `t` is past [`Appender::last_time`] and that `h` is valid.
     pub fn append(&mut self, t: TimestampMs, h: &Histogram) -> bool {
-        if encoding_of(h) != self.encoding {
+        if !self.takes(h) {
             return false;
         }
+        self.buckets += h.bucket_count() as u64;
         let (out, state) = (&mut self.out, &mut self.state);
         let same_layout = Arc::ptr_eq(&h.layout, &state.layout) || h.layout == state.layout;
         if self.count > 0 && same_layout && h.reset == state.reset {
@@ -327,8 +339,13 @@ pub fn decode(
     let mut reader = BitReader::new(rest);
     let mut state = State::new(encoding);
     let mut last = None;
+    let mut buckets = 0;
     for n in 0..count {
         read_change(&mut reader, &mut state, n == 0)?;
+        buckets += bucket_count(&state.layout.positive) + bucket_count(&state.layout.negative);
+        if buckets > BUCKETS_MAX {
+            return Err(corruption(format!("its samples have over {BUCKETS_MAX} buckets")));
+        }
         let t = state.time.read(&mut reader) as i64;
         let counts = read_counts(&mut reader, &mut state);
         if n == 0 {

@@ -1,6 +1,7 @@
 //! Chunks: samples of one series, encoded. The encoding byte says how; an unknown one is an error
 //! that names it, never skipped.
 
+pub mod dense;
 pub mod gorilla;
 pub mod histogram;
 
@@ -29,10 +30,9 @@ impl Encoding {
             1 => Ok(Self::Gorilla),
             16 => Ok(Self::IntHistogram),
             17 => Ok(Self::FloatHistogram),
-            other => Err(Error::new(
-                crate::error::ErrorCode::Corruption,
-                format!("chunk encoding {other} is unknown to this version (knows: 1, 16, 17)"),
-            )),
+            other => Err(Error::newer_format(format!(
+                "chunk encoding {other} is unknown to this version (knows: 1, 16, 17)"
+            ))),
         }
     }
 

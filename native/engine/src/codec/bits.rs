@@ -17,18 +17,32 @@ pub const PUSH_BITS_MAX: u32 = 121;
 #[inline]
 #[must_use]
 pub fn push(bytes: &mut Vec<u8>, free: u8, value: u128, width: u32) -> u8 {
+    let len = bytes.len();
+    bytes.resize(len + grown_by(free, width), 0);
+    put(bytes, len, free, value, width).1
+}
+
+/// Bytes by which [`put`] moves the end, at most 16.
+#[inline]
+pub fn grown_by(free: u8, width: u32) -> usize {
+    width.saturating_sub(u32::from(free)).div_ceil(8) as usize
+}
+
+/// Like [`push`], into memory that the caller has made: `bytes[..len]` is written, and at least
+/// [`grown_by`] bytes follow. Returns the new length and the unused low bits of the last byte.
+#[inline]
+pub fn put(bytes: &mut [u8], len: usize, free: u8, value: u128, width: u32) -> (usize, u8) {
     debug_assert!(free < 8 && width <= PUSH_BITS_MAX && value >> width == 0);
     if width == 0 {
-        return free;
+        return (len, free);
     }
-    let (used, head) = match free {
-        0 => (0, 0),
-        free => (8 - u32::from(free), bytes.pop().unwrap_or(0)),
-    };
+    let (start, used) = if free == 0 { (len, 0) } else { (len - 1, 8 - u32::from(free)) };
+    let head = if free == 0 { 0 } else { bytes[start] };
     let total = used + width;
-    let bits = u128::from(head) << 120 | value << (128 - total);
-    bytes.extend_from_slice(&bits.to_be_bytes()[..total.div_ceil(8) as usize]);
-    (total.next_multiple_of(8) - total) as u8
+    let bits = (u128::from(head) << 120 | value << (128 - total)).to_be_bytes();
+    let end = start + total.div_ceil(8) as usize;
+    bytes[start..end].copy_from_slice(&bits[..end - start]);
+    (end, (total.next_multiple_of(8) - total) as u8)
 }
 
 /// Reads bits from the front of a byte slice.
@@ -83,6 +97,11 @@ impl<'a> BitReader<'a> {
         self.at > self.bytes.len() * 8
     }
 
+    /// Bits of the last byte that was touched which were not read.
+    pub fn bits_left_in_byte(&self) -> u8 {
+        (self.at.next_multiple_of(8) - self.at) as u8
+    }
+
     /// Bytes that were not touched yet.
     pub fn bytes_left(&self) -> usize {
         self.bytes.len().saturating_sub(self.at.div_ceil(8))
@@ -119,6 +138,15 @@ mod tests {
             }
             let total: u32 = fields.iter().map(|f| f.1).sum();
             prop_assert_eq!(bytes.len(), total.div_ceil(8) as usize);
+            let (mut room, mut len, mut left) = (vec![0; bytes.len()], 0, 0);
+            for (value, width) in &fields {
+                let want = len + grown_by(left, *width);
+                let value = u128::from(value & mask(*width));
+                (len, left) = put(&mut room, len, left, value, *width);
+                prop_assert_eq!(len, want);
+            }
+            prop_assert_eq!(left, free);
+            prop_assert_eq!(&room, &bytes);
             let mut reader = BitReader::new(&bytes);
             for (value, width) in &fields {
                 if *width > 0 {

@@ -450,6 +450,18 @@ impl Disk for FaultyDisk {
         Ok(())
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        let mut state = self.state();
+        state.enter("link", from)?;
+        let node = state.find(from)?;
+        if state.find(to).is_ok() {
+            return Err(os_error("link", to, libc::EEXIST));
+        }
+        let added = Some(state.split(to)?);
+        state.change(Change { removed: None, added, node });
+        Ok(())
+    }
+
     fn remove_file(&self, path: &Path) -> Result<()> {
         let mut state = self.state();
         state.enter("remove", path)?;

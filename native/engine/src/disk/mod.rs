@@ -12,7 +12,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorCode, Result};
 
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +124,12 @@ pub trait Disk: Send + Sync {
     /// `not_found`, `read_only`, `io`.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
+    /// Gives the file `from` a second name, on the same file system.
+    ///
+    /// # Errors
+    /// `not_found`, `read_only`, `io`, also when `to` exists.
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()>;
+
     /// Removes a file.
     ///
     /// # Errors
@@ -153,4 +159,18 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// `read_only` when another process has it, naming that process.
     fn lock(&self, dir: &Path) -> Result<Box<dyn DirLock>>;
+}
+
+/// Sees to it that there is room for `bytes` before they are begun: a file that cannot be finished
+/// would only take the last room from the log.
+///
+/// # Errors
+/// `disk_full` when there is not; those of the disk.
+pub fn require_room(disk: &dyn Disk, dir: &Path, bytes: u64) -> Result<()> {
+    let free = disk.free_bytes(dir)?;
+    if free >= bytes {
+        return Ok(());
+    }
+    let text = format!("{bytes} bytes are needed, the file system has {free} left");
+    Err(Error::new(ErrorCode::DiskFull, text).at(dir, None))
 }

@@ -129,6 +129,11 @@ impl Disk for OsDisk {
             .map_err(|e| Error::io(&format!("rename to {}", to.display()), from, &e))
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::hard_link(from, to)
+            .map_err(|e| Error::io(&format!("link as {}", to.display()), from, &e))
+    }
+
     fn remove_file(&self, path: &Path) -> Result<()> {
         fs::remove_file(path).map_err(|e| Error::io("remove", path, &e))
     }

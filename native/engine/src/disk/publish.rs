@@ -50,6 +50,20 @@ pub fn publish_open(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<Box<dy
     }
 }
 
+/// Makes the file that was written and synced under the temporary name of `path` appear as `path`,
+/// replacing a file that is there.
+///
+/// # Errors
+/// Those of the disk. The old file stands, or, when only the last step failed, either of both.
+pub fn publish_prepared(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let temp = temp_path(path);
+    if let Err(error) = disk.rename(&temp, path) {
+        let _ = disk.remove_file(&temp);
+        return Err(error);
+    }
+    disk.sync_dir(parent(path)?)
+}
+
 fn prepare(disk: &dyn Disk, temp: &Path, bytes: &[u8]) -> Result<Box<dyn WriteFile>> {
     if disk.exists(temp) {
         disk.remove_file(temp)?;

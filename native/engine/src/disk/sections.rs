@@ -154,6 +154,7 @@ impl SectionWriter {
 pub struct SectionFile {
     path: PathBuf,
     bytes: FileBytes,
+    version: u32,
     sections: Vec<Section>,
 }
 
@@ -195,17 +196,18 @@ impl SectionFile {
         if version != u32_at(&bytes, 8) {
             return Err(damaged(8, "header and footer name different versions"));
         }
-        if version > kind.version || version == 0 {
-            return Err(damaged(
-                8,
-                &format!(
-                    "file format version {version} is needed, this build knows {}",
-                    kind.version
-                ),
-            ));
+        if version > kind.version {
+            let message = format!(
+                "file format version {version} is needed, this build knows {}",
+                kind.version
+            );
+            return Err(Error::newer_format(message).at(path, Some(8)));
+        }
+        if version == 0 {
+            return Err(damaged(8, "file format version 0, want at least 1"));
         }
         let sections = parse_table(path, &bytes[..tail], table_start)?;
-        Ok(Self { path: path.to_path_buf(), bytes, sections })
+        Ok(Self { path: path.to_path_buf(), bytes, version, sections })
     }
 
     /// The bytes of section `name`.
@@ -256,6 +258,16 @@ impl SectionFile {
                 got.bytes, got.crc32c, summary.bytes, summary.crc32c
             ),
         ))
+    }
+
+    /// Name and bytes of each section, in the order of the file.
+    pub fn sections(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.sections.iter().map(|section| (section.name, section.range.len() as u64))
+    }
+
+    /// The version that the file names; not 0, and not newer than its kind's.
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     /// Where the file is.

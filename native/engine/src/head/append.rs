@@ -14,6 +14,7 @@ use crate::head::series::{Appended, Runs};
 use crate::head::shard::{Found, shard_of};
 use crate::labels::{Labels, LabelsHash};
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
+use crate::retention::Horizon;
 use crate::sample::{TIMESTAMP_LIMIT, TimeRange, TimestampMs, is_stale};
 use crate::sync::{Arc, Ordering};
 use crate::wal::record::BatchEncoder;
@@ -34,7 +35,7 @@ const SPARE_ALIASES: usize = 4096;
 pub struct Rejection {
     /// Why.
     pub code: ErrorCode,
-    /// How many samples, or for a series without samples how many series.
+    /// How many samples, or for a series without samples how many series, or how many lines.
     pub count: u64,
     /// A few sentences.
     pub examples: Vec<String>,
@@ -203,24 +204,27 @@ impl Head {
             outcome.reject(&refusal.error, refusal.count);
         }
         let resolved = self.resolve(batch, tenant, generation, &mut outcome);
-        let bounds = Bounds {
-            allowed: TimeRange::new(
-                self.oldest_allowed(now_ms).max(1 - TIMESTAMP_LIMIT),
-                now_ms.saturating_add(self.limits.max_future_ms).min(TIMESTAMP_LIMIT - 1),
-            ),
-            now_ms,
-            reject_non_finite: self.limits.reject_non_finite,
-        };
+        let horizon = self.horizon(now_ms);
+        let common = self.bounds(now_ms, horizon.latest_cutoff());
         let mut accepted = Vec::with_capacity(batch.samples.len());
         let mut histograms = Vec::new();
         let mut used = vec![false; batch.series.len()];
-        let newest_allowed = bounds.allowed.maxt;
+        let newest_allowed = common.allowed.maxt;
         let request = Request { batch, tenant, newest_allowed, limits: &self.limits };
         let mut exemplars = Vec::new();
         for (i, series) in batch.series.iter().enumerate() {
             let spans = batch.spans(i);
             let Some((found, _)) = resolved[i].found else { continue };
-            for sample in &batch.histograms[spans.histograms] {
+            // Labels are held against the rules of retention only for a sample so old that some
+            // rule refuses it: a write of today never pays for them.
+            let floats = &batch.samples[spans.samples];
+            let in_time = |t: TimestampMs| t >= common.allowed.mint;
+            let histograms_here = &batch.histograms[spans.histograms];
+            let old = !(floats.iter().all(|sample| in_time(sample.t))
+                && histograms_here.iter().all(|sample| in_time(sample.t)));
+            let own = old.then(|| self.bounds(now_ms, self.cutoff_of(series, &horizon)));
+            let bounds = own.as_ref().unwrap_or(&common);
+            for sample in histograms_here {
                 match bounds.judge_histogram(sample, series) {
                     Err(error) => outcome.reject(&error, 1),
                     Ok(()) => {
@@ -231,7 +235,7 @@ impl Head {
                     }
                 }
             }
-            for sample in &batch.samples[spans.samples] {
+            for sample in floats {
                 if let Some(code) = bounds.judge(sample.t, sample.v) {
                     outcome.reject(&bounds.explain(code, sample.t, sample.v, series), 1);
                 } else {
@@ -251,6 +255,30 @@ impl Head {
         encode_metadata(&metadata, &mut payload);
         let kept = Kept { samples, histograms, fresh, exemplars, metadata };
         Ok(Prepared { generation, payload, outcome, tenant, kept })
+    }
+
+    /// The bounds of samples that are not older than `oldest`.
+    fn bounds(&self, now_ms: TimestampMs, oldest: TimestampMs) -> Bounds {
+        Bounds {
+            allowed: TimeRange::new(
+                oldest.max(1 - TIMESTAMP_LIMIT),
+                now_ms.saturating_add(self.limits.max_future_ms).min(TIMESTAMP_LIMIT - 1),
+            ),
+            now_ms,
+            reject_non_finite: self.limits.reject_non_finite,
+        }
+    }
+
+    /// The oldest time that retention keeps of a series.
+    fn cutoff_of(&self, series: &WireSeries<'_>, horizon: &Horizon) -> TimestampMs {
+        let policy = horizon.policy();
+        if policy.rules().is_empty() {
+            return horizon.latest_cutoff();
+        }
+        let labels = Labels::from_canonical(&series.labels)
+            .or_else(|_| canonicalize(&series.labels, &self.limits));
+        // Malformed labels were refused before.
+        horizon.cutoff(labels.map_or(policy.classes() - 1, |labels| policy.class_of(&labels)))
     }
 
     /// The series with an accepted sample that this generation's log does not define yet.
@@ -333,12 +361,16 @@ impl Head {
         }
         let series_here = self.counters.series.load(Ordering::Relaxed) / SHARD_COUNT;
         if map.aliases() < series_here + SPARE_ALIASES {
-            map.insert(raw, found.series, true, generation);
+            map.insert_alias(raw, found.series, generation);
         }
         Ok(Resolved { found: Some((found, canonical)), labels: Some(labels) })
     }
 
-    fn find_or_reserve(&self, canonical: LabelsHash, generation: Generation) -> Result<Found> {
+    pub(super) fn find_or_reserve(
+        &self,
+        canonical: LabelsHash,
+        generation: Generation,
+    ) -> Result<Found> {
         let shard_number = shard_of(canonical);
         let shard = &self.shards[shard_number];
         let mut map = shard.map.lock();
@@ -354,26 +386,10 @@ impl Head {
         }
         let full = || Error::new(ErrorCode::LimitExceeded, "the head has no room for a new series");
         let series = shard.slots.write().allocate(shard_number).ok_or_else(full)?;
-        map.insert(canonical, series, false, generation);
+        map.insert(canonical, series, generation);
         self.counters.series.fetch_add(1, Ordering::Relaxed);
         self.counters.series_created.fetch_add(1, Ordering::Relaxed);
         Ok(Found { series, logged: false, alias: false })
-    }
-
-    /// Finds or reserves the series of canonical labels; for the replay of the log.
-    ///
-    /// # Errors
-    /// `limit_exceeded` when the head is full.
-    pub fn restore_series(&self, tenant: TenantId, labels: &Labels) -> Result<SeriesRef> {
-        let hash = self.hasher.hash(tenant, labels.as_bytes());
-        let found = self.find_or_reserve(hash, self.generation())?;
-        self.index_series(tenant, found.series, labels);
-        Ok(found.series)
-    }
-
-    /// Appends a sample of the replayed log.
-    pub fn restore_sample(&self, series: SeriesRef, t: TimestampMs, v: f64) {
-        self.append_group(series.shard(), &[Addressed { series, t, v }], self.generation());
     }
 
     fn index_series(&self, tenant: TenantId, series: SeriesRef, labels: &Labels) {
@@ -397,14 +413,7 @@ impl Head {
                 .lock()
                 .mark_logged(fresh.found_as, generation);
         }
-        let mut rest = &samples[..];
-        while let Some(first) = rest.first() {
-            let shard = first.series.shard();
-            let n = rest.iter().take_while(|s| s.series.shard() == shard).count();
-            let (group, tail) = rest.split_at(n);
-            outcome.replaced += self.append_group(shard, group, generation);
-            rest = tail;
-        }
+        outcome.replaced += self.append_grouped(&samples, generation);
         outcome.replaced += self.append_histograms(&histograms, generation);
         if !exemplars.is_empty() {
             outcome.dropped_exemplars += self.exemplars().add(exemplars);
@@ -415,13 +424,29 @@ impl Head {
         outcome
     }
 
+    /// Appends samples in any order of their shards, each shard locked once, and returns how many
+    /// replaced another value.
+    pub(super) fn append_all(&self, samples: &[Addressed], generation: Generation) -> u64 {
+        self.append_grouped(&group_by_shard(samples), generation)
+    }
+
+    fn append_grouped(&self, samples: &[Addressed], generation: Generation) -> u64 {
+        let groups = samples.chunk_by(|a, b| a.series.shard() == b.series.shard());
+        groups.map(|group| self.append_group(group[0].series.shard(), group, generation)).sum()
+    }
+
     /// Appends samples of one shard and returns how many replaced another value.
     fn append_group(&self, shard: usize, group: &[Addressed], generation: Generation) -> u64 {
         let (mut late, mut replaced, mut duplicates, mut bytes) = (0u64, 0u64, 0u64, 0u64);
         let mut newest = TimestampMs::MIN;
+        let mut revived = Vec::new();
         let mut slots = self.shards[shard].slots.write();
         for sample in group {
             let Some(series) = slots.get_mut(sample.series.slot()) else { continue };
+            if series.emptied {
+                series.emptied = false;
+                revived.push(sample.series);
+            }
             let (what, grown) = series.append(generation, sample.t, sample.v);
             bytes += grown as u64;
             newest = newest.max(sample.t);
@@ -433,6 +458,7 @@ impl Head {
             }
         }
         drop(slots);
+        self.revive(&revived);
         let c = &self.counters;
         if c.newest.fetch_max(newest, Ordering::Relaxed) == TimestampMs::MIN {
             c.first_newest.store(newest, Ordering::Relaxed);

@@ -10,9 +10,10 @@
 use std::sync::Arc;
 
 use crate::chunk::histogram::{Appender, Sink, encoding_of};
-use crate::chunk::{self, Encoding, gorilla, histogram};
+use crate::chunk::{Encoding, gorilla};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
+use crate::head::sealed::SealedChunk;
 use crate::head::series::Appended;
 use crate::histogram::Histogram;
 use crate::refs::{Generation, SeriesRef};
@@ -29,7 +30,7 @@ const SEAL_BYTES: usize = 4 << 10;
 const LATE_BUFFER_SAMPLES: usize = 64;
 
 /// A late sample: when, and what.
-type LateSample = (TimestampMs, Value);
+pub(super) type LateSample = (TimestampMs, Value);
 
 /// What a late sample is.
 #[derive(Debug, Clone)]
@@ -56,26 +57,18 @@ impl PartialEq for Value {
     }
 }
 
-/// An immutable chunk.
-#[derive(Debug, Clone)]
-struct Sealed {
-    encoding: Encoding,
-    range: TimeRange,
-    bytes: Arc<[u8]>,
-}
-
 /// See the page above.
 #[derive(Debug, Default)]
 pub struct Histograms {
-    open: Option<Appender>,
+    pub(super) open: Option<Appender>,
     /// What was appended to `open` last: whether a sample is repeated is seen without decoding.
-    last: Option<Arc<Histogram>>,
+    pub(super) last: Option<Arc<Histogram>>,
     /// Chunks that follow each other in time, each of one kind.
-    sealed: Vec<Sealed>,
+    pub(super) sealed: Vec<SealedChunk>,
     /// Chunks of late samples, each sorted, overlapping each other; oldest write first.
-    late: Vec<Sealed>,
+    pub(super) late: Vec<SealedChunk>,
     /// Sorted by time, unique.
-    buffer: Vec<LateSample>,
+    pub(super) buffer: Vec<LateSample>,
 }
 
 /// A copy of some of a series' histograms, decodable without a lock.
@@ -84,7 +77,7 @@ pub struct HistogramPart(Part);
 
 #[derive(Debug)]
 enum Part {
-    Chunks(Vec<Sealed>),
+    Chunks(Vec<SealedChunk>),
     Samples(Vec<LateSample>),
 }
 
@@ -99,9 +92,7 @@ impl Histograms {
     /// memory grew.
     pub fn append(&mut self, t: TimestampMs, h: &Arc<Histogram>) -> (Appended, usize) {
         let full = |open: &Appender| {
-            open.encoding() != encoding_of(h)
-                || open.count() >= SEAL_SAMPLES
-                || open.bytes_len() >= SEAL_BYTES
+            !open.takes(h) || open.count() >= SEAL_SAMPLES || open.bytes_len() >= SEAL_BYTES
         };
         if let Some(open) = self.open.take_if(|open| full(open)) {
             self.sealed.extend(sealed(&open));
@@ -153,12 +144,10 @@ impl Histograms {
             match value {
                 Value::Float(v) => floats.append(t, v),
                 Value::Histogram(h) => {
-                    let encoding = encoding_of(&h);
-                    let known = histograms.iter_mut().find(|chunk| chunk.encoding() == encoding);
-                    if let Some(chunk) = known {
+                    if let Some(chunk) = histograms.iter_mut().rev().find(|chunk| chunk.takes(&h)) {
                         chunk.append(t, &h);
                     } else {
-                        let mut chunk = Appender::new(encoding);
+                        let mut chunk = Appender::new(encoding_of(&h));
                         chunk.append(t, &h);
                         histograms.push(chunk);
                     }
@@ -166,8 +155,8 @@ impl Histograms {
             }
         }
         if let (Some(mint), Some(maxt)) = (floats.first_time(), floats.last_time()) {
-            let (range, bytes) = (TimeRange::new(mint, maxt), floats.finish().into());
-            self.late.push(Sealed { encoding: Encoding::Gorilla, range, bytes });
+            let range = TimeRange::new(mint, maxt);
+            self.late.push(SealedChunk::new(range, Encoding::Gorilla, floats.finish()));
         }
         self.late.extend(histograms.iter().filter_map(sealed));
     }
@@ -183,9 +172,19 @@ impl Histograms {
         (self.sealed.len() + self.late.len() + buffers, range)
     }
 
+    /// The full chunks.
+    pub(super) fn all_sealed(&self) -> impl Iterator<Item = &SealedChunk> {
+        self.sealed.iter().chain(&self.late)
+    }
+
+    /// The full chunks.
+    pub(super) fn all_sealed_mut(&mut self) -> impl Iterator<Item = &mut SealedChunk> {
+        self.sealed.iter_mut().chain(&mut self.late)
+    }
+
     /// What lies in `range`, oldest write first.
     pub fn collect(&self, range: TimeRange) -> Vec<HistogramPart> {
-        let overlapping = |chunks: &[Sealed]| -> Vec<Sealed> {
+        let overlapping = |chunks: &[SealedChunk]| -> Vec<SealedChunk> {
             chunks.iter().filter(|c| c.range.overlaps(&range)).cloned().collect()
         };
         let mut in_order = overlapping(&self.sealed);
@@ -206,30 +205,22 @@ impl Histograms {
 }
 
 /// A copy of an open chunk; `None` for an empty one.
-fn sealed(chunk: &Appender) -> Option<Sealed> {
-    let (encoding, range) = (chunk.encoding(), chunk.range()?);
-    Some(Sealed { encoding, range, bytes: chunk.snapshot().into() })
+pub(super) fn sealed(chunk: &Appender) -> Option<SealedChunk> {
+    Some(SealedChunk::new(chunk.range()?, chunk.encoding(), chunk.snapshot()))
 }
 
 impl HistogramPart {
     /// Decodes what lies in `range` to the end of `run`.
     ///
     /// # Errors
-    /// `corruption` when a chunk in memory is not what was written: a bug.
+    /// `corruption` when a chunk is not what was written.
     pub fn decode(&self, range: TimeRange, run: &mut Run) -> Result<()> {
-        let Run { timestamps, values, histograms } = run;
         match &self.0 {
             Part::Chunks(chunks) => {
-                for Sealed { encoding, bytes, .. } in chunks {
-                    if encoding.is_histogram() {
-                        let mut sink = Sink { timestamps, values, histograms };
-                        histogram::decode(*encoding, bytes, range, &mut sink)?;
-                    } else {
-                        chunk::decode(*encoding, bytes, range, timestamps, values)?;
-                    }
-                }
+                chunks.iter().try_for_each(|chunk| chunk.decode(range, run))?;
             }
             Part::Samples(samples) => {
+                let Run { timestamps, values, histograms } = run;
                 for (t, value) in samples {
                     match value {
                         Value::Float(v) => {
@@ -276,10 +267,14 @@ impl Head {
     /// another value.
     pub(super) fn append_histograms(&self, samples: &[Addressed], generation: Generation) -> u64 {
         let (mut late, mut replaced, mut duplicates, mut bytes) = (0u64, 0u64, 0u64, 0u64);
-        let mut newest = TimestampMs::MIN;
+        let (mut newest, mut revived) = (TimestampMs::MIN, Vec::new());
         for Addressed { series, t, h } in samples {
             let mut slots = self.shards[series.shard()].slots.write();
             let Some(entry) = slots.get_mut(series.slot()) else { continue };
+            if entry.emptied {
+                entry.emptied = false;
+                revived.push(*series);
+            }
             let (what, grown) = entry.append_histogram(generation, *t, h);
             bytes += grown as u64;
             newest = newest.max(*t);
@@ -293,6 +288,7 @@ impl Head {
         if samples.is_empty() {
             return 0;
         }
+        self.revive(&revived);
         let c = &self.counters;
         if c.newest.fetch_max(newest, Ordering::Relaxed) == TimestampMs::MIN {
             c.first_newest.store(newest, Ordering::Relaxed);
@@ -306,12 +302,6 @@ impl Head {
         c.replaced.fetch_add(replaced, Ordering::Relaxed);
         c.duplicates.fetch_add(duplicates, Ordering::Relaxed);
         replaced
-    }
-
-    /// Appends a histogram of the replayed log.
-    pub fn restore_histogram(&self, series: SeriesRef, t: TimestampMs, h: Histogram) {
-        let sample = Addressed { series, t, h: Arc::new(h) };
-        self.append_histograms(&[sample], self.generation());
     }
 }
 

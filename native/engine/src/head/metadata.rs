@@ -6,9 +6,9 @@
 //! goes around, clears marks and takes the first family without one (the "clock" of operating
 //! systems: Corbató, "A Paging Experiment with the Multics System", 1968).
 //!
-//! Services of different versions may say different things of one family for ever, in every request.
-//! So a family that was changed a moment ago ([`CHANGE_MS`]) is not changed again: what it should be
-//! comes again with a later request.
+//! Services of different versions may say different things of one family for ever, in every
+//! request. So a family that was changed a moment ago ([`CHANGE_MS`]) is not changed again: what it
+//! should be comes again with a later request.
 //!
 //! Looked up on any thread, changed on the thread that applies.
 

@@ -1,29 +1,41 @@
 //! The head: all series that were written lately, with their newest samples, in memory.
 //!
 //! ```text
-//! append.rs    prepare(batch): look up or reserve series, judge every sample; apply: cannot fail
-//! exemplars.rs a ring of the newest exemplars
-//! metadata.rs  what metrics are
-//! saved.rs     these two past a cut of the log
-//! series.rs    one series: open chunk, sealed chunks, late samples, per generation
-//! histograms.rs the histograms of one series, and of a write
-//! shard.rs     labels hash to series, and the series by slot
-//! snapshot.rs  what a reader sees: the head as a SeriesSource over a span of generations
+//! append.rs      prepare(batch): look up or reserve series, judge every sample; apply: cannot fail
+//! series.rs      one series: open chunk, sealed chunks, late samples, per generation
+//! histograms.rs  the histograms of one series, and of a write
+//! sealed.rs      full chunks, on the heap or in a file
+//! shard.rs       labels hash to series, and the series by slot
+//! delete.rs      deleted ranges leave memory; series without a sample left are not found any more
+//! snapshot.rs    what a reader sees: the head as a SeriesSource over a span of generations
+//! exemplars.rs   a ring of the newest exemplars
+//! metadata.rs    what metrics are
+//! saved.rs       these two past a cut of the log
+//! chunk_file.rs  files of full chunks
+//! offload.rs     moves full chunks into them
+//! checkpoint/    series and open chunks to a file and back
+//! restore.rs     what a start puts back
 //! ```
 //!
 //! Samples belong to a *generation*: everything between two rotations of the log. A rotation is a
 //! point in the log's order, so a generation holds exactly the samples between two log positions,
 //! and freezing it costs nothing: a series moves its older data aside when it is next written.
 //!
-//! Locks, in this order: shard map, shard slots, index of a tenant; exemplars and metadata have one
-//! each, held alone. Only the log thread applies, so batches apply in log order; prepare runs on
-//! any number of threads.
+//! Locks, in this order: shard map, shard slots, index of a tenant, the emptied series; exemplars
+//! and metadata have one each, held alone. Only the log thread applies, so batches apply in log
+//! order; prepare runs on any number of threads.
 
 pub mod append;
+pub mod checkpoint;
+pub mod chunk_file;
+mod delete;
 pub mod exemplars;
 pub mod histograms;
 pub mod metadata;
+pub mod offload;
+pub mod restore;
 pub mod saved;
+pub mod sealed;
 pub mod series;
 pub mod shard;
 pub mod snapshot;
@@ -37,6 +49,7 @@ use crate::index::memory::MemoryIndex;
 use crate::labels::LabelsHasher;
 use crate::options::WriteLimits;
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
+use crate::retention::{Horizon, RetentionPolicy};
 use crate::sample::TimestampMs;
 use crate::stats::Stats;
 use crate::sync::{Arc, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, RwLock};
@@ -47,7 +60,10 @@ use shard::Shard;
 
 /// Memory of a series beyond its chunks, in bytes: struct, map entry and index entry, about. Only
 /// for the decision when a generation is large enough to be flushed.
-const SERIES_BYTES: u64 = 300;
+const SERIES_BYTES: u64 = 170;
+
+/// Series that leave an index under one lock, for which writes of new series wait: about 10 ms.
+const INDEX_SLICE: usize = 10_000;
 
 /// What the head counts, all since the process started unless said otherwise.
 #[derive(Debug, Default)]
@@ -79,6 +95,8 @@ pub struct HeadCounters {
     pub replaced: AtomicU64,
     /// Samples that were there already.
     pub duplicates: AtomicU64,
+    /// Samples that deletes took out of the head.
+    pub deleted: AtomicU64,
     /// Samples refused, by reason: `bad_data`, `too_old`, `too_far_ahead`, `limit_exceeded`.
     pub rejected: [AtomicU64; 4],
     /// Exemplars dropped.
@@ -108,6 +126,7 @@ impl HeadCounters {
         out.push(("samplesLate", get(&self.late)));
         out.push(("samplesReplaced", get(&self.replaced)));
         out.push(("samplesDuplicate", get(&self.duplicates)));
+        out.push(("headSamplesDeleted", get(&self.deleted)));
         out.extend(REJECTIONS.iter().zip(&self.rejected).map(|((_, name), c)| (*name, get(c))));
         out.push(("exemplarsDropped", get(&self.exemplars_dropped)));
         out.push(("metadataDropped", get(&self.metadata_dropped)));
@@ -132,8 +151,11 @@ pub struct Head {
     indexes: RwLock<HashMap<TenantId, Arc<RwLock<MemoryIndex>>>>,
     hasher: LabelsHasher,
     limits: WriteLimits,
-    retention_ms: i64,
+    retention: Arc<RetentionPolicy>,
     generation: AtomicU32,
+    /// Series that a delete left without a sample, until one is written or they are forgotten: the
+    /// index still has them.
+    emptied: RwLock<RoaringBitmap>,
     counters: HeadCounters,
     exemplars: Exemplars,
     metadata: MetadataTable,
@@ -141,7 +163,7 @@ pub struct Head {
 
 impl Head {
     /// An empty head; `seed` keys the series map.
-    pub fn new(seed: [u8; 32], limits: WriteLimits, retention_ms: i64) -> Self {
+    pub fn new(seed: [u8; 32], limits: WriteLimits, retention: Arc<RetentionPolicy>) -> Self {
         let counters = HeadCounters::default();
         counters.newest.store(i64::MIN, Ordering::Relaxed);
         counters.newest_ever.store(i64::MIN, Ordering::Relaxed);
@@ -151,8 +173,9 @@ impl Head {
             indexes: RwLock::default(),
             hasher: LabelsHasher::new(seed),
             limits,
-            retention_ms,
+            retention,
             generation: AtomicU32::new(1),
+            emptied: RwLock::default(),
             counters,
             exemplars: Exemplars::new(limits.max_exemplars),
             metadata: MetadataTable::new(limits.max_metadata),
@@ -199,11 +222,11 @@ impl Head {
         self.counters.newest_ever.fetch_max(t, Ordering::Relaxed);
     }
 
-    /// The oldest time that a write may have now.
-    pub fn oldest_allowed(&self, now_ms: TimestampMs) -> TimestampMs {
+    /// What has expired now: retention counts from the earlier of the clock and the newest sample.
+    pub fn horizon(&self, now_ms: TimestampMs) -> Horizon {
         let newest = self.counters.newest_ever.load(Ordering::Relaxed);
-        let from = if newest == i64::MIN { now_ms } else { now_ms.min(newest) };
-        from.saturating_sub(self.retention_ms)
+        let reference = if newest == i64::MIN { now_ms } else { now_ms.min(newest) };
+        Horizon::new(self.retention.clone(), reference)
     }
 
     /// The index of a tenant, if it ever wrote.
@@ -268,18 +291,20 @@ impl Head {
             // All maps at once: an alias in one shard leads to a series of another. A write waits
             // for about 10 ms at a million series, once a generation.
             let mut maps: Vec<_> = self.shards.iter().map(|shard| shard.map.lock()).collect();
-            for map in &maps {
-                map.seen_since(since, |r| {
+            for (shard, map) in maps.iter().enumerate() {
+                map.seen_since(shard, since, |r| {
                     dead.remove(r.0);
                 });
             }
-            for map in &mut maps {
-                map.remove(|r| dead.contains(r.0));
+            for (shard, map) in maps.iter_mut().enumerate() {
+                map.remove(shard, |r| dead.contains(r.0));
             }
         }
-        for index in self.indexes.read().values() {
-            index.write().remove_all(dead);
+        let indexes: Vec<_> = self.indexes.read().values().cloned().collect();
+        for slice in slices(dead, INDEX_SLICE) {
+            indexes.iter().for_each(|index| index.write().remove_all(&slice));
         }
+        *self.emptied.write() -= &*dead;
         self.counters.series.fetch_sub(dead.len() as usize, Ordering::Relaxed);
         self.counters.series_removed.fetch_add(dead.len(), Ordering::Relaxed);
     }
@@ -295,4 +320,13 @@ impl Head {
             shard.slots.write().release(&slots);
         }
     }
+}
+
+/// The numbers of `all` in sets of `size` at most.
+fn slices(all: &RoaringBitmap, size: usize) -> impl Iterator<Item = RoaringBitmap> {
+    let mut rest = all.iter();
+    std::iter::from_fn(move || {
+        let slice: RoaringBitmap = rest.by_ref().take(size).collect();
+        (!slice.is_empty()).then_some(slice)
+    })
 }

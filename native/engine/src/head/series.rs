@@ -3,19 +3,26 @@
 //! A sample newer than all before it goes to the open chunk. Any other goes to the *late* part, a
 //! small sorted buffer that is sealed into chunks of its own. Inside a generation a late sample was
 //! always written after the in-order sample of the same time, and a younger late chunk after an
-//! older one, so the runs that [`Data::runs`] gives are in the order of writing.
+//! older one, so the runs that [`Parts::collect`] gives are in the order of writing.
+//!
+//! A million series have an open chunk each, and the rest only sometimes: it is boxed, and the
+//! series is 64 bytes.
 //!
 //! Lock: a series lives behind its shard's lock. Sealed chunks are immutable and shared.
 
-use std::sync::Arc;
+mod delete;
 
-use crate::chunk::{self, Encoding, gorilla};
+use crate::chunk::{Encoding, gorilla};
 use crate::error::Result;
 use crate::head::histograms::{HistogramPart, Histograms, Value};
+use crate::head::sealed::SealedChunk;
 use crate::histogram::Histogram;
 use crate::merge::Run;
 use crate::refs::Generation;
 use crate::sample::{Sample, TimeRange, TimestampMs};
+use crate::sync::Arc;
+
+pub use delete::Deleted;
 
 /// Samples after which an open chunk is sealed. 120 keep the open tail of a million series small;
 /// flush writes longer chunks.
@@ -23,34 +30,76 @@ const SEAL_SAMPLES: u32 = 120;
 /// Late samples that are buffered before they become a chunk.
 const LATE_BUFFER_SAMPLES: usize = 128;
 
-/// An immutable chunk.
-#[derive(Debug, Clone)]
-pub struct SealedChunk {
-    /// Times of its first and last sample.
-    pub range: TimeRange,
-    /// Encoded samples.
-    pub bytes: Arc<[u8]>,
+/// Late samples of one generation, and histograms.
+#[derive(Debug, Default)]
+pub(super) struct Late {
+    /// Each sorted, overlapping each other; oldest write first.
+    pub(super) sealed: Vec<SealedChunk>,
+    /// Sorted by time, unique.
+    pub(super) buffer: Vec<Sample>,
+    /// All histograms, and every late sample since the first of them.
+    pub(super) histograms: Option<Box<Histograms>>,
 }
 
-/// What few series have, apart from the rest so that others do not pay for it: late samples of one
-/// generation, and histograms.
+/// A series.
 #[derive(Debug, Default)]
-struct Late {
-    /// Each sorted, overlapping each other; oldest write first.
+pub struct Series {
+    /// Of `generation`.
+    open: gorilla::Appender,
+    rest: Option<Box<Rest>>,
+    generation: Generation,
+    /// Whether the slot is taken.
+    pub used: bool,
+    /// Whether the index has it.
+    pub indexed: bool,
+    /// Whether a delete took its last sample and none came since.
+    pub emptied: bool,
+}
+
+/// What not every series has.
+#[derive(Debug, Default)]
+struct Rest {
+    /// Of the series' generation.
     sealed: Vec<SealedChunk>,
-    /// Sorted by time, unique.
-    buffer: Vec<Sample>,
-    /// All histograms, and every late sample since the first of them.
-    histograms: Option<Box<Histograms>>,
+    /// Of the series' generation.
+    late: Option<Box<Late>>,
+    /// The generation before, while it is being flushed.
+    frozen: Option<Box<Data>>,
+}
+
+/// What a generation that has ended holds.
+#[derive(Debug)]
+struct Data {
+    generation: Generation,
+    contents: Contents,
 }
 
 /// What one generation holds of a series.
+pub(super) struct Parts<'a> {
+    /// The newest samples.
+    pub(super) open: &'a gorilla::Appender,
+    /// Before them, ascending.
+    pub(super) sealed: &'a [SealedChunk],
+    /// What was written behind newer ones.
+    pub(super) late: Option<&'a Late>,
+}
+
+/// What one generation holds of a series, owned.
 #[derive(Debug, Default)]
-pub struct Data {
-    generation: Generation,
-    open: gorilla::Appender,
-    sealed: Vec<SealedChunk>,
-    late: Option<Box<Late>>,
+pub(super) struct Contents {
+    /// See [`Parts`].
+    pub(super) open: gorilla::Appender,
+    /// See [`Parts`].
+    pub(super) sealed: Vec<SealedChunk>,
+    /// See [`Parts`].
+    pub(super) late: Option<Box<Late>>,
+}
+
+impl Contents {
+    /// The same, borrowed.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts { open: &self.open, sealed: &self.sealed, late: self.late.as_deref() }
+    }
 }
 
 /// What became of an appended sample.
@@ -78,62 +127,13 @@ enum RunPart {
     Histograms(HistogramPart),
 }
 
-impl Data {
+impl Parts<'_> {
+    /// The time of the newest sample that was not late.
     fn newest(&self) -> Option<TimestampMs> {
-        let float = self.open.last_time().or_else(|| self.sealed.last().map(|c| c.range.maxt));
-        let histograms = self.late.as_ref().and_then(|late| late.histograms.as_ref());
+        let sealed = || self.sealed.last().map(|chunk| chunk.range.maxt);
+        let float = self.open.last_time().or_else(sealed);
+        let histograms = self.late.and_then(|late| late.histograms.as_ref());
         float.max(histograms.and_then(|histograms| histograms.newest()))
-    }
-
-    /// Whether there is no sample.
-    pub fn is_empty(&self) -> bool {
-        self.newest().is_none()
-    }
-
-    /// Appends; returns what happened and by how many bytes the memory grew.
-    fn append(&mut self, t: TimestampMs, v: f64) -> (Appended, usize) {
-        if self.newest().is_none_or(|newest| t > newest) {
-            let before = self.open.bytes_len();
-            self.open.append(t, v);
-            let mut grown = self.open.bytes_len().saturating_sub(before);
-            if self.open.count() >= SEAL_SAMPLES {
-                grown += self.seal();
-            }
-            return (Appended::InOrder, grown);
-        }
-        if self.open.last_time() == Some(t)
-            && self.open.last_value().to_bits() == v.to_bits()
-            && self.late.is_none()
-        {
-            return (Appended::Duplicate, 0);
-        }
-        let at_newest = self.open.last_time() == Some(t);
-        let late = self.late.get_or_insert_default();
-        if let Some(histograms) = &mut late.histograms {
-            return histograms.append_late(t, Value::Float(v));
-        }
-        match late.buffer.binary_search_by_key(&t, |s| s.t) {
-            Ok(i) if late.buffer[i].v.to_bits() == v.to_bits() => (Appended::Duplicate, 0),
-            Ok(i) => {
-                late.buffer[i].v = v;
-                (Appended::Replaced, 0)
-            }
-            Err(i) => {
-                late.buffer.insert(i, Sample { t, v });
-                if late.buffer.len() >= LATE_BUFFER_SAMPLES {
-                    late.seal();
-                }
-                (if at_newest { Appended::Replaced } else { Appended::Late }, size_of::<Sample>())
-            }
-        }
-    }
-
-    /// Appends a histogram; as [`Data::append`].
-    fn append_histogram(&mut self, t: TimestampMs, h: &Arc<Histogram>) -> (Appended, usize) {
-        let in_order = self.newest().is_none_or(|newest| t > newest);
-        let late = self.late.get_or_insert_default();
-        let histograms = late.histograms.get_or_insert_default();
-        if in_order { histograms.append(t, h) } else { histograms.append_late(t, h.into()) }
     }
 
     /// Number of chunks, and the times of the first and the last sample.
@@ -145,7 +145,7 @@ impl Data {
             chunks += 1;
             range.include_range(&TimeRange::new(first, last));
         }
-        if let Some(late) = &self.late {
+        if let Some(late) = self.late {
             chunks += late.sealed.len() + usize::from(!late.buffer.is_empty());
             late.sealed.iter().for_each(|c| range.include_range(&c.range));
             late.buffer.iter().for_each(|s| range.include(s.t));
@@ -158,29 +158,30 @@ impl Data {
         (chunks, range)
     }
 
-    /// Makes the open chunk immutable; returns the bytes that bookkeeping adds.
-    fn seal(&mut self) -> usize {
-        if let Some(chunk) = sealed(std::mem::take(&mut self.open)) {
-            self.sealed.push(chunk);
-        }
-        size_of::<SealedChunk>()
+    /// The full chunks, late ones and those of histograms included.
+    pub(super) fn all_sealed(&self) -> impl Iterator<Item = &SealedChunk> {
+        let late = self.late.into_iter().flat_map(|late| {
+            let histograms = late.histograms.iter().flat_map(|h| h.all_sealed());
+            late.sealed.iter().chain(histograms)
+        });
+        self.sealed.iter().chain(late)
     }
 
     fn collect(&self, range: TimeRange, out: &mut Vec<RunPart>) {
         let overlapping = |chunks: &[SealedChunk]| -> Vec<SealedChunk> {
             chunks.iter().filter(|c| c.range.overlaps(&range)).cloned().collect()
         };
-        let mut in_order = overlapping(&self.sealed);
+        let mut in_order = overlapping(self.sealed);
         if let (Some(first), Some(last)) = (self.open.first_time(), self.open.last_time()) {
             let open = TimeRange::new(first, last);
             if open.overlaps(&range) {
-                in_order.push(SealedChunk { range: open, bytes: self.open.snapshot().into() });
+                in_order.push(SealedChunk::new(open, Encoding::Gorilla, self.open.snapshot()));
             }
         }
         if !in_order.is_empty() {
             out.push(RunPart::Chunks(in_order));
         }
-        if let Some(late) = &self.late {
+        if let Some(late) = self.late {
             out.extend(overlapping(&late.sealed).into_iter().map(|c| RunPart::Chunks(vec![c])));
             let inside: Vec<Sample> =
                 late.buffer.iter().filter(|s| range.contains(s.t)).copied().collect();
@@ -200,13 +201,23 @@ impl Late {
         for sample in self.buffer.drain(..) {
             appender.append(sample.t, sample.v);
         }
-        self.sealed.extend(sealed(appender));
+        if let Some(chunk) = sealed(appender) {
+            push_tightly(&mut self.sealed, chunk);
+        }
     }
 }
 
 fn sealed(appender: gorilla::Appender) -> Option<SealedChunk> {
     let range = TimeRange::new(appender.first_time()?, appender.last_time()?);
-    Some(SealedChunk { range, bytes: appender.finish().into() })
+    Some(SealedChunk::new(range, Encoding::Gorilla, appender.finish()))
+}
+
+/// A list of few long-lived elements: doubling would waste more than it holds.
+fn push_tightly(chunks: &mut Vec<SealedChunk>, chunk: SealedChunk) {
+    if chunks.len() == chunks.capacity() {
+        chunks.reserve_exact(1 + chunks.len() / 8);
+    }
+    chunks.push(chunk);
 }
 
 impl Runs {
@@ -218,16 +229,13 @@ impl Runs {
     /// Decodes what lies in `range`, one run for each part, oldest write first.
     ///
     /// # Errors
-    /// `corruption` when a chunk in memory is not what was written: a bug.
+    /// `corruption` when a chunk is not what was written.
     pub fn decode(&self, range: TimeRange, out: &mut Vec<Run>) -> Result<()> {
         for part in &self.0 {
             let mut run = Run::default();
             match part {
                 RunPart::Chunks(chunks) => {
-                    for c in chunks {
-                        let (ts, vs) = (&mut run.timestamps, &mut run.values);
-                        chunk::decode(Encoding::Gorilla, &c.bytes, range, ts, vs)?;
-                    }
+                    chunks.iter().try_for_each(|chunk| chunk.decode(range, &mut run))?;
                 }
                 RunPart::Samples(samples) => {
                     run.timestamps.extend(samples.iter().map(|s| s.t));
@@ -241,24 +249,21 @@ impl Runs {
     }
 }
 
-/// A series.
-#[derive(Debug, Default)]
-pub struct Series {
-    data: Data,
-    /// The generation before `data`'s, while it is being flushed.
-    frozen: Option<Box<Data>>,
-    /// Whether the slot is taken.
-    pub used: bool,
-    /// Whether the index has it.
-    pub indexed: bool,
-}
-
 impl Series {
     /// Appends to `generation`, freezing what an older generation left; returns what happened and
     /// by how many bytes the memory grew.
     pub fn append(&mut self, generation: Generation, t: TimestampMs, v: f64) -> (Appended, usize) {
         self.begin(generation);
-        self.data.append(t, v)
+        if self.newest().is_none_or(|newest| t > newest) {
+            let before = self.open.heap_bytes();
+            self.open.append(t, v);
+            let mut grown = self.open.heap_bytes() - before;
+            if self.open.count() >= SEAL_SAMPLES {
+                grown += self.seal();
+            }
+            return (Appended::InOrder, grown);
+        }
+        self.append_late(t, v)
     }
 
     /// Appends a histogram; as [`Series::append`].
@@ -269,56 +274,175 @@ impl Series {
         h: &Arc<Histogram>,
     ) -> (Appended, usize) {
         self.begin(generation);
-        self.data.append_histogram(t, h)
+        let in_order = self.newest().is_none_or(|newest| t > newest);
+        let late = self.rest.get_or_insert_default().late.get_or_insert_default();
+        let histograms = late.histograms.get_or_insert_default();
+        if in_order { histograms.append(t, h) } else { histograms.append_late(t, h.into()) }
     }
 
     #[inline]
     fn begin(&mut self, generation: Generation) {
-        if self.data.generation != generation {
-            let old = std::mem::take(&mut self.data);
-            if !old.is_empty() {
-                self.frozen = Some(Box::new(old));
-            }
-            self.data.generation = generation;
+        if self.generation != generation {
+            self.freeze();
+            self.generation = generation;
         }
+    }
+
+    /// Appends a sample that is not newer than all others.
+    fn append_late(&mut self, t: TimestampMs, v: f64) -> (Appended, usize) {
+        let at_newest = self.open.last_time() == Some(t);
+        let is_newest = at_newest && self.open.last_value().to_bits() == v.to_bits();
+        if is_newest && self.rest.as_ref().is_none_or(|rest| rest.late.is_none()) {
+            return (Appended::Duplicate, 0);
+        }
+        let late = self.rest.get_or_insert_default().late.get_or_insert_default();
+        if let Some(histograms) = &mut late.histograms {
+            return histograms.append_late(t, Value::Float(v));
+        }
+        match late.buffer.binary_search_by_key(&t, |s| s.t) {
+            Ok(i) if late.buffer[i].v.to_bits() == v.to_bits() => (Appended::Duplicate, 0),
+            Ok(i) => {
+                late.buffer[i].v = v;
+                (Appended::Replaced, 0)
+            }
+            Err(i) => {
+                late.buffer.insert(i, Sample { t, v });
+                if late.buffer.len() >= LATE_BUFFER_SAMPLES {
+                    late.seal();
+                }
+                (if at_newest { Appended::Replaced } else { Appended::Late }, size_of::<Sample>())
+            }
+        }
+    }
+
+    #[inline]
+    fn newest(&self) -> Option<TimestampMs> {
+        match &self.rest {
+            None => self.open.last_time(),
+            Some(_) => self.parts().newest(),
+        }
+    }
+
+    /// Moves what `generation` holds aside.
+    fn freeze(&mut self) {
+        let is_empty = self.newest().is_none();
+        let contents = self.take();
+        if !is_empty {
+            let data = Data { generation: self.generation, contents };
+            self.rest.get_or_insert_default().frozen = Some(Box::new(data));
+        }
+    }
+
+    /// Takes out what `generation` holds.
+    fn take(&mut self) -> Contents {
+        let open = std::mem::take(&mut self.open);
+        let (sealed, late) = match &mut self.rest {
+            Some(rest) => (std::mem::take(&mut rest.sealed), rest.late.take()),
+            None => (Vec::new(), None),
+        };
+        Contents { open, sealed, late }
+    }
+
+    /// Puts in what [`Series::take`] took out, or something in its place.
+    fn put(&mut self, Contents { open, sealed, late }: Contents) {
+        self.open = open;
+        if !sealed.is_empty() || late.is_some() {
+            let rest = self.rest.get_or_insert_default();
+            (rest.sealed, rest.late) = (sealed, late);
+        }
+        self.drop_empty_rest();
+    }
+
+    fn drop_empty_rest(&mut self) {
+        self.rest
+            .take_if(|rest| rest.sealed.is_empty() && rest.late.is_none() && rest.frozen.is_none());
+    }
+
+    /// Makes the open chunk immutable; returns the bytes that bookkeeping adds.
+    fn seal(&mut self) -> usize {
+        if let Some(chunk) = sealed(std::mem::take(&mut self.open)) {
+            push_tightly(&mut self.rest.get_or_insert_default().sealed, chunk);
+        }
+        size_of::<SealedChunk>()
     }
 
     /// What generations `from..=to` hold in `range`.
     pub fn runs(&self, from: Generation, to: Generation, range: TimeRange) -> Runs {
-        let mut parts = Vec::new();
-        for data in self.frozen.as_deref().into_iter().chain(Some(&self.data)) {
-            if from <= data.generation && data.generation <= to {
-                data.collect(range, &mut parts);
-            }
+        let mut runs = Vec::new();
+        let within = |generation| from <= generation && generation <= to;
+        if let Some(data) = self.frozen()
+            && within(data.generation)
+        {
+            data.contents.parts().collect(range, &mut runs);
         }
-        Runs(parts)
+        if within(self.generation) {
+            self.parts().collect(range, &mut runs);
+        }
+        Runs(runs)
     }
 
     /// Number of chunks of all generations, a buffer of late samples counting as one, and the times
     /// of the first and the last sample.
     pub fn extent(&self) -> (usize, TimeRange) {
-        let (mut chunks, mut range) = self.data.extent();
-        if let Some(frozen) = &self.frozen {
-            let (more, earlier) = frozen.extent();
+        let (mut chunks, mut range) = self.parts().extent();
+        if let Some(data) = self.frozen() {
+            let (more, earlier) = data.contents.parts().extent();
             chunks += more;
             range.include_range(&earlier);
         }
         (chunks, range)
     }
 
+    fn frozen(&self) -> Option<&Data> {
+        self.rest.as_ref()?.frozen.as_deref()
+    }
+
     /// Drops what generations up to `generation` hold.
     pub fn forget(&mut self, generation: Generation) {
-        if self.frozen.as_ref().is_some_and(|d| d.generation <= generation) {
-            self.frozen = None;
+        if self.generation <= generation {
+            let Self { used, indexed, emptied, .. } = *self;
+            *self = Self { generation, used, indexed, emptied, ..Self::default() };
         }
-        if self.data.generation <= generation {
-            self.data = Data { generation, ..Data::default() };
+        if let Some(rest) = &mut self.rest {
+            rest.frozen.take_if(|data| data.generation <= generation);
         }
+        self.drop_empty_rest();
     }
 
     /// Whether no generation holds a sample.
     pub fn is_empty(&self) -> bool {
-        self.frozen.is_none() && self.data.is_empty()
+        self.newest().is_none() && self.frozen().is_none()
+    }
+
+    /// The generation that was last written.
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// What that generation holds.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        let (sealed, late) = match &self.rest {
+            Some(rest) => (&rest.sealed[..], rest.late.as_deref()),
+            None => (&[][..], None),
+        };
+        Parts { open: &self.open, sealed, late }
+    }
+
+    /// The sealed chunks of that generation, late ones last.
+    pub(super) fn sealed_mut(&mut self) -> impl Iterator<Item = &mut SealedChunk> {
+        self.rest.iter_mut().flat_map(|rest| {
+            let late = rest.late.iter_mut().flat_map(|late| {
+                let histograms = late.histograms.iter_mut().flat_map(|h| h.all_sealed_mut());
+                late.sealed.iter_mut().chain(histograms)
+            });
+            rest.sealed.iter_mut().chain(late)
+        })
+    }
+
+    /// Gives an empty series what a checkpoint has of it.
+    pub(super) fn restore(&mut self, generation: Generation, contents: Contents) {
+        self.generation = generation;
+        self.put(contents);
     }
 }
 
@@ -343,6 +467,11 @@ mod tests {
             out.extend(run.timestamps.iter().copied().zip(values));
         });
         out
+    }
+
+    #[test]
+    fn a_series_is_one_cache_line() {
+        assert_eq!(size_of::<Series>(), 64);
     }
 
     proptest! {

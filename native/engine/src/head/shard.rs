@@ -5,12 +5,17 @@
 //! A shard is chosen by the upper bits of the canonical hash, so an alias may lead to another
 //! shard.
 //!
+//! The table of canonical hashes holds slots only, 5 bytes a place of which an eighth to a half is
+//! free; the hashes themselves lie by slot without gaps. With the 24 bytes of an entry in the
+//! table, a million series took 20 bytes each more.
+//!
 //! Locks: `map` before `series`; never two shards' locks of one kind at a time.
 
 use hashbrown::HashTable;
 
 use crate::head::series::Series;
 use crate::labels::LabelsHash;
+use crate::paged::Paged;
 use crate::refs::{Generation, SHARD_BITS, SHARD_COUNT, SeriesRef};
 use crate::sync::{Mutex, RwLock};
 
@@ -19,37 +24,56 @@ pub fn shard_of(h: LabelsHash) -> usize {
     (h.0 >> (128 - SHARD_BITS)) as usize
 }
 
-/// An entry of the map: 24 bytes.
-#[derive(Debug, Clone, Copy)]
+/// A hash in 4-byte steps, so that what holds it needs no room for alignment.
+type Key = [u32; 4];
+
+fn key(h: LabelsHash) -> Key {
+    [h.0 as u32, (h.0 >> 32) as u32, (h.0 >> 64) as u32, (h.0 >> 96) as u32]
+}
+
+/// The bits of a key that the tables hash by.
+fn bucket(key: &Key) -> u64 {
+    u64::from(key[0]) | u64::from(key[1]) << 32
+}
+
+/// What the map keeps of the series in a slot: 20 bytes.
+#[derive(Debug, Clone, Copy, Default)]
 struct Entry {
-    hash: [u64; 2],
-    series: SeriesRef,
+    key: Key,
     stamp: Stamp,
 }
 
-/// `generation << 2 | alias << 1 | logged`: when a write last saw the entry, whether it is an
-/// alias, and whether that generation's log defines the series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Another spelling of a series.
+#[derive(Debug, Clone, Copy)]
+struct Alias {
+    entry: Entry,
+    series: SeriesRef,
+}
+
+/// `generation << 1 | logged`: when a write last saw the entry, and whether that generation's log
+/// defines the series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Stamp(u32);
 
 impl Stamp {
     const LOGGED: u32 = 1;
-    const ALIAS: u32 = 2;
 
-    fn generation(self) -> Generation {
-        Generation(self.0 >> 2)
+    fn new(generation: Generation) -> Self {
+        Self(generation.0 << 1)
     }
 
-    fn is_alias(self) -> bool {
-        self.0 & Self::ALIAS != 0
+    fn generation(self) -> Generation {
+        Generation(self.0 >> 1)
+    }
+
+    fn is_logged(self) -> bool {
+        self.0 & Self::LOGGED != 0
     }
 
     /// A write that is still preparing for an older generation leaves a newer stamp alone.
-    fn seen(self, generation: Generation) -> Self {
-        if self.generation() >= generation {
-            self
-        } else {
-            Self(generation.0 << 2 | self.0 & Self::ALIAS)
+    fn see(&mut self, generation: Generation) {
+        if self.generation() < generation {
+            *self = Self::new(generation);
         }
     }
 }
@@ -68,14 +92,17 @@ pub struct Found {
 /// The map of one shard.
 #[derive(Default)]
 pub struct Map {
-    table: HashTable<Entry>,
-    aliases: usize,
+    /// Slots by canonical hash.
+    table: HashTable<u32>,
+    /// By slot; of slots that `table` does not hold, anything.
+    entries: Paged<Entry>,
+    aliases: HashTable<Alias>,
 }
 
 /// The series of one shard by slot.
 #[derive(Default)]
 pub struct Slots {
-    series: Vec<Series>,
+    series: Paged<Series>,
     free: Vec<u32>,
 }
 
@@ -88,67 +115,100 @@ pub struct Shard {
     pub slots: RwLock<Slots>,
 }
 
-fn key(h: LabelsHash) -> [u64; 2] {
-    [h.0 as u64, (h.0 >> 64) as u64]
-}
-
 impl Map {
     /// Looks `h` up and marks it as seen by a write of `generation`.
     #[inline]
     pub fn find(&mut self, h: LabelsHash, generation: Generation) -> Option<Found> {
         let key = key(h);
-        let entry = self.table.find_mut(key[0], |e| e.hash == key)?;
-        entry.stamp = entry.stamp.seen(generation);
-        Some(Found {
-            series: entry.series,
-            logged: entry.stamp.0 & Stamp::LOGGED != 0,
-            alias: entry.stamp.is_alias(),
-        })
+        let entries = &self.entries;
+        let is_it = |slot: &u32| entries.get(*slot as usize).is_some_and(|entry| entry.key == key);
+        if let Some(slot) = self.table.find(bucket(&key), is_it).copied() {
+            let stamp = &mut self.entries.get_mut(slot as usize)?.stamp;
+            stamp.see(generation);
+            let logged = stamp.is_logged();
+            let series = SeriesRef::pack(shard_of(h), slot as usize)?;
+            return Some(Found { series, logged, alias: false });
+        }
+        let alias = self.aliases.find_mut(bucket(&key), |alias| alias.entry.key == key)?;
+        alias.entry.stamp.see(generation);
+        let logged = alias.entry.stamp.is_logged();
+        Some(Found { series: alias.series, logged, alias: true })
     }
 
-    /// Adds an entry that is not there yet.
-    pub fn insert(&mut self, h: LabelsHash, series: SeriesRef, alias: bool, seen: Generation) {
-        let stamp = Stamp(seen.0 << 2 | if alias { Stamp::ALIAS } else { 0 });
-        self.aliases += usize::from(alias);
-        let entry = Entry { hash: key(h), series, stamp };
-        self.table.insert_unique(entry.hash[0], entry, |e| e.hash[0]);
+    /// Adds the canonical hash of a series of this shard; it is not there yet.
+    pub fn insert(&mut self, h: LabelsHash, series: SeriesRef, seen: Generation) {
+        let entry = Entry { key: key(h), stamp: Stamp::new(seen) };
+        self.entries.set(series.slot(), entry);
+        let rehash = |slot: &u32| bucket_of(&self.entries, *slot);
+        self.table.insert_unique(bucket(&entry.key), series.slot() as u32, rehash);
+    }
+
+    /// Adds another spelling of a series of any shard; it is not there yet.
+    pub fn insert_alias(&mut self, h: LabelsHash, series: SeriesRef, seen: Generation) {
+        let entry = Entry { key: key(h), stamp: Stamp::new(seen) };
+        let alias = Alias { entry, series };
+        self.aliases.insert_unique(bucket(&entry.key), alias, |a| bucket(&a.entry.key));
     }
 
     /// Notes that the log of `generation` defines the series under `h`.
     pub fn mark_logged(&mut self, h: LabelsHash, generation: Generation) {
         let key = key(h);
-        if let Some(entry) = self.table.find_mut(key[0], |e| e.hash == key)
-            && entry.stamp.generation() == generation
-        {
+        let entries = &self.entries;
+        let is_it = |slot: &u32| entries.get(*slot as usize).is_some_and(|entry| entry.key == key);
+        let entry = match self.table.find(bucket(&key), is_it).copied() {
+            Some(slot) => self.entries.get_mut(slot as usize),
+            None => {
+                let alias = self.aliases.find_mut(bucket(&key), |alias| alias.entry.key == key);
+                alias.map(|alias| &mut alias.entry)
+            }
+        };
+        if let Some(entry) = entry.filter(|entry| entry.stamp.generation() == generation) {
             entry.stamp.0 |= Stamp::LOGGED;
         }
     }
 
-    /// Calls `visit` for every entry that a write of `generation` or later has seen.
-    pub fn seen_since(&self, generation: Generation, mut visit: impl FnMut(SeriesRef)) {
-        for entry in &self.table {
-            if entry.stamp.generation() >= generation {
-                visit(entry.series);
+    /// Calls `visit` for every series of `shard`, the map's own, and every alias that a write of
+    /// `generation` or later has seen.
+    pub fn seen_since(
+        &self,
+        shard: usize,
+        generation: Generation,
+        mut visit: impl FnMut(SeriesRef),
+    ) {
+        for slot in &self.table {
+            let entry = self.entries.get(*slot as usize);
+            if entry.is_some_and(|entry| entry.stamp.generation() >= generation) {
+                SeriesRef::pack(shard, *slot as usize).into_iter().for_each(&mut visit);
+            }
+        }
+        for alias in &self.aliases {
+            if alias.entry.stamp.generation() >= generation {
+                visit(alias.series);
             }
         }
     }
 
-    /// Removes the entries whose series `is_dead`.
-    pub fn remove(&mut self, is_dead: impl Fn(SeriesRef) -> bool) {
-        let aliases = &mut self.aliases;
-        self.table.retain(|entry| {
-            let dead = is_dead(entry.series);
-            *aliases -= usize::from(dead && entry.stamp.is_alias());
-            !dead
-        });
+    /// Removes the series of `shard`, the map's own, and the aliases whose series `is_dead`.
+    pub fn remove(&mut self, shard: usize, is_dead: impl Fn(SeriesRef) -> bool) {
+        self.table.retain(|slot| !SeriesRef::pack(shard, *slot as usize).is_some_and(&is_dead));
+        self.aliases.retain(|alias| !is_dead(alias.series));
         if self.table.len() * 4 < self.table.capacity() {
-            self.table.shrink_to_fit(|e| e.hash[0]);
+            let entries = &self.entries;
+            self.table.shrink_to_fit(|slot| bucket_of(entries, *slot));
+        }
+        if self.aliases.len() * 4 < self.aliases.capacity() {
+            self.aliases.shrink_to_fit(|alias| bucket(&alias.entry.key));
         }
     }
 
     /// Number of aliases.
     pub fn aliases(&self) -> usize {
-        self.aliases
+        self.aliases.len()
+    }
+
+    /// Bytes of memory it holds.
+    pub fn heap_bytes(&self) -> usize {
+        self.table.allocation_size() + self.aliases.allocation_size() + self.entries.heap_bytes()
     }
 }
 
@@ -159,11 +219,11 @@ impl Slots {
         let mut fresh = Series::default();
         fresh.used = true;
         if let Some(slot) = self.free.pop() {
-            self.series[slot as usize] = fresh;
+            self.series.set(slot as usize, fresh);
             return SeriesRef::pack(shard, slot as usize);
         }
         let series = SeriesRef::pack(shard, self.series.len())?;
-        self.series.push(fresh);
+        self.series.set(series.slot(), fresh);
         Some(series)
     }
 
@@ -180,7 +240,7 @@ impl Slots {
     /// Gives slots back; nobody may hold a ref to them.
     pub fn release(&mut self, slots: &[u32]) {
         for slot in slots {
-            self.series[*slot as usize] = Series::default();
+            self.series.set(*slot as usize, Series::default());
         }
         self.free.extend_from_slice(slots);
     }
@@ -194,4 +254,9 @@ impl Slots {
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
+}
+
+/// What the table of canonical hashes hashes a slot by.
+fn bucket_of(entries: &Paged<Entry>, slot: u32) -> u64 {
+    entries.get(slot as usize).map_or(0, |entry| bucket(&entry.key))
 }

@@ -58,7 +58,17 @@ impl HeadSource {
 
     fn postings(&self, index: &MemoryIndex, request: &SelectRequest) -> Result<RoaringBitmap> {
         let matchers: Vec<_> = request.all_matchers().collect();
-        select(index, &matchers)
+        Ok(self.head.without_emptied(select(index, &matchers)?))
+    }
+
+    /// The series that a label query is about; `None` means all that the index has.
+    fn within(
+        &self,
+        index: &MemoryIndex,
+        request: &SelectRequest,
+    ) -> Result<Option<RoaringBitmap>> {
+        let all = request.all_matchers().next().is_none() && !self.head.has_emptied();
+        if all { Ok(None) } else { self.postings(index, request).map(Some) }
     }
 }
 
@@ -78,8 +88,7 @@ impl SeriesSource for HeadSource {
     fn label_names(&self, request: &SelectRequest, out: &mut BTreeSet<String>) -> Result<()> {
         if let Some(index) = self.head.index(request.scope.tenant) {
             let index = index.read();
-            let all = request.all_matchers().next().is_none();
-            let within = if all { None } else { Some(self.postings(&index, request)?) };
+            let within = self.within(&index, request)?;
             index.label_names(within.as_ref(), out);
         }
         Ok(())
@@ -93,8 +102,7 @@ impl SeriesSource for HeadSource {
     ) -> Result<()> {
         if let Some(index) = self.head.index(request.scope.tenant) {
             let index = index.read();
-            let all = request.all_matchers().next().is_none();
-            let within = if all { None } else { Some(self.postings(&index, request)?) };
+            let within = self.within(&index, request)?;
             index.label_values(name, within.as_ref(), out);
         }
         Ok(())

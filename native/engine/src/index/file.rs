@@ -4,12 +4,14 @@
 //! value; the series in the order of their labels. A series holds a *schema* (its label names) and
 //! for each name an *ordinal* (which of the name's values), so most labels take one byte.
 //!
-//! Opening reads the label names and the table of value groups. A series entry, a group of values
-//! and a postings bitmap carry a CRC32C each, which is compared whenever one of them is read; the
-//! first two are seeded with their number, so that one cannot pass for another. Immutable: any
-//! number of threads may read.
+//! Opening reads the label names and the table of value groups. A group of series, a group of
+//! values and a postings bitmap carry a CRC32C each, which is compared whenever one of them is
+//! read; the first two are seeded with their number, so that one cannot pass for another.
+//! Immutable: any number of threads may read. In version 1 each series was a group of its own.
 
 mod builder;
+mod entry;
+mod ordinals;
 mod postings;
 #[cfg(test)]
 mod tests;
@@ -18,15 +20,18 @@ use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 pub use builder::IndexWriter;
+pub use entry::{ChunkMeta, ColumnRef, Piece, Pieces, SeriesEntry};
 
 use crate::codec::{checksum, varint};
 use crate::disk::Disk;
 use crate::disk::sections::{FileKind, FileSummary, SectionFile, u32_at, u64_at};
 use crate::error::{Error, Result};
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::TimestampMs;
+use entry::{Cursor, List, read_list};
+use ordinals::Ordinals;
 
 /// The frame of an index file.
-pub const INDEX_KIND: FileKind = FileKind { magic: *b"MSTRindx", version: 1 };
+pub const INDEX_KIND: FileKind = FileKind { magic: *b"MSTRindx", version: 2 };
 
 /// Section names. The numbers are on disk.
 mod section {
@@ -38,36 +43,38 @@ mod section {
     pub const NAMES: u32 = 6;
     pub const SCHEMAS: u32 = 7;
     pub const INFO: u32 = 8;
+
+    /// What people call it.
+    pub fn text(name: u32) -> &'static str {
+        match name {
+            SERIES => "series",
+            SERIES_OFFSETS => "series offsets",
+            POSTINGS => "postings",
+            VALUES => "values",
+            VALUE_GROUPS => "value groups",
+            NAMES => "names",
+            SCHEMAS => "schemas",
+            INFO => "info",
+            _ => "unknown",
+        }
+    }
 }
 
 /// Values in a group. A lookup walks half a group; a group costs 20 bytes of table.
 const GROUP: u32 = 16;
 /// Bytes of a group's entry in the table: offset in VALUES, offset in POSTINGS, checksum.
 const GROUP_BYTES: usize = 20;
-/// Bytes of a series offset: 2^40 bytes of series are more than 2^32 series ever take.
+/// Series in a group, which share an offset and a checksum. A read walks half a group.
+const SERIES_GROUP: u32 = 16;
+/// Bytes of the offset of series: 2^40 bytes of series are more than 2^32 series ever take.
 const OFFSET_BYTES: usize = 5;
 /// Up to this many series are listed beside the value itself: an empty bitmap alone takes 16
 /// bytes, and labels of one series each are what makes an index large.
 const INLINE_MAX: u32 = 8;
-/// Bytes of the checksum behind a bitmap and before a series entry.
+/// Bytes of the checksum behind a bitmap and before a group of series.
 const CRC_BYTES: usize = 4;
 /// Bytes of the INFO section: base time, number of series, number of pairs.
 const INFO_BYTES: usize = 16;
-
-/// Where a chunk lies and what it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChunkMeta {
-    /// The encoding byte.
-    pub encoding: u8,
-    /// Number of samples.
-    pub samples: u32,
-    /// Times of the first and the last sample.
-    pub range: TimeRange,
-    /// Offset of its record in the chunk section.
-    pub offset: u64,
-    /// Bytes of its record.
-    pub len: u32,
-}
 
 /// A label name of the block.
 #[derive(Debug)]
@@ -108,88 +115,21 @@ pub struct IndexFile {
     base: TimestampMs,
     series_count: u32,
     pair_count: u32,
+    /// Series in a group: 1 in a file of version 1.
+    series_group: u32,
 }
 
-/// A series as it stands in the file; its checksum was compared.
-#[derive(Debug, Clone, Copy)]
-pub struct SeriesEntry<'a> {
-    /// Which schema it has: see [`IndexFile::schema`].
-    pub schema: u64,
-    /// One varint for each name of the schema: the value's number among those of the name.
-    ordinals: &'a [u8],
-    chunks: &'a [u8],
-    base: TimestampMs,
-}
-
-impl<'a> SeriesEntry<'a> {
-    /// The pairs of the series, in the order of `schema`, which must be its own; `None` in place of
-    /// a pair that the index does not have.
-    pub fn pairs<'b>(
-        &self,
-        schema: &'b [SchemaName],
-    ) -> impl Iterator<Item = Option<u32>> + use<'a, 'b> {
-        let mut rest = self.ordinals;
-        schema.iter().map(move |name| {
-            let (ordinal, tail) = varint::read(rest)?;
-            rest = tail;
-            let pair = u64::from(name.pairs.start).checked_add(ordinal)?;
-            (pair < u64::from(name.pairs.end)).then_some(pair as u32)
-        })
-    }
-
-    /// The chunks of the series in ascending time; ends with `None` where the entry is malformed.
-    pub fn chunks(&self) -> impl Iterator<Item = Option<ChunkMeta>> + use<'a> {
-        let (mut rest, mut left) =
-            varint::read(self.chunks).map_or((self.chunks, 1), |(n, r)| (r, n));
-        let (mut time, mut end) = (self.base, 0);
-        std::iter::from_fn(move || {
-            left = left.checked_sub(1)?;
-            let read = read_chunk(rest, time, end);
-            match read {
-                Some((chunk, tail)) => {
-                    (rest, time, end) =
-                        (tail, chunk.range.maxt, chunk.offset + u64::from(chunk.len));
-                    Some(Some(chunk))
-                }
-                None => {
-                    left = 0;
-                    Some(None)
-                }
-            }
-        })
-    }
-}
-
-/// Reads the chunk that follows one which ended at `time` and at offset `end`.
-fn read_chunk(bytes: &[u8], time: TimestampMs, end: u64) -> Option<(ChunkMeta, &[u8])> {
-    let (encoding, rest) = bytes.split_first()?;
-    let (gap_ms, rest) = varint::read_signed(rest)?;
-    let (width_ms, rest) = varint::read(rest)?;
-    let (samples, rest) = varint::read(rest)?;
-    let (gap, rest) = varint::read_signed(rest)?;
-    let (len, rest) = varint::read(rest)?;
-    let mint = time.wrapping_add(gap_ms);
-    let len = u32::try_from(len).ok()?;
-    let offset = end.checked_add_signed(gap)?;
-    offset.checked_add(u64::from(len))?;
-    let chunk = ChunkMeta {
-        encoding: *encoding,
-        samples: u32::try_from(samples).ok()?,
-        range: TimeRange::new(mint, mint.wrapping_add(width_ms as i64)),
-        offset,
-        len,
-    };
-    Some((chunk, rest))
-}
-
-/// Writes the chunk that follows one which ended at `time` and at offset `end`.
-fn write_chunk(out: &mut Vec<u8>, chunk: &ChunkMeta, time: TimestampMs, end: u64) {
-    out.push(chunk.encoding);
-    varint::write_signed(out, chunk.range.mint.wrapping_sub(time));
-    varint::write(out, chunk.range.maxt.wrapping_sub(chunk.range.mint) as u64);
-    varint::write(out, u64::from(chunk.samples));
-    varint::write_signed(out, chunk.offset.wrapping_sub(end) as i64);
-    varint::write(out, u64::from(chunk.len));
+/// Where in a group of series a reader of ascending numbers stands.
+#[derive(Debug, Clone, Default)]
+pub struct SeriesWalk {
+    group: u32,
+    /// The number of the series that comes next.
+    next: u32,
+    /// What is left of the group in SERIES; empty before the first.
+    rest: Range<usize>,
+    cursor: Cursor,
+    /// Schema of the group's first series, and where its ordinals are in SERIES.
+    first: (u64, Range<usize>),
 }
 
 /// A label name of a schema.
@@ -224,6 +164,7 @@ impl IndexFile {
             base,
             series_count,
             pair_count: u32_at(info, 12),
+            series_group: if file.version() == 1 { 1 } else { SERIES_GROUP },
             series: file.range(section::SERIES)?,
             offsets: file.range(section::SERIES_OFFSETS)?,
             postings: file.range(section::POSTINGS)?,
@@ -238,7 +179,7 @@ impl IndexFile {
     }
 
     fn check_lengths(&self) -> Result<()> {
-        let offsets = (self.series_count as usize + 1) * OFFSET_BYTES;
+        let offsets = (self.series_count.div_ceil(self.series_group) as usize + 1) * OFFSET_BYTES;
         let groups = self.pair_count.div_ceil(GROUP) as usize * GROUP_BYTES;
         let pairs = self.names.last().map_or(0, |name| name.pairs.end);
         if (self.offsets.len(), self.groups.len(), pairs) == (offsets, groups, self.pair_count) {
@@ -305,38 +246,111 @@ impl IndexFile {
         })
     }
 
-    /// Reads the entry of series `number` and compares its checksum.
+    /// Reads the entry of series `number`, after comparing the checksum of its group.
     ///
     /// # Errors
     /// `corruption`; `internal` for a number that the index does not have.
-    #[inline]
     pub fn series(&self, number: u32) -> Result<SeriesEntry<'_>> {
+        self.series_from(&mut SeriesWalk::default(), number)
+    }
+
+    /// As [`IndexFile::series`]; of many in ascending order, each group is checked once and walked
+    /// once. A walk belongs to one index.
+    ///
+    /// # Errors
+    /// As [`IndexFile::series`].
+    #[inline]
+    pub fn series_from(&self, walk: &mut SeriesWalk, number: u32) -> Result<SeriesEntry<'_>> {
         if number >= self.series_count {
             return Err(Error::internal(format!(
                 "series {number} of an index with {}",
                 self.series_count
             )));
         }
-        let offsets = self.file.slice(&self.offsets);
-        let at = number as usize * OFFSET_BYTES;
-        let (start, end) = (offset_at(offsets, at), offset_at(offsets, at + OFFSET_BYTES));
-        let entry = self.file.slice(&self.series).get(start..end);
-        entry.and_then(|entry| self.parse_series(number, entry)).ok_or_else(|| {
+        let group = number / self.series_group;
+        let found = if walk.rest.is_empty() || walk.group != group || number < walk.next {
+            self.begin_group(walk, group)
+        } else {
+            Some(())
+        };
+        found.and_then(|()| self.walk_to(walk, number)).ok_or_else(|| {
+            walk.rest = 0..0;
+            let at = offset_at(self.file.slice(&self.offsets), group as usize * OFFSET_BYTES);
             let message = format!("the entry of series {number} is not what was written");
-            self.file.damaged(self.series.start.saturating_add(start), message)
+            self.file.damaged(self.series.start.saturating_add(at), message)
         })
     }
 
-    #[inline]
-    fn parse_series<'a>(&self, number: u32, entry: &'a [u8]) -> Option<SeriesEntry<'a>> {
-        let (crc, body) = entry.split_at_checked(CRC_BYTES)?;
-        if !checksum::matches(series_crc(number, body), u32_at(crc, 0)) {
+    /// Checks a group and stands before its first series.
+    fn begin_group(&self, walk: &mut SeriesWalk, group: u32) -> Option<()> {
+        let offsets = self.file.slice(&self.offsets);
+        let at = group as usize * OFFSET_BYTES;
+        let (start, end) = (offset_at(offsets, at), offset_at(offsets, at + OFFSET_BYTES));
+        let (crc, body) =
+            self.file.slice(&self.series).get(start..end)?.split_at_checked(CRC_BYTES)?;
+        if !checksum::matches(group_of_series_crc(group, body), u32_at(crc, 0)) {
             return None;
         }
-        let (len, rest) = varint::read(body)?;
-        let (labels, chunks) = rest.split_at_checked(usize::try_from(len).ok()?)?;
-        let (schema, ordinals) = varint::read(labels)?;
-        Some(SeriesEntry { schema, ordinals, chunks, base: self.base })
+        let (cursor, rest) = match self.series_group {
+            1 => (Cursor::default(), body),
+            _ => Cursor::read(body)?,
+        };
+        let next = group * self.series_group;
+        *walk = SeriesWalk { group, next, rest: end - rest.len()..end, cursor, first: (0, 0..0) };
+        if self.series_group > 1 {
+            let (len, rest) = varint::read(rest)?;
+            let labels = rest.get(..usize::try_from(len).ok()?)?;
+            let (schema, ordinals) = ordinals::read_schema(labels)?;
+            let after = end - rest.len() + labels.len();
+            walk.first = (schema?, after - ordinals.len()..after);
+        }
+        Some(())
+    }
+
+    /// Walks to series `number` of the group and past it.
+    #[inline]
+    fn walk_to(&self, walk: &mut SeriesWalk, number: u32) -> Option<SeriesEntry<'_>> {
+        let mut rest = self.file.slice(&self.series).get(walk.rest.clone())?;
+        loop {
+            let (len, tail) = varint::read(rest)?;
+            let (labels, pieces) = tail.split_at_checked(usize::try_from(len).ok()?)?;
+            let list = if self.series_group == 1 {
+                let (count, bytes) = varint::read(pieces)?;
+                rest = &[];
+                List::Chunks { count, bytes, base: self.base }
+            } else {
+                let (list, tail) = read_list(pieces, self.base, &mut walk.cursor)?;
+                rest = tail;
+                list
+            };
+            walk.rest.start = walk.rest.end - rest.len();
+            walk.next += 1;
+            if walk.next > number {
+                return self.entry(walk, labels, list);
+            }
+        }
+    }
+
+    #[inline]
+    fn entry<'a>(
+        &'a self,
+        walk: &SeriesWalk,
+        labels: &'a [u8],
+        list: List<'a>,
+    ) -> Option<SeriesEntry<'a>> {
+        if self.series_group == 1 {
+            let (schema, own) = varint::read(labels)?;
+            return Some(SeriesEntry { schema, ordinals: Ordinals { own, first: None }, list });
+        }
+        let (schema, own) = ordinals::read_schema(labels)?;
+        let (schema, first) = match schema {
+            Some(schema) => (schema, None),
+            None => {
+                let (schema, range) = &walk.first;
+                (*schema, Some(self.file.slice(&self.series).get(range.clone())?))
+            }
+        };
+        Some(SeriesEntry { schema, ordinals: Ordinals { own, first }, list })
     }
 
     /// Reads a schema, as [`SeriesEntry::schema`] names it, into `out`.
@@ -360,6 +374,11 @@ impl IndexFile {
             rest = tail;
         }
         Some(())
+    }
+
+    /// What the parts of the file are and how many bytes they take.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.file.sections().map(|(name, bytes)| (section::text(name), bytes))
     }
 
     /// Length of the file.
@@ -389,9 +408,9 @@ impl IndexFile {
             left[pair as usize] = bitmap.len();
             Ok(ControlFlow::Continue(()))
         })?;
-        let mut schema = Vec::new();
+        let (mut schema, mut walk) = (Vec::new(), SeriesWalk::default());
         for number in 0..self.series_count {
-            let entry = self.series(number)?;
+            let entry = self.series_from(&mut walk, number)?;
             self.schema(entry.schema, &mut schema)?;
             for pair in entry.pairs(&schema) {
                 let counted = pair.and_then(|pair| {
@@ -477,6 +496,13 @@ fn read_value<'a>(bytes: &'a [u8], postings: &mut usize) -> Option<(ValueEntry<'
         return Some((ValueEntry { text, postings: Postings::Inline(count, deltas) }, tail));
     }
     let (len, rest) = varint::read(rest)?;
+    if len == 0 {
+        let (start, rest) = varint::read(rest)?;
+        let (len, rest) = varint::read(rest)?;
+        let start = usize::try_from(start).ok()?;
+        let range = start..start.checked_add(usize::try_from(len).ok()?)?;
+        return Some((ValueEntry { text, postings: Postings::Bitmap(count, range) }, rest));
+    }
     let end = postings.checked_add(usize::try_from(len).ok()?)?;
     let range = std::mem::replace(postings, end)..end;
     Some((ValueEntry { text, postings: Postings::Bitmap(count, range) }, rest))
@@ -519,10 +545,10 @@ fn offset_at(offsets: &[u8], at: usize) -> usize {
     u64::from_le_bytes(word) as usize
 }
 
-/// The checksum of a series entry, begun with its number.
+/// The checksum of a group of series, begun with its number.
 #[inline]
-fn series_crc(number: u32, body: &[u8]) -> u32 {
-    crc32c::crc32c_append(number, body)
+fn group_of_series_crc(group: u32, body: &[u8]) -> u32 {
+    crc32c::crc32c_append(group, body)
 }
 
 /// The checksum of a group of values, begun with its number and where its bitmaps lie.

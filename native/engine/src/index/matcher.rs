@@ -9,7 +9,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::pattern::{Pattern, Shape};
 
 /// How a matcher compares.
@@ -40,6 +40,13 @@ impl MatchOp {
             Self::Regex => Self::NotRegex,
             Self::NotRegex => Self::Regex,
         }
+    }
+
+    /// The operator of a text as PromQL writes it.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Equal, Self::NotEqual, Self::Regex, Self::NotRegex]
+            .into_iter()
+            .find(|op| op.as_str() == text)
     }
 
     /// As PromQL writes it.
@@ -75,6 +82,17 @@ impl Matcher {
             MatchOp::Regex | MatchOp::NotRegex => Pattern::compile(value)?,
         };
         Ok(Self { name: name.into(), op, value: value.into(), pattern: Arc::new(pattern) })
+    }
+
+    /// A matcher whose operator is a text, as JavaScript and options have it.
+    ///
+    /// # Errors
+    /// As [`Matcher::new`]; `bad_data` for an operator that does not exist.
+    pub fn parse(name: &str, op: &str, value: &str) -> Result<Self> {
+        match MatchOp::parse(op) {
+            Some(op) => Self::new(name, op, value),
+            None => Err(Error::bad_data(format!("unknown matcher {op:?}"))),
+        }
     }
 
     /// The label's name.

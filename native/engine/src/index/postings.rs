@@ -124,6 +124,10 @@ impl Several {
                 bitmap.insert(series);
             }
             Self::List(list) => {
+                if list.len() == list.capacity() {
+                    // Doubling would leave a quarter of most lists unused.
+                    list.reserve_exact(2 + list.len() / 4);
+                }
                 // New series have new, higher numbers: the end is the ordinary place.
                 if list.last().is_none_or(|last| *last < series) {
                     list.push(series);

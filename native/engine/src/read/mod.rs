@@ -2,8 +2,10 @@
 
 pub mod cancel;
 pub mod cardinality;
+pub mod count;
 pub mod exponential;
 pub mod json;
+pub mod json_lines;
 pub mod packed;
 pub mod selection;
 pub mod session;

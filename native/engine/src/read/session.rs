@@ -101,6 +101,34 @@ impl Session {
         Selection::new(parts, range, &mut self.dictionary, self.cancel.clone())
     }
 
+    /// The series that satisfy all matchers of one of `selectors` (all series when there is none)
+    /// and may have a sample in `range`.
+    ///
+    /// # Errors
+    /// `canceled`, `corruption`.
+    pub fn select_any(
+        &mut self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Selection> {
+        let mut parts = Vec::new();
+        let requests =
+            self.requests(&LabelRequest { selectors: selectors.to_vec(), range, limit: 0 });
+        for source in self.view.sources(&self.head, range) {
+            for request in &requests {
+                self.cancel.check()?;
+                parts.push(source.clone().select(request)?);
+            }
+        }
+        // A series that two selectors found is merged with itself, which changes nothing.
+        Selection::new(parts, range, &mut self.dictionary, self.cancel.clone())
+    }
+
+    /// The times between which the samples of each block lie.
+    pub fn block_ranges(&self) -> impl Iterator<Item = TimeRange> + '_ {
+        self.view.blocks.iter().map(|block| block.time_range())
+    }
+
     /// Label names.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use super::segment::{NewSegment, Segment, SegmentFile, Tail};
 use super::{Entry, UNSYNCED_BYTES, WalOptions, WalStats};
 use crate::codec::frame;
 use crate::disk::Disk;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::options::SyncPolicy;
 use crate::refs::Position;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
@@ -29,6 +29,9 @@ use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 /// Frames are gathered to this many bytes before a write call, which bounds the copy of a large
 /// group and still makes the cost of the call vanish.
 const WRITE_BYTES: usize = 1 << 20;
+
+/// Pause between attempts to open a segment for a mark while no entry comes.
+const MARK_RETRY: Duration = Duration::from_secs(1);
 
 /// What the log thread shares with those who ask: counters and the list of segment files.
 #[derive(Default)]
@@ -128,7 +131,7 @@ impl Log {
     /// undone.
     pub(super) fn serve(mut self, queue: &Queue) -> Result<()> {
         let _abort = AbortOnPanic;
-        while let Some(group) = queue.take(self.next_sync()) {
+        while let Some(group) = queue.take(self.next_wake()) {
             let bytes = payload_bytes(&group);
             self.run(group);
             self.sync_if_due(Instant::now());
@@ -151,6 +154,14 @@ impl Log {
                     self.append(std::mem::take(&mut entries), &mut failed);
                     self.marks.push(mark);
                     failed = self.settle_marks().err();
+                }
+                Item::Visit(visit) => {
+                    self.append(std::mem::take(&mut entries), &mut failed);
+                    visit(Position(self.tail.valid_to));
+                }
+                Item::Barrier(barrier) => {
+                    self.append(std::mem::take(&mut entries), &mut failed);
+                    (barrier.done)(self.make_durable(barrier.since));
                 }
             }
         }
@@ -273,6 +284,23 @@ impl Log {
         Ok(())
     }
 
+    /// See [`super::Wal::make_durable`].
+    fn make_durable(&mut self, since: Position) -> Result<()> {
+        let start = self.segment.as_ref().map(|segment| segment.start);
+        match (self.policy, start) {
+            // What is kept is logged anew in the next segment, whose publication syncs it.
+            (SyncPolicy::Always | SyncPolicy::IntervalMs(_), None) => self.open_segment(),
+            (SyncPolicy::Off, Some(start)) if start <= since.0 => {
+                self.sync_segment().inspect_err(|_| self.abandon())
+            }
+            (SyncPolicy::Off, _) => {
+                let text = "the log went on to another segment before the last one was synced";
+                Err(Error::new(ErrorCode::Overloaded, text))
+            }
+            _ => self.sync().inspect_err(|_| self.abandon()),
+        }
+    }
+
     fn sync_segment(&mut self) -> Result<()> {
         let Some(segment) = &mut self.segment else { return Ok(()) };
         let begun = Instant::now();
@@ -354,6 +382,13 @@ impl Log {
         self.segment.as_ref().map_or(self.next_start, |segment| segment.start)
     }
 
+    /// When the thread should look around even if nothing comes: for a sync, or for a segment that
+    /// marks wait for, which nobody else would ask for while no write comes.
+    fn next_wake(&self) -> Option<Instant> {
+        let again = (!self.marks.is_empty()).then(|| Instant::now() + MARK_RETRY);
+        [self.next_sync(), again].into_iter().flatten().min()
+    }
+
     /// When the thread should sync even if nothing comes.
     fn next_sync(&self) -> Option<Instant> {
         match self.policy {
@@ -429,7 +464,7 @@ fn payload_bytes(group: &[Item]) -> u64 {
         .iter()
         .map(|item| match item {
             Item::Entry(entry) => entry.payload.capacity() as u64,
-            Item::Mark(_) => 0,
+            Item::Mark(_) | Item::Visit(_) | Item::Barrier(_) => 0,
         })
         .sum()
 }

@@ -34,7 +34,7 @@ mod tests;
 use std::path::PathBuf;
 use std::thread::{JoinHandle, ThreadId};
 
-pub use replay::{Recovered, first_position, replay};
+pub use replay::{Checked, Recovered, check, first_position, replay};
 pub use segment::SegmentFile;
 
 use crate::disk::{Disk, publish};
@@ -69,6 +69,10 @@ pub type Done = Box<dyn FnOnce(Result<Position>) + Send>;
 
 /// Called on the log thread, in log order, with the new generation and where it begins.
 pub type MarkDone = Box<dyn FnOnce(Result<(Generation, Position)>) + Send>;
+
+/// Called on the log thread, between the answers of two entries, with the position of the end of
+/// the last entry that was answered with success. The bounds of [`Done`] hold.
+pub type Visit = Box<dyn FnOnce(Position) + Send>;
 
 /// What a writer wants logged.
 pub struct Entry {
@@ -197,6 +201,31 @@ impl Wal {
     /// `closed`; the generation is unchanged then, and `at` is not called.
     pub fn rotate(&self, at: MarkDone) -> Result<()> {
         self.queue.mark(at)
+    }
+
+    /// Has `visit` called when every entry that was accepted before has been answered, and none
+    /// that is accepted later.
+    ///
+    /// An entry may be logged anew past the position, after a failure of the disk: replaying it on
+    /// top of what it did must change nothing.
+    ///
+    /// # Errors
+    /// `closed`; `visit` is not called then.
+    pub fn visit(&self, visit: Visit) -> Result<()> {
+        self.queue.visit(visit)
+    }
+
+    /// Makes everything durable that was answered until now and lies past `since`, whatever the
+    /// policy, and waits for it.
+    ///
+    /// # Errors
+    /// Those of the disk; `closed`. Under [`SyncPolicy::Off`] also `overloaded` when the log has
+    /// left the segment of `since`: nobody syncs that one any more.
+    pub fn make_durable(&self, since: Position) -> Result<()> {
+        let (send, receive) = crossbeam_channel::bounded(1);
+        let done = Box::new(move |result| drop(send.send(result)));
+        self.queue.barrier(queue::Barrier { since, done })?;
+        receive.recv().unwrap_or_else(|_| Err(queue::closed()))
     }
 
     /// The generation that entries are accepted for.

@@ -1,4 +1,5 @@
-//! What waits for the log thread: entries of the current generation and marks between generations.
+//! What waits for the log thread: entries of the current generation, marks between generations, and
+//! visitors that want to see the log at a moment.
 //!
 //! One lock guards the queue and the generation number together. That is what makes a rotation
 //! exact: an entry is accepted only under the generation it was prepared for, and the mark takes
@@ -6,10 +7,10 @@
 
 use std::time::Instant;
 
-use super::{Entry, MarkDone, Refused};
+use super::{Entry, MarkDone, Refused, Visit};
 use crate::codec::frame;
 use crate::error::{Error, ErrorCode, Result};
-use crate::refs::Generation;
+use crate::refs::{Generation, Position};
 use crate::sync::{Condvar, Mutex};
 
 /// The place in the log where a generation begins.
@@ -20,10 +21,20 @@ pub(super) struct Mark {
     pub(super) at: MarkDone,
 }
 
+/// A wish that all that was answered be durable.
+pub(super) struct Barrier {
+    /// What lies below is durable, or not wanted.
+    pub(super) since: Position,
+    /// Whom to tell.
+    pub(super) done: Box<dyn FnOnce(Result<()>) + Send>,
+}
+
 /// Something in the queue.
 pub(super) enum Item {
     Entry(Entry),
     Mark(Mark),
+    Visit(Visit),
+    Barrier(Barrier),
 }
 
 /// The queue; one thread takes, any thread adds.
@@ -88,6 +99,27 @@ impl Queue {
         state.generation = state.generation.next();
         let generation = state.generation;
         state.items.push(Item::Mark(Mark { generation, at }));
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// See [`super::Wal::visit`].
+    pub(super) fn visit(&self, visit: Visit) -> Result<()> {
+        self.push(Item::Visit(visit))
+    }
+
+    /// See [`super::Wal::make_durable`].
+    pub(super) fn barrier(&self, barrier: Barrier) -> Result<()> {
+        self.push(Item::Barrier(barrier))
+    }
+
+    fn push(&self, item: Item) -> Result<()> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(closed());
+        }
+        state.items.push(item);
         drop(state);
         self.wake.notify_one();
         Ok(())

@@ -78,6 +78,32 @@ pub fn replay(
     Ok(Recovered { end, torn_bytes, frames: scan.frames, segments, tail })
 }
 
+/// What a [`check`] saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// Frames that were visited.
+    pub frames: u64,
+    /// Bytes at the end that a start would cut off, because the write of them had not finished.
+    pub torn_bytes: u64,
+}
+
+/// Reads what there is of the log in `dir` as [`replay`] does, and changes nothing.
+///
+/// # Errors
+/// As [`replay`].
+pub fn check(
+    disk: &dyn Disk,
+    dir: &Path,
+    visit: &mut dyn FnMut(Position, &[u8]) -> Result<()>,
+) -> Result<Checked> {
+    let files = segment::list(disk, dir)?;
+    let from = cut::read(disk, dir)?;
+    let chain = chain(disk, dir, &files, from)?;
+    let mut scan = Scan::new(disk, dir, &chain, from);
+    let torn_bytes = scan.run(visit)?.map_or(0, |end| end.torn_bytes);
+    Ok(Checked { frames: scan.frames, torn_bytes })
+}
+
 /// Where the log that is still there begins: nothing below can be replayed. `None` when there is no
 /// segment.
 ///

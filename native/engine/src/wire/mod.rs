@@ -3,6 +3,7 @@
 
 pub mod compression;
 pub mod histogram;
+pub mod json_lines;
 pub mod labels;
 pub mod metadata;
 pub mod protobuf;

@@ -5,12 +5,14 @@
 use std::sync::mpsc::channel;
 
 use metricstor_engine::commit::{WireFormat, WriteRequest};
+use metricstor_engine::deletes::{DeleteRequest, Mode};
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::Result;
 use metricstor_engine::head::append::WriteOutcome;
-use metricstor_engine::index::matcher::Matcher;
+use metricstor_engine::index::matcher::{MatchOp, Matcher};
 use metricstor_engine::labels::encode_pair;
 use metricstor_engine::read::cancel::Cancel;
+use metricstor_engine::read::count::Counted;
 use metricstor_engine::read::selection::{Filled, Target};
 use metricstor_engine::refs::TenantId;
 use metricstor_engine::sample::TimeRange;
@@ -79,6 +81,60 @@ pub fn flush(engine: &Engine) -> Result<()> {
     let (send, receive) = channel();
     engine.flush(Box::new(move |result| send.send(result).unwrap()));
     receive.recv().unwrap()
+}
+
+/// A matcher of a regular expression.
+pub fn like(name: &str, pattern: &str) -> Matcher {
+    Matcher::new(name, MatchOp::Regex, pattern).unwrap()
+}
+
+/// Deletes (or counts) what one selector finds, and waits.
+pub fn delete(
+    engine: &Engine,
+    matchers: Vec<Matcher>,
+    range: TimeRange,
+    mode: Mode,
+) -> Result<Counted> {
+    let (send, receive) = channel();
+    let request = DeleteRequest { scope: Scope::default(), selectors: vec![matchers], range };
+    engine.delete(request, mode, Box::new(move |result| send.send(result).unwrap()));
+    receive.recv().unwrap()
+}
+
+/// Has the blocks written anew without what is deleted, and waits.
+pub fn clean(engine: &Engine) -> Result<()> {
+    let (send, receive) = channel();
+    engine.clean_tombstones(Box::new(move |result| send.send(result).unwrap()));
+    receive.recv().unwrap()
+}
+
+/// Waits until `what` holds.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "still not so: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Writes the head down and waits.
+pub fn checkpoint(engine: &Engine) -> Result<()> {
+    let (send, receive) = channel();
+    engine.checkpoint(Box::new(move |result| send.send(result).unwrap()));
+    receive.recv().unwrap()
+}
+
+/// Merges what may be merged, and waits.
+pub fn compact(engine: &Engine) -> Result<()> {
+    let (send, receive) = channel();
+    engine.compact(Box::new(move |result| send.send(result).unwrap()));
+    receive.recv().unwrap()
+}
+
+/// One of the engine's numbers.
+pub fn stat(engine: &Engine, name: &str) -> f64 {
+    let stats = engine.stats();
+    stats.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no {name}")).1
 }
 
 /// Labels as text and samples by bits of every series that matches.

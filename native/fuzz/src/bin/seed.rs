@@ -3,8 +3,12 @@
 //!     cargo run --bin seed           (in native/fuzz; files that are there are written again)
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use metricstor_engine::chunk::gorilla;
+use metricstor_engine::chunk::{dense, gorilla, histogram};
+use metricstor_engine::histogram::{
+    CUSTOM_SCHEMA, CounterReset, Counts, Histogram, Layout, Span, Tally,
+};
 use metricstor_engine::labels::Labels;
 use metricstor_engine::refs::{SeriesRef, TenantId};
 use metricstor_engine::sample::STALE_BITS;
@@ -12,6 +16,8 @@ use metricstor_engine::wal::record::BatchEncoder;
 
 fn main() {
     gorilla_chunks();
+    dense_columns();
+    histogram_chunks();
     let names = [("__name__", "up"), ("instance", "10.0.0.1:9100"), ("job", "node")];
     let sorted = Labels::from_pairs(names).unwrap();
     write("labels", "sorted", sorted.as_bytes());
@@ -21,11 +27,19 @@ fn main() {
     let body = [series_field(sorted.as_bytes()), series_field(&unsorted)].concat();
     write("write_batch", "two-series", &body);
     write("wal_record", "batch", &record(&sorted));
-    let fixture = Path::new("../engine/tests/fixtures/blocks-v1/01HF7YAT00041061050R3GG28A");
+    let fixtures = Path::new("../engine/tests/fixtures");
+    let fixture = fixtures.join("blocks-v1/01HF7YAT00041061050R3GG28A");
     write("index_open", "blocks-v1", &std::fs::read(fixture.join("index")).unwrap());
+    for (name, block) in [("recent", "A"), ("cold", "B")] {
+        let dir = fixtures.join(format!("blocks-v2/01HF7YAT00041061050R3GG28{block}"));
+        let index = std::fs::read(dir.join("index")).unwrap();
+        write("index_open", &format!("blocks-v2-{name}"), &index);
+    }
     let meta = std::fs::read_to_string(fixture.join("meta.json")).unwrap();
     let open = meta.split(",\n  \"checksum\"").next().unwrap();
     write("block_meta", "blocks-v1", open.as_bytes());
+    let tombstones = Path::new("../engine/tests/fixtures/tombstones-v1/tombstones");
+    write("tombstones", "v1", &std::fs::read(tombstones).unwrap());
     for (name, pattern) in [
         ("literals", "node|prometheus|(a|b)c"),
         ("classes", r"[[:alpha:]\d_]+\.(foo|bar)?"),
@@ -51,6 +65,63 @@ fn gorilla_chunks() {
             appender.append(*t, f64::from_bits(*bits));
         }
         write("gorilla", name, &appender.finish());
+    }
+}
+
+fn histogram_chunks() {
+    let layout = |length| Layout {
+        schema: 3,
+        zero_threshold: 0.001,
+        positive: vec![Span { offset: -2, length }],
+        negative: vec![Span { offset: 1, length: 1 }],
+        ..Layout::default()
+    };
+    let custom = Layout {
+        schema: CUSTOM_SCHEMA,
+        positive: vec![Span { offset: 0, length: 2 }],
+        bounds: vec![0.005, 0.1 + 0.2],
+        ..Layout::default()
+    };
+    let integer = |n: u64, length: u32| {
+        let positive: Vec<u64> = (0..u64::from(length)).map(|bucket| n * (bucket + 1)).collect();
+        let counts = Counts::Integer(Tally { count: 9 * n, zero: n, positive, negative: vec![n] });
+        let (layout, reset) = (Arc::new(layout(length)), CounterReset::Unknown);
+        Histogram { layout, reset, sum: n as f64 / 3.0, counts }
+    };
+    let float = |v: f64| {
+        let tally = Tally { count: v, zero: 0.0, positive: vec![v, -v], negative: vec![] };
+        let (layout, reset) = (Arc::new(custom.clone()), CounterReset::Gauge);
+        Histogram { layout, reset, sum: v, counts: Counts::Float(tally) }
+    };
+    let chunks: [(&str, Vec<Histogram>); 2] = [
+        ("integer", vec![integer(1, 2), integer(2, 2), integer(3, 4), Histogram::stale()]),
+        ("float", vec![float(0.5), float(0.5), float(f64::NAN)]),
+    ];
+    for (name, histograms) in chunks {
+        let mut appender = histogram::Appender::new(histogram::encoding_of(&histograms[0]));
+        for (n, h) in histograms.iter().enumerate() {
+            assert!(appender.append(n as i64 * 15_000, h));
+        }
+        write("histogram_chunk", name, &appender.snapshot());
+    }
+}
+
+/// A column of each codec, behind its number of values.
+fn dense_columns() {
+    let noise = |n: i32| f64::from(n * 7919 % 1009 * (n * 31 % 17));
+    let shapes: [(&str, fn(f64, i32) -> f64); 5] = [
+        ("constant", |_, _| 1.5),
+        ("runs", |_, n| f64::from(n / 40)),
+        ("packed", |_, n| f64::from(n * 7919 % 13) * 4096.0),
+        ("entropy", |noise, _| noise / 100.0),
+        ("doubles", |_, n| f64::from(n).sqrt()),
+    ];
+    for (name, shape) in shapes {
+        let mut values: Vec<f64> = (0..300).map(|n| shape(noise(n), n)).collect();
+        values[7] = f64::from_bits(STALE_BITS);
+        let mut column = 300u16.to_le_bytes().to_vec();
+        dense::encode_values(&values, &mut dense::Scratch::default(), &mut column);
+        write("dense_column", name, &column);
     }
 }
 

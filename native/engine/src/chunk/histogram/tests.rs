@@ -182,6 +182,25 @@ fn the_layout_is_the_documented_one() {
 }
 
 #[test]
+fn a_chunk_that_would_decode_to_much_more_is_refused() {
+    // Ten samples of 2^18 buckets that are all predicted: a few bytes.
+    let layout =
+        Layout { positive: vec![Span { offset: 0, length: 1 << 18 }], ..Layout::default() };
+    let tally = Tally { count: 0, zero: 0, positive: vec![0; 1 << 18], negative: vec![] };
+    let counts = Counts::Integer(tally);
+    let h = Histogram { layout: Arc::new(layout), counts, ..Histogram::stale() };
+    let mut appender = Appender::new(Encoding::IntHistogram);
+    let taken = (0..10).take_while(|t| appender.append(*t, &h)).count();
+    assert_eq!(taken, 4);
+    let mut forged = appender.snapshot();
+    assert!(decoded(Encoding::IntHistogram, &forged, TimeRange::ALL).is_ok());
+    forged[0] = 5;
+    forged.extend_from_slice(&[0; 2]);
+    let error = decoded(Encoding::IntHistogram, &forged, TimeRange::ALL).unwrap_err();
+    assert!(error.message().contains("over 1048576 buckets"), "{error}");
+}
+
+#[test]
 fn a_kind_of_counts_has_chunks_of_its_own() {
     let mut appender = Appender::new(Encoding::FloatHistogram);
     assert!(!appender.append(1, &Histogram::stale()));

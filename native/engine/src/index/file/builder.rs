@@ -2,7 +2,7 @@
 //!
 //! Ordinals and schemas are known only once every series was seen, so entries go to a staging file
 //! with provisional numbers first and are rewritten at the end. Memory holds the distinct names,
-//! values and schemas, the postings, and five bytes a series; never a series' labels or chunks.
+//! values and schemas, the postings, and a byte a series; never a series' labels or pieces.
 
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use hashbrown::{HashMap, HashTable};
 use roaring::RoaringBitmap;
 
+use super::entry::{Cursor, Pieces, write_pieces};
+use super::ordinals::Numbered;
 use super::{
-    CRC_BYTES, ChunkMeta, GROUP, INDEX_KIND, INLINE_MAX, OFFSET_BYTES, group_crc, section,
-    series_crc, write_chunk,
+    CRC_BYTES, GROUP, INDEX_KIND, INLINE_MAX, OFFSET_BYTES, SERIES_GROUP, group_crc,
+    group_of_series_crc, section,
 };
 use crate::codec::varint;
 use crate::disk::sections::{FileSummary, SectionWriter};
 use crate::disk::{Disk, FileBytes, WriteFile};
 use crate::error::{Error, ErrorCode, Result};
-use crate::labels::Labels;
+use crate::labels::{Labels, LabelsHash, LabelsHasher};
+use crate::refs::TenantId;
 use crate::sample::TimestampMs;
 
 /// Bytes of staged entries gathered before a write.
@@ -37,6 +40,10 @@ pub struct IndexWriter {
     previous: Option<Labels>,
     base: TimestampMs,
     series_count: u32,
+    /// What the pieces of the next series are reckoned from.
+    cursor: Cursor,
+    /// The cursor before each group of series.
+    group_cursors: Vec<Cursor>,
     /// Reused from series to series.
     scratch: Scratch,
 }
@@ -104,24 +111,30 @@ impl IndexWriter {
             previous: None,
             base: 0,
             series_count: 0,
+            cursor: Cursor::default(),
+            group_cursors: Vec::new(),
             scratch: Scratch::default(),
         })
     }
 
-    /// Adds a series and its chunks, which ascend in time.
+    /// Adds a series and where its samples are.
     ///
     /// # Errors
     /// `internal` when `labels` are not greater than those of the series before; `limit_exceeded`
     /// past 2^32 - 1 series; those of the disk.
-    pub fn add(&mut self, labels: &Labels, chunks: &[ChunkMeta]) -> Result<()> {
+    pub fn add(&mut self, labels: &Labels, pieces: Pieces<'_>) -> Result<()> {
         if let Some(previous) = self.previous.as_ref().filter(|previous| *previous >= labels) {
             return Err(Error::internal(format!("series {labels} added after {previous}")));
         }
         if self.series_count == u32::MAX {
             return Err(Error::new(ErrorCode::LimitExceeded, "a block holds 2^32 - 1 series"));
         }
-        if self.series_count == 0 {
-            self.base = chunks.first().map_or(0, |chunk| chunk.range.mint);
+        if let (0, Pieces::Chunks([first, ..])) = (self.series_count, pieces) {
+            self.base = first.range.mint;
+        }
+        if self.series_count.is_multiple_of(SERIES_GROUP) {
+            self.cursor.jump_to(pieces);
+            self.group_cursors.push(self.cursor);
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         self.intern(labels, &mut scratch);
@@ -130,12 +143,7 @@ impl IndexWriter {
         entry.clear();
         varint::write(entry, u64::from(schema));
         scratch.pairs.iter().for_each(|pair| varint::write(entry, u64::from(*pair)));
-        varint::write(entry, chunks.len() as u64);
-        let (mut time, mut end) = (self.base, 0);
-        for chunk in chunks {
-            write_chunk(entry, chunk, time, end);
-            (time, end) = (chunk.range.maxt, chunk.offset + u64::from(chunk.len));
-        }
+        write_pieces(entry, pieces, self.base, &mut self.cursor);
         varint::write(&mut self.staged, entry.len() as u64);
         self.staged.extend_from_slice(entry);
         self.scratch = scratch;
@@ -162,7 +170,7 @@ impl IndexWriter {
         let staged = disk.map(&self.staging_path)?;
         let numbering = self.number()?;
         let mut out = SectionWriter::create(disk, &self.path, INDEX_KIND)?;
-        write_series(&mut out, &staged, &numbering, self.series_count)?;
+        write_series(&mut out, &staged, &numbering, (self.series_count, &self.group_cursors))?;
         let values = self.write_postings(&mut out, &numbering)?;
         out.write(&values.text)?;
         out.end_section(section::VALUES);
@@ -256,6 +264,7 @@ impl IndexWriter {
     /// Writes the POSTINGS section and returns what refers to it.
     fn write_postings(&mut self, out: &mut SectionWriter, numbering: &Numbering) -> Result<Values> {
         let mut values = Values::default();
+        let mut bitmaps = Bitmaps { places: HashMap::new(), hasher: LabelsHasher::random() };
         let mut group_start = 0;
         let mut group_postings = 0;
         let mut counts = vec![0u64; numbering.names.len()];
@@ -265,7 +274,7 @@ impl IndexWriter {
             let text = &self.pairs.arena.as_bytes()[pair.start..][..pair.len];
             varint::write(&mut values.text, text.len() as u64);
             values.text.extend_from_slice(text);
-            write_value_postings(&mut values.text, out, &mut pair.series)?;
+            write_value_postings(&mut values.text, out, &mut pair.series, &mut bitmaps)?;
             pair.series = RoaringBitmap::new();
             let next = at as u32 + 1;
             if next.is_multiple_of(GROUP) || next as usize == numbering.pairs.len() {
@@ -280,7 +289,7 @@ impl IndexWriter {
         }
         for (name, text) in &numbering.names {
             let offset = out.section_len();
-            write_bitmap(out, &mut self.names.series[*name as usize])?;
+            out.write(&bitmap_bytes(&mut self.names.series[*name as usize])?)?;
             varint::write(&mut values.names, text.len() as u64);
             values.names.extend_from_slice(text.as_bytes());
             varint::write(&mut values.names, counts[*name as usize]);
@@ -345,25 +354,35 @@ fn write_series(
     out: &mut SectionWriter,
     staged: &FileBytes,
     numbering: &Numbering,
-    count: u32,
+    (count, cursors): (u32, &[Cursor]),
 ) -> Result<()> {
     let mut rest = &staged[..];
-    let mut offsets = Vec::with_capacity((count as usize + 1) * OFFSET_BYTES);
-    let (mut labels, mut entry) = (Vec::new(), Vec::new());
-    for number in 0..count {
-        labels.clear();
-        entry.clear();
-        let (chunks, tail) = renumber(rest, numbering, &mut labels)
-            .ok_or_else(|| Error::internal("a staged index entry does not read back"))?;
-        rest = tail;
-        entry.extend_from_slice(&[0; CRC_BYTES]);
-        varint::write(&mut entry, labels.len() as u64);
-        entry.extend_from_slice(&labels);
-        entry.extend_from_slice(chunks);
-        let crc = series_crc(number, &entry[CRC_BYTES..]);
-        entry[..CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
+    let mut offsets = Vec::with_capacity((cursors.len() + 1) * OFFSET_BYTES);
+    let (mut labels, mut group) = (Vec::new(), Vec::new());
+    let mut first = Numbered::default();
+    for (number, cursor) in (0u32..).zip(cursors) {
+        group.clear();
+        group.extend_from_slice(&[0; CRC_BYTES]);
+        cursor.write(&mut group);
+        for place in 0..SERIES_GROUP.min(count - number * SERIES_GROUP) {
+            let (numbered, pieces, tail) = renumber(rest, numbering)
+                .ok_or_else(|| Error::internal("a staged index entry does not read back"))?;
+            rest = tail;
+            labels.clear();
+            if place == 0 {
+                first = numbered;
+                first.write(&mut labels, None);
+            } else {
+                numbered.write(&mut labels, Some(&first));
+            }
+            varint::write(&mut group, labels.len() as u64);
+            group.extend_from_slice(&labels);
+            group.extend_from_slice(pieces);
+        }
+        let crc = group_of_series_crc(number, &group[CRC_BYTES..]);
+        group[..CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
         push_offset(&mut offsets, out.section_len())?;
-        out.write(&entry)?;
+        out.write(&group)?;
     }
     push_offset(&mut offsets, out.section_len())?;
     out.end_section(section::SERIES);
@@ -372,23 +391,21 @@ fn write_series(
     Ok(())
 }
 
-/// Reads a staged entry, writes its labels with final numbers to `out`, and returns its chunks and
-/// the entries that follow.
-fn renumber<'a>(
-    bytes: &'a [u8],
-    numbering: &Numbering,
-    out: &mut Vec<u8>,
-) -> Option<(&'a [u8], &'a [u8])> {
+/// Reads a staged entry: its labels with final numbers, its pieces, and the entries that follow.
+fn renumber<'a>(bytes: &'a [u8], numbering: &Numbering) -> Option<(Numbered, &'a [u8], &'a [u8])> {
     let (len, rest) = varint::read(bytes)?;
     let (entry, tail) = rest.split_at_checked(len as usize)?;
     let (schema, mut entry) = varint::read(entry)?;
-    varint::write(out, *numbering.schemas.get(schema as usize)?);
+    let mut numbered = Numbered {
+        schema: *numbering.schemas.get(schema as usize)?,
+        ordinals: Vec::with_capacity(*numbering.schema_lens.get(schema as usize)?),
+    };
     for _ in 0..*numbering.schema_lens.get(schema as usize)? {
         let (pair, rest) = varint::read(entry)?;
-        varint::write(out, u64::from(*numbering.ordinals.get(pair as usize)?));
+        numbered.ordinals.push(u64::from(*numbering.ordinals.get(pair as usize)?));
         entry = rest;
     }
-    Some((entry, tail))
+    Some((numbered, entry, tail))
 }
 
 fn push_offset(offsets: &mut Vec<u8>, offset: u64) -> Result<()> {
@@ -399,11 +416,20 @@ fn push_offset(offsets: &mut Vec<u8>, offset: u64) -> Result<()> {
     Ok(())
 }
 
-/// Appends the number of series and either the series or the length of their bitmap.
+/// The bitmaps that were written, by their bytes: labels that go together, as a pod and its address
+/// do, have equal ones.
+struct Bitmaps {
+    /// Offset and length in POSTINGS.
+    places: HashMap<LabelsHash, (u64, u64)>,
+    hasher: LabelsHasher,
+}
+
+/// Appends the number of series and either the series or where their bitmap is.
 fn write_value_postings(
     values: &mut Vec<u8>,
     out: &mut SectionWriter,
     series: &mut RoaringBitmap,
+    bitmaps: &mut Bitmaps,
 ) -> Result<()> {
     varint::write(values, series.len());
     if series.len() <= u64::from(INLINE_MAX) {
@@ -414,14 +440,21 @@ fn write_value_postings(
         }
         return Ok(());
     }
-    let before = out.section_len();
-    write_bitmap(out, series)?;
-    varint::write(values, out.section_len() - before);
+    let bytes = bitmap_bytes(series)?;
+    let place = (out.section_len(), bytes.len() as u64);
+    let known = *bitmaps.places.entry(bitmaps.hasher.hash(TenantId(0), &bytes)).or_insert(place);
+    if known == place {
+        varint::write(values, place.1);
+        return out.write(&bytes);
+    }
+    varint::write(values, 0);
+    varint::write(values, known.0);
+    varint::write(values, known.1);
     Ok(())
 }
 
-/// Appends a bitmap and its checksum.
-fn write_bitmap(out: &mut SectionWriter, series: &mut RoaringBitmap) -> Result<()> {
+/// A bitmap and its checksum.
+fn bitmap_bytes(series: &mut RoaringBitmap) -> Result<Vec<u8>> {
     series.optimize();
     let mut bytes = Vec::with_capacity(series.serialized_size() + CRC_BYTES);
     series
@@ -429,5 +462,5 @@ fn write_bitmap(out: &mut SectionWriter, series: &mut RoaringBitmap) -> Result<(
         .map_err(|cause| Error::internal(format!("a bitmap cannot be serialized: {cause}")))?;
     let crc = crc32c::crc32c(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
-    out.write(&bytes)
+    Ok(bytes)
 }

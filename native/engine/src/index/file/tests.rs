@@ -6,6 +6,7 @@ use super::*;
 use crate::disk::os::OsDisk;
 use crate::index::select::PostingsSource;
 use crate::labels::Labels;
+use crate::sample::TimeRange;
 
 fn chunk(mint: i64, maxt: i64, offset: u64, len: u32) -> ChunkMeta {
     ChunkMeta { encoding: 1, samples: 3, range: TimeRange::new(mint, maxt), offset, len }
@@ -16,7 +17,7 @@ fn index_of(dir: &Path, list: &[Labels], chunks: &[ChunkMeta]) -> IndexFile {
     let path = dir.join("index");
     let mut writer = IndexWriter::create(&OsDisk, &path).unwrap();
     for labels in list {
-        writer.add(labels, chunks).unwrap();
+        writer.add(labels, Pieces::Chunks(chunks)).unwrap();
     }
     let summary = writer.finish(&OsDisk).unwrap();
     let index = IndexFile::open(&OsDisk, &path).unwrap();
@@ -80,7 +81,8 @@ fn a_series_without_labels_is_a_series() {
     let mut schema = Vec::new();
     index.schema(entry.schema, &mut schema).unwrap();
     assert!(schema.is_empty());
-    assert_eq!(entry.chunks().map(Option::unwrap).collect::<Vec<_>>(), [chunk(5, 5, 0, 4)]);
+    let pieces: Vec<Piece> = entry.pieces().map(Option::unwrap).collect();
+    assert_eq!(pieces, [Piece::Chunk(chunk(5, 5, 0, 4))]);
 }
 
 #[test]
@@ -104,8 +106,44 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let index = index_of(dir.path(), &numbered(1), &chunks);
         for number in 0..index.series_count() {
-            let got: Option<Vec<ChunkMeta>> = index.series(number).unwrap().chunks().collect();
-            prop_assert_eq!(got.as_ref(), Some(&chunks));
+            let got: Option<Vec<Piece>> = index.series(number).unwrap().pieces().collect();
+            let want = chunks.iter().copied().map(Piece::Chunk).collect();
+            prop_assert_eq!(got, Some(want));
+        }
+    }
+
+    #[test]
+    fn columns_come_back_wherever_frames_and_timelines_begin(
+        series in prop::collection::vec(
+            prop::collection::vec((any::<bool>(), prop_oneof![4 => Just(None), 1 => any::<u32>().prop_map(Some)]), 0..9),
+            1..50,
+        ),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let mut writer = IndexWriter::create(&OsDisk, &path).unwrap();
+        let mut at = ColumnRef::default();
+        let mut want = Vec::new();
+        for (number, pieces) in series.iter().enumerate() {
+            let mut columns = Vec::new();
+            for (begins_a_frame, timeline) in pieces {
+                if *begins_a_frame {
+                    (at.frame, at.column) = (at.frame + 1, 0);
+                }
+                at.timeline = timeline.unwrap_or(at.timeline / 2);
+                columns.push(at);
+                at.column += 1;
+                at.timeline = at.timeline.wrapping_add(1);
+            }
+            let labels = Labels::from_pairs([("l", &*format!("{number:03}"))]).unwrap();
+            writer.add(&labels, Pieces::Columns(&columns)).unwrap();
+            want.push(columns);
+        }
+        writer.finish(&OsDisk).unwrap();
+        let index = IndexFile::open(&OsDisk, &path).unwrap();
+        for (number, columns) in want.into_iter().enumerate() {
+            let got: Option<Vec<Piece>> = index.series(number as u32).unwrap().pieces().collect();
+            prop_assert_eq!(got, Some(columns.into_iter().map(Piece::Column).collect()));
         }
     }
 }

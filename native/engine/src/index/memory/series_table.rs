@@ -1,12 +1,13 @@
 //! Which labels a series has: the way from a series' number to its label ids.
 //!
 //! Series of one metric, and mostly of one exporter, have the same label names. A *schema* holds
-//! such a list of names once; a series is a row of value ids in its schema's table, which is 4
-//! bytes a label, and 8 bytes to find the row.
+//! such a list of names once; a series is a row of value ids in its schema's table, which is 1 to
+//! 4 bytes a label, and 8 bytes to find the row.
 
 use hashbrown::HashTable;
 use roaring::RoaringBitmap;
 
+use super::rows::{Row, Rows};
 use crate::index::postings::bitmap_bytes;
 
 /// Series numbers in a page of places: a tenant with few series pays for few pages, and one with
@@ -42,34 +43,8 @@ pub(super) struct Schema {
     /// Names ascending by text.
     pub(super) columns: Box<[Column]>,
     pub(super) series: RoaringBitmap,
-    /// `values.len() == rows * columns.len()`, row by row.
-    values: Vec<u32>,
-    rows: u32,
-    free_rows: Vec<u32>,
-}
-
-impl Schema {
-    fn row(&self, row: u32) -> &[u32] {
-        let width = self.columns.len();
-        let start = row as usize * width;
-        &self.values[start..start + width]
-    }
-
-    fn add_row(&mut self, values: &[u32]) -> u32 {
-        let width = self.columns.len();
-        if let Some(row) = self.free_rows.pop() {
-            let start = row as usize * width;
-            self.values[start..start + width].copy_from_slice(values);
-            return row;
-        }
-        if self.values.capacity() - self.values.len() < width {
-            // Doubling would leave half of the largest table of the index unused.
-            self.values.reserve_exact((self.values.len() / 8).max(4 * width));
-        }
-        self.values.extend_from_slice(values);
-        self.rows += 1;
-        self.rows - 1
-    }
+    /// The ids of the values, by column.
+    rows: Rows,
 }
 
 /// All schemas and places of an index.
@@ -97,11 +72,9 @@ impl SeriesTable {
     ) -> u32 {
         let schema = Schema {
             key: key.into(),
+            rows: Rows::new(columns.len()),
             columns,
             series: RoaringBitmap::new(),
-            values: Vec::new(),
-            rows: 0,
-            free_rows: Vec::new(),
         };
         let id = self.free_schemas.pop().unwrap_or_else(|| {
             self.schemas.push(None);
@@ -139,7 +112,7 @@ impl SeriesTable {
     pub(super) fn insert(&mut self, series: u32, schema_id: u32, values: &[u32]) {
         let Some(schema) = &mut self.schemas[schema_id as usize] else { return };
         schema.series.insert(series);
-        let row = schema.add_row(values);
+        let row = schema.rows.add(values);
         *place_mut(&mut self.pages, series) = Place { schema: schema_id, row };
     }
 
@@ -150,10 +123,10 @@ impl SeriesTable {
     }
 
     /// The schema of a series and its values.
-    pub(super) fn get(&self, series: u32) -> Option<(&Schema, &[u32])> {
+    pub(super) fn get(&self, series: u32) -> Option<(&Schema, Row<'_>)> {
         let place = self.place(series)?;
         let schema = self.schema(place.schema)?;
-        Some((schema, schema.row(place.row)))
+        Some((schema, schema.rows.get(place.row)))
     }
 
     /// Takes out those series of a schema that are among `gone`. Returns whether it has none left.
@@ -163,12 +136,12 @@ impl SeriesTable {
         };
         for series in &schema.series & gone {
             let place = place_mut(&mut self.pages, series);
-            schema.free_rows.push(place.row);
+            schema.rows.remove(place.row);
             *place = NOWHERE;
         }
         schema.series -= gone;
-        let live = schema.rows - schema.free_rows.len() as u32;
-        if schema.rows >= MIN_COMPACT_ROWS && live < schema.rows / 4 {
+        let rows = &schema.rows;
+        if rows.len() >= MIN_COMPACT_ROWS && rows.live() < rows.len() / 4 {
             compact(schema, &mut self.pages);
         }
         schema.series.is_empty()
@@ -181,7 +154,7 @@ impl SeriesTable {
         let schema = |schema: &Schema| {
             schema.key.len()
                 + size_of_val(&*schema.columns)
-                + (schema.values.capacity() + schema.free_rows.capacity()) * size_of::<u32>()
+                + schema.rows.heap_bytes()
                 + bitmap_bytes(&schema.series)
         };
         pages
@@ -193,15 +166,15 @@ impl SeriesTable {
 
 /// Writes the rows in use to a table of their size.
 fn compact(schema: &mut Schema, pages: &mut Vec<Option<Box<[Place; PAGE_SERIES]>>>) {
-    let mut values = Vec::with_capacity(schema.series.len() as usize * schema.columns.len());
-    let mut rows = 0;
+    let mut rows = Rows::new(schema.columns.len());
+    let mut numbers = Vec::new();
     for series in &schema.series {
         let place = place_mut(pages, series);
-        values.extend_from_slice(schema.row(place.row));
-        place.row = rows;
-        rows += 1;
+        numbers.clear();
+        numbers.extend(schema.rows.get(place.row).iter());
+        place.row = rows.add(&numbers);
     }
-    (schema.values, schema.rows, schema.free_rows) = (values, rows, Vec::new());
+    schema.rows = rows;
 }
 
 fn page_of(series: u32) -> (usize, usize) {

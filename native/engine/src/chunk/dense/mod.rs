@@ -1,0 +1,240 @@
+//! Cold columns: values or times of one series, encoded as densely as they can be.
+//!
+//! A column is lossless by bits for every double. Its first byte says what it is made of:
+//!
+//! ```text
+//! column     = form u8 [exceptions] numbers
+//! form       = bits 0-4  0 to 22: integers, to be divided by so many tens
+//!                        30: integers, the bits of the doubles in order of their size
+//!                        31: doubles in pco (codec 3)
+//!              bits 5-6  the codec of the numbers       (integers.rs)
+//!              bit  7    exceptions stand before them
+//! exceptions = varint(count) ( varint(place - place before) 8 bytes )*
+//! ```
+//!
+//! The count of values is not in the column: whoever stores it knows it from the times. The encoder
+//! measures: decimal digits as integers (decimal.rs) where nearly all values have few, and the
+//! doubles themselves; what is smallest is written.
+//!
+//! Times are integers as they are, with the codec in the first byte.
+
+mod decimal;
+mod entropy;
+mod integers;
+mod pack;
+#[cfg(test)]
+mod tests;
+
+use pco::{DecompressorScratch, DeltaSpec, ModeSpec};
+
+use crate::codec::varint;
+use crate::error::{Error, ErrorCode, Result};
+use crate::sample::TimestampMs;
+use decimal::{EXPONENT_MAX, Scaled};
+use integers::Codec;
+
+/// The most samples of a column, which bounds what decoding one takes.
+pub const SAMPLES_MAX: usize = 4096;
+
+/// Forms beyond the decimal exponents.
+const FORM_BITS: u8 = 30;
+const FORM_DOUBLES: u8 = 31;
+const CODEC_SHIFT: u8 = 5;
+const FLAG_EXCEPTIONS: u8 = 0x80;
+
+/// A decimal column of fewer bits a value is not tried as doubles: those would have to find out
+/// about the decimals first.
+const DECIMAL_IS_GOOD_BITS: usize = 36;
+
+/// Memory that encoding and decoding reuse.
+#[derive(Default)]
+pub struct Scratch {
+    scaled: Scaled,
+    ints: Vec<i64>,
+    other: Vec<u8>,
+    pco: DecompressorScratch,
+    check: Vec<f64>,
+}
+
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scratch")
+    }
+}
+
+fn corruption(what: &str) -> Error {
+    Error::new(ErrorCode::Corruption, format!("bad dense column: {what}"))
+}
+
+/// Appends a column of values: at least one, at most [`SAMPLES_MAX`].
+pub fn encode_values(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) {
+    debug_assert!(!values.is_empty() && values.len() <= SAMPLES_MAX);
+    let start = out.len();
+    let mut scaled = std::mem::take(&mut scratch.scaled);
+    let is_decimal = decimal::scale(values, &mut scaled);
+    if is_decimal {
+        write_integers(scaled.exponent, &scaled.exceptions, &scaled.ints, out);
+    }
+    scratch.scaled = scaled;
+    if is_decimal && (out.len() - start) * 8 <= values.len() * DECIMAL_IS_GOOD_BITS {
+        return;
+    }
+    let mut other = std::mem::take(&mut scratch.other);
+    other.clear();
+    write_doubles(values, scratch, &mut other);
+    if !is_decimal || other.len() < out.len() - start {
+        out.truncate(start);
+        out.extend_from_slice(&other);
+    }
+    scratch.other = other;
+}
+
+/// Appends integers with their form and exceptions.
+fn write_integers(form: u8, exceptions: &[(u32, u64)], ints: &[i64], out: &mut Vec<u8>) {
+    let head = out.len();
+    let flag = if exceptions.is_empty() { 0 } else { FLAG_EXCEPTIONS };
+    out.push(form | flag);
+    if flag != 0 {
+        varint::write(out, exceptions.len() as u64);
+        let mut last = 0;
+        for (at, bits) in exceptions {
+            varint::write(out, u64::from(at - last));
+            out.extend_from_slice(&bits.to_le_bytes());
+            last = *at;
+        }
+    }
+    let codec = integers::encode(ints, out);
+    out[head] |= (codec as u8) << CODEC_SHIFT;
+}
+
+/// Appends values that are no decimals: by their bits as integers, or in pco where that is smaller
+/// and gives every bit back.
+fn write_doubles(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) {
+    let start = out.len();
+    scratch.ints.clear();
+    scratch.ints.extend(values.iter().map(|v| ordered(v.to_bits())));
+    write_integers(FORM_BITS, &[], &scratch.ints, out);
+    let middle = out.len();
+    if values.len() < entropy::COUNT_MIN {
+        return;
+    }
+    out.push(FORM_DOUBLES | (Codec::Entropy as u8) << CODEC_SHIFT);
+    let written = [DeltaSpec::NoOp, DeltaSpec::TryConsecutive(1)].into_iter().filter_map(|delta| {
+        let mut bytes = Vec::new();
+        entropy::encode(values, ModeSpec::Auto, delta, &mut bytes).then_some(bytes)
+    });
+    let best = written.min_by_key(Vec::len).filter(|best| best.len() < middle - start);
+    let same = best.as_ref().is_some_and(|best| {
+        scratch.check.clear();
+        scratch.check.resize(values.len(), 0.0);
+        entropy::decode(best, &mut scratch.pco, &mut scratch.check).is_ok()
+            && scratch.check.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits())
+    });
+    match best {
+        Some(best) if same => {
+            out.extend_from_slice(&best);
+            out.drain(start..middle);
+        }
+        _ => out.truncate(middle),
+    }
+}
+
+/// The bits of a double as an integer that ascends with it.
+fn ordered(bits: u64) -> i64 {
+    (bits ^ (((bits as i64) >> 63) as u64 >> 1)) as i64
+}
+
+/// Fills `out` with the column in all of `bytes`. At most [`SAMPLES_MAX`] values.
+///
+/// # Errors
+/// `corruption` for bytes that no encoder wrote for so many values; `out` is then of no use.
+pub fn decode_values(bytes: &[u8], scratch: &mut Scratch, out: &mut [f64]) -> Result<()> {
+    let (form, mut rest) = bytes.split_first().ok_or_else(|| corruption("it has no first byte"))?;
+    let exceptions = if form & FLAG_EXCEPTIONS == 0 {
+        None
+    } else {
+        let list = rest;
+        rest = skip_exceptions(rest).ok_or_else(|| corruption("its exceptions end early"))?;
+        Some(list)
+    };
+    let codec = Codec::from_bits(form >> CODEC_SHIFT);
+    match form & ((1 << CODEC_SHIFT) - 1) {
+        exponent @ 0..=EXPONENT_MAX => {
+            let ints = decode_integers(codec, rest, scratch, out.len())?;
+            decimal::unscale(ints, exponent, out);
+        }
+        FORM_BITS => {
+            let ints = decode_integers(codec, rest, scratch, out.len())?;
+            for (to, int) in out.iter_mut().zip(ints) {
+                *to = f64::from_bits(ordered(*int as u64) as u64);
+            }
+        }
+        FORM_DOUBLES if codec == Codec::Entropy => entropy::decode(rest, &mut scratch.pco, out)?,
+        other => return Err(corruption(&format!("form {other} with codec {codec:?}"))),
+    }
+    match exceptions {
+        Some(list) => {
+            put_exceptions(list, out).ok_or_else(|| corruption("exceptions past its end"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn decode_integers<'a>(
+    codec: Codec,
+    bytes: &[u8],
+    scratch: &'a mut Scratch,
+    count: usize,
+) -> Result<&'a [i64]> {
+    let mut ints = std::mem::take(&mut scratch.ints);
+    // What is there already is overwritten: nothing is cleared that need not be.
+    ints.resize(count, 0);
+    let decoded = integers::decode(codec, bytes, scratch, &mut ints);
+    scratch.ints = ints;
+    decoded.map(|()| &scratch.ints[..])
+}
+
+fn skip_exceptions(bytes: &[u8]) -> Option<&[u8]> {
+    let (count, mut rest) = varint::read(bytes)?;
+    for _ in 0..count {
+        rest = varint::read(rest)?.1.get(8..)?;
+    }
+    Some(rest)
+}
+
+fn put_exceptions(bytes: &[u8], out: &mut [f64]) -> Option<()> {
+    let (count, mut rest) = varint::read(bytes)?;
+    let mut at = 0usize;
+    for _ in 0..count {
+        let (gap, tail) = varint::read(rest)?;
+        let (bits, tail) = tail.split_first_chunk()?;
+        at = at.checked_add(usize::try_from(gap).ok()?)?;
+        *out.get_mut(at)? = f64::from_bits(u64::from_le_bytes(*bits));
+        rest = tail;
+    }
+    Some(())
+}
+
+/// Appends a column of times: at least one, at most [`SAMPLES_MAX`], ascending.
+pub fn encode_times(times: &[TimestampMs], out: &mut Vec<u8>) {
+    let head = out.len();
+    out.push(0);
+    out[head] = integers::encode(times, out) as u8;
+}
+
+/// Fills `out` with the times in all of `bytes`.
+///
+/// # Errors
+/// `corruption` for bytes that no encoder wrote for so many times, and for times that do not
+/// ascend; `out` is then of no use.
+pub fn decode_times(bytes: &[u8], scratch: &mut Scratch, out: &mut [TimestampMs]) -> Result<()> {
+    let (codec, rest) = bytes.split_first().ok_or_else(|| corruption("it has no first byte"))?;
+    if *codec > Codec::Entropy as u8 {
+        return Err(corruption(&format!("times in codec {codec}")));
+    }
+    integers::decode(Codec::from_bits(*codec), rest, scratch, out)?;
+    if out.is_sorted_by(|a, b| a < b) {
+        return Ok(());
+    }
+    Err(corruption("its times do not ascend"))
+}

@@ -1,0 +1,274 @@
+//! Float chunks: `XOR` in both directions, `XOR2` to read. Start timestamps are read over.
+//!
+//! Source: Prometheus 3.14, `tsdb/chunkenc/{xor,xor2}.go`. A number of bits that goes past the end
+//! reads as zeros and is found out once, at the end of the chunk.
+
+use super::varbit::{StartTimes, Window, signed, uvarint, wrong};
+use crate::codec::bits::{self, BitReader};
+use crate::codec::varint;
+use crate::error::{Error, Result};
+use crate::sample::{STALE_BITS, TimestampMs};
+
+/// Gorilla XOR.
+pub const XOR: u8 = 1;
+/// Integer native histograms.
+pub const HISTOGRAM: u8 = 2;
+/// Float native histograms.
+pub const FLOAT_HISTOGRAM: u8 = 3;
+/// XOR with joint control bits and optional start timestamps.
+pub const XOR2: u8 = 4;
+/// [`HISTOGRAM`] with start timestamps.
+pub const HISTOGRAM_ST: u8 = 5;
+/// [`FLOAT_HISTOGRAM`] with start timestamps.
+pub const FLOAT_HISTOGRAM_ST: u8 = 6;
+
+/// Appends the samples of a float chunk to both columns.
+///
+/// # Errors
+/// `corruption` for another encoding, and for bytes that end early.
+pub fn decode(
+    encoding: u8,
+    data: &[u8],
+    timestamps: &mut Vec<TimestampMs>,
+    values: &mut Vec<f64>,
+) -> Result<()> {
+    let (count, rest) = data.split_first_chunk::<2>().ok_or_else(|| wrong("it has no header"))?;
+    let count = usize::from(u16::from_be_bytes(*count));
+    // The shortest sample takes two bits in either encoding, the first one more.
+    if count > rest.len() * 8 {
+        return Err(wrong(&format!("{count} samples in {} bytes", rest.len())));
+    }
+    let end = match encoding {
+        XOR => decode_xor(count, rest, timestamps, values)?,
+        XOR2 => decode_xor2(count, rest, timestamps, values)?,
+        other => return Err(wrong(&format!("encoding {other} is not one of floats"))),
+    };
+    if end.overran() {
+        return Err(wrong(&format!("its bytes end before its {count} samples")));
+    }
+    Ok(())
+}
+
+fn decode_xor<'a>(
+    count: usize,
+    data: &'a [u8],
+    timestamps: &mut Vec<TimestampMs>,
+    values: &mut Vec<f64>,
+) -> Result<BitReader<'a>> {
+    let mut bits = BitReader::new(data);
+    let mut window = Window::default();
+    let (mut t, mut delta, mut value) = (0i64, 0i64, 0u64);
+    for number in 0..count {
+        match number {
+            0 => {
+                t = varint::unzigzag(uvarint(&mut bits)?);
+                value = bits.read(64);
+            }
+            1 => {
+                delta = uvarint(&mut bits)? as i64;
+                t = t.wrapping_add(delta);
+                value ^= window.read(&mut bits)?;
+            }
+            _ => {
+                delta = delta.wrapping_add(xor_dod(&mut bits));
+                t = t.wrapping_add(delta);
+                value ^= window.read(&mut bits)?;
+            }
+        }
+        timestamps.push(t);
+        values.push(f64::from_bits(value));
+    }
+    Ok(bits)
+}
+
+/// The delta of deltas of `XOR`: up to four ones say how wide it is.
+fn xor_dod(bits: &mut BitReader<'_>) -> i64 {
+    match bits.peek().leading_ones() {
+        0 => {
+            bits.skip(1);
+            0
+        }
+        1 => {
+            bits.skip(2);
+            signed(bits.read(14), 14)
+        }
+        2 => {
+            bits.skip(3);
+            signed(bits.read(17), 17)
+        }
+        3 => {
+            bits.skip(4);
+            signed(bits.read(20), 20)
+        }
+        _ => {
+            bits.skip(4);
+            bits.read(64) as i64
+        }
+    }
+}
+
+fn decode_xor2<'a>(
+    count: usize,
+    data: &'a [u8],
+    timestamps: &mut Vec<TimestampMs>,
+    values: &mut Vec<f64>,
+) -> Result<BitReader<'a>> {
+    let (header, data) = data.split_first().ok_or_else(|| wrong("it has no header"))?;
+    let starts = StartTimes::new(*header);
+    let mut bits = BitReader::new(data);
+    let mut window = Window::default();
+    let (mut t, mut delta) = (0i64, 0i64);
+    // A stale marker leaves the value that the next one is compared with.
+    let mut base = 0u64;
+    for number in 0..count {
+        let value = match number {
+            0 => {
+                t = varint::unzigzag(uvarint(&mut bits)?);
+                let value = bits.read(64);
+                if value != STALE_BITS {
+                    base = value;
+                }
+                value
+            }
+            1 => {
+                delta = uvarint(&mut bits)? as i64;
+                t = t.wrapping_add(delta);
+                xor2_value(&mut bits, &mut window, &mut base)?
+            }
+            _ => {
+                let ones = bits.peek().leading_ones().min(5);
+                bits.skip((ones + 1).min(5));
+                let dod = match ones {
+                    2 => twos_complement(bits.read(13), 13),
+                    3 => twos_complement(bits.read(20), 20),
+                    4 => bits.read(64) as i64,
+                    _ => 0,
+                };
+                delta = delta.wrapping_add(dod);
+                t = t.wrapping_add(delta);
+                match ones {
+                    0 => base,
+                    1 => {
+                        if bits.read(1) == 1 {
+                            window.renew(&mut bits)?;
+                        }
+                        base ^= window.changed(&mut bits);
+                        base
+                    }
+                    2..=4 => xor2_value(&mut bits, &mut window, &mut base)?,
+                    _ => STALE_BITS,
+                }
+            }
+        };
+        starts.skip(number, &mut bits)?;
+        timestamps.push(t);
+        values.push(f64::from_bits(value));
+    }
+    Ok(bits)
+}
+
+fn twos_complement(bits: u64, width: u32) -> i64 {
+    ((bits << (64 - width)) as i64) >> (64 - width)
+}
+
+/// The value of an `XOR2` sample whose time did not say it already.
+fn xor2_value(bits: &mut BitReader<'_>, window: &mut Window, base: &mut u64) -> Result<u64> {
+    match bits.peek().leading_ones() {
+        0 => {
+            bits.skip(1);
+            return Ok(*base);
+        }
+        1 => bits.skip(2),
+        2 => {
+            bits.skip(3);
+            window.renew(bits)?;
+        }
+        _ => {
+            bits.skip(3);
+            return Ok(STALE_BITS);
+        }
+    }
+    *base ^= window.changed(bits);
+    Ok(*base)
+}
+
+/// Encodes samples in ascending time as an `XOR` chunk: at most 65,535, at least one.
+///
+/// # Errors
+/// `internal` for another number of samples, or of values.
+pub fn encode_xor(timestamps: &[TimestampMs], values: &[f64]) -> Result<Vec<u8>> {
+    let count = u16::try_from(timestamps.len()).unwrap_or(0);
+    if count == 0 || timestamps.len() != values.len() {
+        let text = format!("a chunk of {} times, {} values", timestamps.len(), values.len());
+        return Err(Error::internal(text));
+    }
+    let mut out = XorEncoder { bytes: count.to_be_bytes().to_vec(), ..XorEncoder::default() };
+    varint::write_signed(&mut out.bytes, timestamps[0]);
+    out.bytes.extend_from_slice(&values[0].to_bits().to_be_bytes());
+    let mut delta = 0i64;
+    for i in 1..timestamps.len() {
+        let now = timestamps[i].wrapping_sub(timestamps[i - 1]);
+        if i == 1 {
+            varint::write(&mut out.bytes, now as u64);
+        } else {
+            out.dod(now.wrapping_sub(delta));
+        }
+        delta = now;
+        out.xor(values[i].to_bits() ^ values[i - 1].to_bits());
+    }
+    Ok(out.bytes)
+}
+
+#[derive(Default)]
+struct XorEncoder {
+    bytes: Vec<u8>,
+    /// Unused bits of the last byte.
+    free: u8,
+    leading: u32,
+    /// 0 before the first window.
+    width: u32,
+}
+
+impl XorEncoder {
+    fn push(&mut self, value: u64, width: u32) {
+        self.free = bits::push(&mut self.bytes, self.free, u128::from(value), width);
+    }
+
+    fn dod(&mut self, dod: i64) {
+        let fits = |width: u32| -((1i64 << (width - 1)) - 1) <= dod && dod <= 1 << (width - 1);
+        let low = |width: u32| dod as u64 & ((1 << width) - 1);
+        if dod == 0 {
+            self.push(0, 1);
+        } else if fits(14) {
+            self.push(0b10 << 14 | low(14), 16);
+        } else if fits(17) {
+            self.push(0b110 << 17 | low(17), 20);
+        } else if fits(20) {
+            self.push(0b1110 << 20 | low(20), 24);
+        } else {
+            self.push(0b1111, 4);
+            self.push(dod as u64, 64);
+        }
+    }
+
+    fn xor(&mut self, changed: u64) {
+        if changed == 0 {
+            return self.push(0, 1);
+        }
+        // Five bits hold the leading zeros.
+        let leading = changed.leading_zeros().min(31);
+        let trailing = changed.trailing_zeros();
+        let known = 64u32.saturating_sub(self.leading + self.width);
+        if self.width > 0 && leading >= self.leading && trailing >= known {
+            self.push(0b10, 2);
+        } else {
+            (self.leading, self.width) = (leading, 64 - leading - trailing);
+            // 64 does not fit into six bits and is written as 0, which no width is.
+            self.push(0b11 << 11 | u64::from(leading) << 6 | u64::from(self.width & 63), 13);
+        }
+        self.push(changed >> (64 - self.leading - self.width), self.width);
+    }
+}
+
+#[cfg(test)]
+mod tests;

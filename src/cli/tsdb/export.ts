@@ -1,0 +1,61 @@
+/**
+ * @file `metricstor tsdb export`.
+ */
+import { UsageError } from '../arguments.js';
+import { writeJsonLines } from './json-lines.js';
+import {
+  grouped,
+  openToRead,
+  print,
+  readArguments,
+  readSelection,
+  selectionOptions,
+  selectionUsage,
+  type Verb,
+} from './verb.js';
+
+const usage = `Usage: metricstor tsdb export <dir> --prometheus <outdir> [options]
+       metricstor tsdb export <dir> --json <file | -> [options]
+
+Writes what is in a data directory as blocks of Prometheus, into a directory that is empty or not
+there, or as JSON lines; a file called .gz is compressed. Both hold float samples: native histograms
+are left out. Put the blocks into the data directory of a Prometheus that is stopped.
+
+Options:
+${selectionUsage}  --json-report      print the report of --prometheus as JSON
+`;
+
+export const verb: Verb = {
+  usage,
+  async run(parameters) {
+    const options = {
+      ...selectionOptions,
+      prometheus: { type: 'string' },
+      json: { type: 'string' },
+      'json-report': { type: 'boolean' },
+    } as const;
+    const { values, paths } = readArguments(parameters, { usage, count: 1, options });
+    const { prometheus, json } = values;
+    if ((prometheus === undefined) === (json === undefined)) {
+      throw new UsageError('want --prometheus or --json', usage);
+    }
+    const request = readSelection(values, usage);
+    const engine = await openToRead(paths[0] as string);
+    try {
+      if (json !== undefined) {
+        await writeJsonLines(engine, request, json);
+      } else if (prometheus !== undefined) {
+        const report = await engine.exportPrometheus(prometheus, request);
+        const { blocks, series, samples, histograms } = report;
+        const left = `${grouped(histograms)} native histogram samples were left out`;
+        print(report, values['json-report'], [
+          `${grouped(blocks)} blocks, ${grouped(series)} series, ${grouped(samples)} samples`,
+          ...(histograms > 0 ? [left] : []),
+        ]);
+      }
+    } finally {
+      await engine.close();
+    }
+    return 0;
+  },
+};

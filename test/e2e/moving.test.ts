@@ -1,0 +1,125 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import {
+  type RunningServer,
+  repositoryRoot,
+  startServer,
+  temporaryDirectory,
+} from '../support/server.js';
+
+let dir: { path: string; remove(): void };
+beforeEach(() => {
+  dir = temporaryDirectory('moving');
+});
+afterEach(() => dir.remove());
+
+function tsdb(...parameters: string[]): { code: number | null; out: string; err: string } {
+  const bin = join(repositoryRoot, 'dist', 'bin.js');
+  const done = spawnSync(process.execPath, [bin, 'tsdb', ...parameters], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
+  return { code: done.status, out: done.stdout, err: done.stderr };
+}
+
+const now = Math.floor(Date.now() / 1000) * 1000;
+
+/** Lines of ten series, with every kind of special value. */
+function lines(): string {
+  const series = Array.from({ length: 10 }, (_, n) => {
+    const values = [n, 0.5, null, 'Infinity', '-Infinity', null, 1e-300];
+    const timestamps = values.map((_, i) => now - (values.length - i) * 60_000);
+    const metric = { __name__: 'm', n: `${n}` };
+    return JSON.stringify({ metric, values, timestamps, nan_bits: { '5': '7ff0000000000002' } });
+  });
+  return `${series.join('\n')}\n`;
+}
+
+async function post(server: RunningServer, path: string, body = ''): Promise<Response> {
+  return await fetch(`${server.url}${path}`, { method: 'POST', body });
+}
+
+test('data goes out and in by snapshot, backup, restore, dump and import, bit for bit', async () => {
+  const [data, target] = [join(dir.path, 'data'), join(dir.path, 'backup')];
+  const server = await startServer({ dataDir: data });
+  expect((await post(server, '/api/v1/import', lines())).status).toBe(204);
+  const exported = await (await fetch(`${server.url}/api/v1/export?match[]=m`)).text();
+  const answer = await (await post(server, '/api/v1/admin/tsdb/snapshot')).json();
+  const { name } = (answer as { data: { name: string } }).data;
+  const snapshot = join(data, 'snapshots', name);
+
+  // Beside the running server.
+  expect(tsdb('ls', data)).toMatchObject({ code: 0, out: expect.stringContaining('70') });
+  expect(tsdb('analyze', data)).toMatchObject({ code: 0, out: expect.stringContaining('m ') });
+  const verified = tsdb('verify', data, '--json');
+  expect([verified.code, JSON.parse(verified.out).log]).toEqual([0, 'in-use']);
+  for (const verb of [
+    ['dump', data],
+    ['backup', data, target],
+    ['export', data, '--json', '-'],
+    ['import', data, '--json', join(dir.path, 'nothing')],
+  ]) {
+    const refused = tsdb(...verb);
+    expect([verb[0], refused.code]).toEqual([verb[0], 1]);
+    expect(refused.err).toContain(`(pid ${server.pid}) has the data directory open`);
+    expect(refused.err).toContain('take a snapshot');
+  }
+  expect(tsdb('backup', snapshot, target)).toMatchObject({ code: 0 });
+  expect(existsSync(join(snapshot, 'wal'))).toBe(false);
+  expect(await server.stop()).toBe(0);
+
+  const restored = join(dir.path, 'restored');
+  expect(tsdb('restore', target, restored)).toMatchObject({ code: 0 });
+  expect(tsdb('restore', target, restored)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('not empty'),
+  });
+  for (const copy of [data, restored]) {
+    expect(tsdb('verify', copy)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('no damage found'),
+    });
+    expect(tsdb('dump', copy).out).toBe(exported);
+  }
+  const [file, again] = [join(dir.path, 'lines.json.gz'), join(dir.path, 'again')];
+  expect(tsdb('export', restored, '--json', file, '--match', 'm{n="3"}').code).toBe(0);
+  expect(tsdb('import', again, '--json', file)).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('7 samples stored'),
+  });
+  const three = exported.split('\n').filter((text) => text.includes('"n":"3"'));
+  expect(tsdb('dump', again).out).toBe(`${three.join('\n')}\n`);
+  // Some twenty processes, one after the other.
+}, 180_000);
+
+test('blocks written for Prometheus are read again', async () => {
+  const [data, file] = [join(dir.path, 'data'), join(dir.path, 'lines.json')];
+  writeFileSync(file, lines());
+  expect(tsdb('import', data, '--json', file).code).toBe(0);
+  const blocks = join(dir.path, 'prometheus');
+  expect(tsdb('export', data, '--prometheus', blocks)).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('70 samples'),
+  });
+  const other = join(dir.path, 'other');
+  const report = tsdb('import', other, '--prometheus', blocks, '--json-report');
+  expect(JSON.parse(report.out)).toMatchObject({ read: 70, stored: 70, tooOld: 0, refused: 0 });
+  expect(tsdb('dump', other).out).toBe(tsdb('dump', data).out);
+});
+
+test('damage is found, named and exit code 1', () => {
+  const [data, file] = [join(dir.path, 'data'), join(dir.path, 'lines.json')];
+  writeFileSync(file, lines());
+  expect(tsdb('import', data, '--json', file).code).toBe(0);
+  const [block] = readdirSync(join(data, 'blocks'));
+  const chunks = join(data, 'blocks', block as string, 'chunks');
+  const bytes = readFileSync(chunks);
+  bytes.writeUInt8(bytes.readUInt8(40) ^ 1, 40);
+  writeFileSync(chunks, bytes);
+  const { code, out } = tsdb('verify', data);
+  expect(code).toBe(1);
+  expect(out).toContain('corruption: ');
+  expect(out).toContain(chunks);
+});
