@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { open } from '../src/index.js';
 import { freePort, startPrometheus } from '../test/differential/prometheus.js';
 import { startServer } from '../test/support/server.js';
 import { diskBytes } from './process.js';
@@ -80,10 +79,11 @@ async function startMetricstor(killed?: BenchServer): Promise<BenchServer> {
     makeVisible: () => Promise.resolve(),
     storedBytes: async () => {
       const log = diskBytes(dataDir, isLog);
-      await server.stop();
-      const store = await open({ dataDir, settings: { 'retention.days': retentionDays } });
-      await store.flush();
-      await store.close();
+      for (const step of ['flush', 'compact']) {
+        if (!(await post(`${server.url}/api/v1/admin/tsdb/${step}`))) {
+          throw new Error(`metricstor does not ${step}`);
+        }
+      }
       return { blocks: diskBytes(dataDir, (path) => !isLog(path)), log };
     },
     kill: server.kill,
