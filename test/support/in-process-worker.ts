@@ -3,12 +3,16 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Worker } from 'node:worker_threads';
+import { defaultFeatures, type PromqlFeature } from '../../src/model/promql-features.js';
 import { PromqlEngine } from '../../src/promql/engine.js';
 import { serveQueries } from '../../src/query/worker.js';
 import type { Querier } from '../../src/storage/querier.js';
 
 /** Looks like a `Worker` to the pool. */
-export function inProcessWorker(querier: Querier): Worker {
+export function inProcessWorker(
+  querier: Querier,
+  features: readonly PromqlFeature[] = defaultFeatures,
+): Worker {
   const port = new EventEmitter();
   const worker = Object.assign(new EventEmitter(), {
     postMessage: (message: unknown) => setImmediate(() => port.emit('message', message)),
@@ -25,6 +29,7 @@ export function inProcessWorker(querier: Querier): Worker {
     lookbackMs: 300_000,
     subqueryStepMs: 60_000,
     limits: { maxSamples: 1e6, maxBytes: 1e9, maxPoints: 1e6 },
+    features,
   });
   serveQueries(threadPort as unknown as Parameters<typeof serveQueries>[0], { querier, engine });
   return worker as unknown as Worker;

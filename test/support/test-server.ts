@@ -106,7 +106,8 @@ async function start(
   const { server, addresses } = await Server.start(config, {
     log: pino({ level: 'info' }, { write: (line: string) => void logs.push(JSON.parse(line)) }),
     openEngine,
-    startWorker: ({ engineHandle }) => inProcessWorker(NativeEngine.attach(engineHandle)),
+    startWorker: ({ engineHandle, promql }) =>
+      inProcessWorker(NativeEngine.attach(engineHandle), promql.features),
     loadTls: () => tls,
   });
   const changeTls: TestServer['changeTls'] = (change) => {
