@@ -146,7 +146,7 @@ test.for<[string, string, () => Uint8Array]>([
 
 test.for([
   ['text/plain', 'snappy', 415],
-  ['application/x-protobuf;proto=io.prometheus.write.v2.Request', 'snappy', 415],
+  ['application/x-protobuf;proto=io.prometheus.write.v3.Request', 'snappy', 415],
   ['application/x-protobuf', 'br', 415],
 ] as const)('a write of type %s and encoding %s gets %d', async ([type, encoding, status]) => {
   const headers = { 'content-type': type, 'content-encoding': encoding };

@@ -276,8 +276,9 @@ mod tests {
         }
         let deleted = series.delete(TimeRange::new(150, 209), Generation(2)).unwrap();
         assert_eq!((deleted.frozen_samples, deleted.active_samples), (50, 10));
-        assert!(deleted.active_bytes > 0 && !deleted.emptied);
+        assert!(!deleted.emptied);
         let rest = series.delete(TimeRange::ALL, Generation(2)).unwrap();
         assert_eq!((rest.frozen_samples, rest.active_samples, rest.emptied), (150, 40, true));
+        assert!(rest.active_bytes > 0, "a chunk built anew may take as much, none takes nothing");
     }
 }
