@@ -10,8 +10,9 @@ use crate::head::Head;
 use crate::head::exemplars::{NewExemplar, Request};
 use crate::head::histograms;
 use crate::head::metadata::Metadata;
-use crate::head::series::{Appended, Runs};
+use crate::head::series::Runs;
 use crate::head::shard::{Found, shard_of};
+use crate::head::tally::Tally;
 use crate::labels::{Labels, LabelsHash};
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
 use crate::retention::Horizon;
@@ -437,40 +438,15 @@ impl Head {
 
     /// Appends samples of one shard and returns how many replaced another value.
     fn append_group(&self, shard: usize, group: &[Addressed], generation: Generation) -> u64 {
-        let (mut late, mut replaced, mut duplicates, mut bytes) = (0u64, 0u64, 0u64, 0u64);
-        let mut newest = TimestampMs::MIN;
-        let mut revived = Vec::new();
+        let mut tally = Tally::new();
         let mut slots = self.shards[shard].slots.write();
         for sample in group {
             let Some(series) = slots.get_mut(sample.series.slot()) else { continue };
-            if series.emptied {
-                series.emptied = false;
-                revived.push(sample.series);
-            }
-            let (what, grown) = series.append(generation, sample.t, sample.v);
-            bytes += grown as u64;
-            newest = newest.max(sample.t);
-            match what {
-                Appended::InOrder => {}
-                Appended::Late => late += 1,
-                Appended::Replaced => replaced += 1,
-                Appended::Duplicate => duplicates += 1,
-            }
+            tally.touch(sample.series, series);
+            tally.add(sample.t, series.append(generation, sample.t, sample.v));
         }
         drop(slots);
-        self.revive(&revived);
-        let c = &self.counters;
-        if c.newest.fetch_max(newest, Ordering::Relaxed) == TimestampMs::MIN {
-            c.first_newest.store(newest, Ordering::Relaxed);
-        }
-        c.newest_ever.fetch_max(newest, Ordering::Relaxed);
-        c.samples.fetch_add(group.len() as u64, Ordering::Relaxed);
-        c.applied.fetch_add(group.len() as u64, Ordering::Relaxed);
-        c.bytes.fetch_add(bytes, Ordering::Relaxed);
-        c.late.fetch_add(late, Ordering::Relaxed);
-        c.replaced.fetch_add(replaced, Ordering::Relaxed);
-        c.duplicates.fetch_add(duplicates, Ordering::Relaxed);
-        replaced
+        self.count(&tally, group.len())
     }
 
     /// What generations `from..=to` hold of a series in `range`.

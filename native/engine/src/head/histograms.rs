@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
 use crate::head::sealed::SealedChunk;
 use crate::head::series::Appended;
+use crate::head::tally::Tally;
 use crate::histogram::Histogram;
 use crate::refs::{Generation, SeriesRef};
 use crate::run::Run;
@@ -266,42 +267,18 @@ impl Head {
     /// Appends the histograms of a logged write, in its order, and returns how many replaced
     /// another value.
     pub(super) fn append_histograms(&self, samples: &[Addressed], generation: Generation) -> u64 {
-        let (mut late, mut replaced, mut duplicates, mut bytes) = (0u64, 0u64, 0u64, 0u64);
-        let (mut newest, mut revived) = (TimestampMs::MIN, Vec::new());
+        let mut tally = Tally::new();
         for Addressed { series, t, h } in samples {
             let mut slots = self.shards[series.shard()].slots.write();
             let Some(entry) = slots.get_mut(series.slot()) else { continue };
-            if entry.emptied {
-                entry.emptied = false;
-                revived.push(*series);
-            }
-            let (what, grown) = entry.append_histogram(generation, *t, h);
-            bytes += grown as u64;
-            newest = newest.max(*t);
-            match what {
-                Appended::InOrder => {}
-                Appended::Late => late += 1,
-                Appended::Replaced => replaced += 1,
-                Appended::Duplicate => duplicates += 1,
-            }
+            tally.touch(*series, entry);
+            tally.add(*t, entry.append_histogram(generation, *t, h));
         }
         if samples.is_empty() {
             return 0;
         }
-        self.revive(&revived);
-        let c = &self.counters;
-        if c.newest.fetch_max(newest, Ordering::Relaxed) == TimestampMs::MIN {
-            c.first_newest.store(newest, Ordering::Relaxed);
-        }
-        c.newest_ever.fetch_max(newest, Ordering::Relaxed);
-        c.samples.fetch_add(samples.len() as u64, Ordering::Relaxed);
-        c.applied.fetch_add(samples.len() as u64, Ordering::Relaxed);
-        c.histograms.fetch_add(samples.len() as u64, Ordering::Relaxed);
-        c.bytes.fetch_add(bytes, Ordering::Relaxed);
-        c.late.fetch_add(late, Ordering::Relaxed);
-        c.replaced.fetch_add(replaced, Ordering::Relaxed);
-        c.duplicates.fetch_add(duplicates, Ordering::Relaxed);
-        replaced
+        self.counters.histograms.fetch_add(samples.len() as u64, Ordering::Relaxed);
+        self.count(&tally, samples.len())
     }
 }
 

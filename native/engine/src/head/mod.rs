@@ -7,6 +7,7 @@
 //! sealed.rs      full chunks, on the heap or in a file
 //! shard.rs       labels hash to series, and the series by slot
 //! delete.rs      deleted ranges leave memory; series without a sample left are not found any more
+//! tally.rs       what appending did, counted
 //! snapshot.rs    what a reader sees: the head as a SeriesSource over a span of generations
 //! exemplars.rs   a ring of the newest exemplars
 //! metadata.rs    what metrics are
@@ -39,6 +40,7 @@ pub mod sealed;
 pub mod series;
 pub mod shard;
 pub mod snapshot;
+mod tally;
 
 use std::collections::HashMap;
 
