@@ -189,5 +189,5 @@ process.on('exit', () => {
 /** A directory under the system's temporary one, and how to remove it. */
 export function temporaryDirectory(purpose: string): { path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), `metricstor-${purpose}-`));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+  return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }) };
 }
