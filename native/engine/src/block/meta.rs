@@ -158,6 +158,11 @@ impl Meta {
         (self.log.to, self.window.start)
     }
 
+    /// Whether a flush wrote it, in Gorilla chunks: every other block was written in cold ones.
+    pub fn is_flushed(&self) -> bool {
+        self.compaction.sources.is_empty()
+    }
+
     /// Bytes of its files, `meta.json` apart.
     pub fn file_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()

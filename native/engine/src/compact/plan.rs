@@ -11,6 +11,10 @@
 //! instant, so the blocks of a group that are neighbours in the order of their writes can be merged
 //! without regard to others, and the last write still wins. Widths that changed with the
 //! configuration do not nest; a job that would then reorder two writes is not planned.
+//!
+//! A flush writes Gorilla chunks, a merge the denser cold ones. So that a block with nothing to be
+//! merged with becomes dense too, it is rewritten alone, once, when its window is as wide as windows
+//! get and settled; when all that may be done is asked for, every block is.
 
 use std::collections::BTreeMap;
 
@@ -93,22 +97,22 @@ pub struct Rules {
     pub max_bytes: u64,
 }
 
-/// Blocks to merge into one.
+/// Blocks to rewrite as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// Whose they are.
     pub tenant: TenantId,
     /// The window of the block that they become.
     pub window: Window,
-    /// The blocks, at least two, oldest write first.
+    /// The blocks, oldest write first; a single one when it is only to become dense.
     pub sources: Vec<Ulid>,
     /// Bytes of their files.
     pub bytes: u64,
 }
 
-/// What to merge next: the job that costs least for each block that it makes superfluous, or `None`
-/// when nothing is left to do. Doing what it says, again and again, comes to an end, as every job
-/// leaves fewer blocks.
+/// What to rewrite next: the job that costs least for each block that it makes superfluous, then the
+/// oldest block that is to become dense alone, or `None` when nothing is left to do. Doing what it
+/// says, again and again, comes to an end, as every job leaves fewer blocks or fewer flushed ones.
 pub fn next_job(metas: &[&Meta], rules: &Rules) -> Option<Job> {
     let mut groups: BTreeMap<_, Vec<&Meta>> = BTreeMap::new();
     for meta in metas {
@@ -116,8 +120,12 @@ pub fn next_job(metas: &[&Meta], rules: &Rules) -> Option<Job> {
         groups.entry(key).or_default().push(meta);
     }
     let mut best: Option<(Run<'_>, Window)> = None;
+    let mut lone: Option<(Run<'_>, Window)> = None;
     for ((_, _, window), mut group) in groups {
         group.sort_by_key(|meta| meta.write_order());
+        if lone.is_none() {
+            lone = rules.lone_run(window, &group, metas).map(|run| (run, window));
+        }
         let run = rules.best_run(window, &group, metas);
         if let Some(run) = run
             && best.as_ref().is_none_or(|(known, _)| run.costs_less_than(known))
@@ -125,7 +133,7 @@ pub fn next_job(metas: &[&Meta], rules: &Rules) -> Option<Job> {
             best = Some((run, window));
         }
     }
-    let (run, window) = best?;
+    let (run, window) = best.or(lone)?;
     let tenant = run.blocks.first()?.tenant;
     let sources = run.blocks.iter().map(|meta| meta.ulid).collect();
     Some(Job { tenant, window, sources, bytes: run.bytes })
@@ -194,6 +202,27 @@ impl Rules {
             }
         }
         best
+    }
+
+    /// A block of `group` that is rewritten into `window` by itself, so that it becomes dense.
+    fn lone_run<'a>(
+        &self,
+        window: Window,
+        group: &[&'a Meta],
+        all: &[&Meta],
+    ) -> Option<Run<'a>> {
+        let widest = ladder(self.block_range_ms, self.retention_ms).last()?;
+        let width = window.end.saturating_sub(window.start);
+        let is_final = width >= widest && is_settled(window, width, self.newest);
+        if self.urgency != Urgency::Full && !(is_final && group.len() == 1) {
+            return None;
+        }
+        let runs = group.iter().filter(|meta| meta.is_flushed()).map(|meta| Run {
+            blocks: vec![*meta],
+            bytes: meta.file_bytes(),
+        });
+        runs.into_iter()
+            .find(|run| run.bytes <= self.max_bytes && keeps_order(&run.blocks, window, all))
     }
 }
 

@@ -103,6 +103,12 @@ fn rules(newest_hour: i64, urgency: Urgency) -> Rules {
     }
 }
 
+/// The block that a merge of one block, or of several, leaves.
+fn merged(mut meta: Meta) -> Meta {
+    meta.compaction = Compaction { level: 2, sources: vec![meta.ulid] };
+    meta
+}
+
 fn numbers(job: &Job) -> Vec<u64> {
     job.sources.iter().map(|ulid| ulid.timestamp_ms()).collect()
 }
@@ -112,7 +118,9 @@ fn neighbours_widen_once_their_window_is_settled() {
     let blocks: Vec<Meta> =
         (0..4).map(|n| meta(n, n + 1, hours(2 * n as i64, 2 * n as i64 + 2), 100)).collect();
     let metas: Vec<&Meta> = blocks.iter().collect();
-    assert_eq!(next_job(&metas, &rules(15, Urgency::Full)), None, "the window is 8 h behind");
+    assert_eq!(next_job(&metas, &rules(15, Urgency::Thrifty)), None, "the window is 8 h behind");
+    let job = next_job(&metas, &rules(15, Urgency::Full)).unwrap();
+    assert_eq!((job.window, numbers(&job)), (hours(0, 2), vec![0]), "each becomes dense alone");
     for urgency in [Urgency::Thrifty, Urgency::Full] {
         let job = next_job(&metas, &rules(16, urgency)).unwrap();
         assert_eq!((job.window, numbers(&job)), (hours(0, 8), vec![0, 1, 2, 3]));
@@ -139,6 +147,7 @@ fn a_block_that_was_written_between_is_not_passed_over() {
     // The middle block is of a window that today's ladder does not have, and overlaps the others.
     let blocks =
         [meta(1, 1, hours(0, 2), 100), meta(2, 2, hours(1, 3), 100), meta(3, 3, hours(0, 2), 100)];
+    let blocks = blocks.map(merged);
     let metas: Vec<&Meta> = blocks.iter().collect();
     assert_eq!(next_job(&metas, &rules(1, Urgency::Full)), None);
     let apart = [blocks[0].clone(), meta(2, 2, hours(5, 7), 100), blocks[2].clone()];
@@ -149,11 +158,31 @@ fn a_block_that_was_written_between_is_not_passed_over() {
 
 #[test]
 fn tenants_and_logs_are_not_mixed() {
-    let mut blocks: Vec<Meta> = (1..4).map(|n| meta(n, n, hours(0, 2), 100)).collect();
+    let mut blocks: Vec<Meta> = (1..4).map(|n| merged(meta(n, n, hours(0, 2), 100))).collect();
     blocks[1].tenant = TenantId(7);
     blocks[2].log.source = "elsewhere".to_owned();
     let metas: Vec<&Meta> = blocks.iter().collect();
     assert_eq!(next_job(&metas, &rules(1, Urgency::Full)), None);
+}
+
+#[test]
+fn a_block_alone_becomes_dense_once_its_window_is_final() {
+    let plan = |meta: &Meta, newest_hour, urgency| {
+        let rules = Rules { retention_ms: 80 * HOUR_MS, ..rules(newest_hour, urgency) };
+        next_job(&[meta], &rules).map(|job| (job.window, job.bytes))
+    };
+    let (narrow, wide) = (meta(1, 1, hours(0, 2), 100), meta(1, 1, hours(0, 8), 100));
+    let dense = Some((hours(0, 8), 100));
+    for block in [&narrow, &wide] {
+        assert_eq!(plan(block, 15, Urgency::Thrifty), None, "writes may still come");
+        assert_eq!(plan(block, 16, Urgency::Thrifty), dense);
+        assert_eq!(plan(&merged(block.clone()), 16, Urgency::Full), None, "once");
+    }
+    assert_eq!(plan(&narrow, 1, Urgency::Full), Some((hours(0, 2), 100)), "when asked, at once");
+    let two = [wide.clone(), meta(2, 2, hours(0, 8), 100)];
+    let rules = Rules { retention_ms: 80 * HOUR_MS, ..rules(16, Urgency::Thrifty) };
+    assert_eq!(next_job(&[&two[0], &two[1]], &rules), None, "waits for more to merge with");
+    assert_eq!(next_job(&[&wide], &Rules { max_bytes: 99, ..rules }), None);
 }
 
 /// A store of one series: which flush each of its times was last written by, in each block.
@@ -199,7 +228,7 @@ impl Simulation {
     fn compact(&mut self, rules: &Rules) -> bool {
         let metas: Vec<&Meta> = self.blocks.iter().map(|(meta, _)| meta).collect();
         let Some(job) = next_job(&metas, rules) else { return false };
-        assert!((2..=INPUTS_MAX).contains(&job.sources.len()), "{job:?}");
+        assert!((1..=INPUTS_MAX).contains(&job.sources.len()), "{job:?}");
         assert!(job.bytes <= rules.max_bytes, "{job:?}");
         let (mut merged, mut to) = (BTreeMap::new(), 0);
         for ulid in &job.sources {
@@ -211,8 +240,9 @@ impl Simulation {
         }
         let range = job.window.range();
         assert!(merged.keys().all(|t| range.contains(*t)), "{job:?}");
-        let made = self.block(to, job.window, merged);
-        self.blocks.push(made);
+        let (mut meta, samples) = self.block(to, job.window, merged);
+        meta.compaction = Compaction { level: 2, sources: job.sources };
+        self.blocks.push((meta, samples));
         true
     }
 
@@ -264,12 +294,13 @@ proptest! {
         }
         let most = store.blocks.len();
         let jobs = (0..).take_while(|_| store.compact(&rules)).count();
-        prop_assert!(jobs < most.max(1), "{jobs} jobs for {most} blocks");
+        prop_assert!(jobs <= most, "{jobs} jobs for {most} blocks");
         let (got, want) = (store.read(), store.model.clone());
         prop_assert_eq!(got, want);
         let windows: BTreeSet<Window> = store.blocks.iter().map(|(meta, _)| meta.window).collect();
         if full {
             prop_assert_eq!(store.blocks.len(), windows.len(), "one block for each window");
+            prop_assert!(store.blocks.iter().all(|(meta, _)| !meta.is_flushed()), "all are dense");
         }
     }
 }
