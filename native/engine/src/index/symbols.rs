@@ -292,7 +292,8 @@ mod tests {
             symbols.release(id);
         }
         assert!(symbols.bytes() < 4 * PAGE_BYTES, "{} bytes", symbols.bytes());
-        let many: Vec<u32> = (0..200_000).map(|i| symbols.intern(&format!("{i} of many"))).collect();
+        let many: Vec<u32> =
+            (0..200_000).map(|i| symbols.intern(&format!("{i} of many"))).collect();
         many.into_iter().for_each(|id| symbols.release(id));
         assert!(symbols.bytes() < 4 * PAGE_BYTES, "{} bytes", symbols.bytes());
         for (i, id) in kept.iter().enumerate() {
