@@ -84,7 +84,7 @@ async function startMetricstor(killed?: BenchServer): Promise<BenchServer> {
           throw new Error(`metricstor does not ${step}`);
         }
       }
-      return { blocks: diskBytes(dataDir, (path) => !isLog(path)), log };
+      return { blocks: diskBytes(dataDir), log };
     },
     kill: server.kill,
     dataDir,
