@@ -17,6 +17,7 @@ import { findTool } from '../support/tools.js';
 
 const work = temporaryDirectory('auth');
 const file = (name: string): string => join(work.path, name);
+afterAll(() => work.remove());
 
 /** Runs `metricstor auth …` and returns what it prints. */
 function auth(verb: string, input = ''): string {
@@ -84,10 +85,7 @@ describe.skipIf(findTool('openssl') === undefined)('identities over mutual TLS',
       },
     });
   });
-  afterAll(async () => {
-    await server.kill();
-    work.remove();
-  });
+  afterAll(() => server.kill());
 
   test('a certificate gives its roles and no others', async () => {
     const client = new RemoteWriteClient({ url: server.url, tls: as(agent) });
