@@ -154,7 +154,9 @@ export const configSchema = Type.Object({
     logBytes: bytes({
       written: '256MiB',
       minimum: 1024 ** 2,
-      description: 'They are also written down when the log has grown by this.',
+      description:
+        'They are also written down when the log has grown by this, or has twenty more samples ' +
+        'of each series, and two million in all.',
     }),
   }),
   ingest: Type.Object({
@@ -319,7 +321,7 @@ export const configSchema = Type.Object({
       description: 'Size of the log at which the head is flushed.',
     }),
     walSegmentBytes: bytes({
-      written: '128MiB',
+      written: '32MiB',
       minimum: 64 * 1024,
       maximum: 1024 ** 3,
       description: 'Size at which a segment of the log is full.',
