@@ -27,10 +27,13 @@ const defaultLifetimeMs = 600_000;
 /** Adds the routes. */
 export function queryWatchRoutes(app: FastifyInstance, parts: QueryWatchParts): void {
   const base = '/api/v1/status';
-  addPath(app, { path: `${base}/active_queries`, methods: ['GET'] }, async (_, reply) =>
-    reply.send({ status: 'ok', data: parts.activeQueries.list().map(describeActive) }),
+  addPath(
+    app,
+    { path: `${base}/active_queries`, methods: ['GET'], needs: 'read' },
+    async (_, reply) =>
+      reply.send({ status: 'ok', data: parts.activeQueries.list().map(describeActive) }),
   );
-  const kill = { path: `${base}/active_queries/kill`, methods: ['POST'] } as const;
+  const kill = { path: `${base}/active_queries/kill`, methods: ['POST'], needs: 'admin' } as const;
   addPath(app, kill, async (request, reply) => {
     const text = new Params(request).get('id');
     const id = parseId(text);
@@ -42,12 +45,16 @@ export function queryWatchRoutes(app: FastifyInstance, parts: QueryWatchParts): 
     }
     return await reply.code(204).send();
   });
-  addPath(app, { path: `${base}/top_queries`, methods: ['GET'] }, async (request, reply) => {
-    const params = new Params(request);
-    const top = topParam(params);
-    const lifetimeMs = lifetimeParam(params);
-    return await reply.send(describeTop(parts.topQueries.totals(lifetimeMs), top, lifetimeMs));
-  });
+  addPath(
+    app,
+    { path: `${base}/top_queries`, methods: ['GET'], needs: 'read' },
+    async (request, reply) => {
+      const params = new Params(request);
+      const top = topParam(params);
+      const lifetimeMs = lifetimeParam(params);
+      return await reply.send(describeTop(parts.topQueries.totals(lifetimeMs), top, lifetimeMs));
+    },
+  );
 }
 
 function topParam(params: Params): number {

@@ -40,7 +40,7 @@ const everything = Object.freeze({ tenant: 0, matchers: [] });
 /** Adds the routes. */
 export function queryRoutes(app: FastifyInstance, parts: QueryRouteParts): void {
   const methods = ['GET', 'POST'] as const;
-  addPath(app, { path: '/api/v1/query', methods }, async (request, reply) => {
+  addPath(app, { path: '/api/v1/query', methods, needs: 'read' }, async (request, reply) => {
     const params = new Params(request);
     const limit = limitParam(params);
     const timeMs = timeParam(params, 'time', parts.now());
@@ -48,7 +48,7 @@ export function queryRoutes(app: FastifyInstance, parts: QueryRouteParts): void 
     const job = { kind: 'instant', timeMs, limit, format: 'json', ...common.job } as const;
     return await answerExpression(parts, { request, reply, job, ...common.asked });
   });
-  addPath(app, { path: '/api/v1/query_range', methods }, async (request, reply) => {
+  addPath(app, { path: '/api/v1/query_range', methods, needs: 'read' }, async (request, reply) => {
     const params = new Params(request);
     const limit = limitParam(params);
     const range = rangeParams(params, parts.config.query.maxSteps);
@@ -56,7 +56,7 @@ export function queryRoutes(app: FastifyInstance, parts: QueryRouteParts): void 
     const job = { kind: 'range', ...range, limit, format: 'json', ...common.job } as const;
     return await answerExpression(parts, { request, reply, job, ...common.asked });
   });
-  addPath(app, { path: '/api/v1/explain', methods }, async (request, reply) => {
+  addPath(app, { path: '/api/v1/explain', methods, needs: 'read' }, async (request, reply) => {
     const params = new Params(request);
     const at = explainTimes(params, parts);
     const analyze = boolParam(params, 'analyze');
@@ -66,15 +66,26 @@ export function queryRoutes(app: FastifyInstance, parts: QueryRouteParts): void 
     return await sendData(request, reply, answer.json, { members: false, annotations: answer });
   });
   for (const kind of ['format', 'parse'] as const) {
-    addPath(app, { path: `/api/v1/${kind}_query`, methods }, async (request, reply) => {
-      const query = new Params(request).get('query');
-      const job: QueryJob = { kind, query };
-      const answer = await runJobOf('query', parts, { request, reply, job, timeoutMs: undefined });
-      return await sendData(request, reply, answer.json, { members: false, annotations: answer });
-    });
+    addPath(
+      app,
+      { path: `/api/v1/${kind}_query`, methods, needs: 'read' },
+      async (request, reply) => {
+        const query = new Params(request).get('query');
+        const job: QueryJob = { kind, query };
+        const answer = await runJobOf('query', parts, {
+          request,
+          reply,
+          job,
+          timeoutMs: undefined,
+        });
+        return await sendData(request, reply, answer.json, { members: false, annotations: answer });
+      },
+    );
   }
   // Browsers ask before a POST from another page; without CORS headers they then refuse it.
-  app.options('/api/v1/*', async (_, reply) => reply.code(204).send());
+  app.options('/api/v1/*', { config: { needs: 'identity' } }, async (_, reply) =>
+    reply.code(204).send(),
+  );
 }
 
 function expressionParams(params: Params): {
