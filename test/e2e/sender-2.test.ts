@@ -13,7 +13,7 @@ import { decodeRequest2 } from '../support/recording-2.js';
 import { startServer, temporaryDirectory } from '../support/server.js';
 import { findTool } from '../support/tools.js';
 
-/** `PROMETHEUS_BIN`, or what is on PATH, if it is a version that sends 2.0 with all it may carry. */
+/** `PROMETHEUS_BIN`, or what is on PATH, if its version sends 2.0 with all it may carry. */
 function findSender(): string | undefined {
   const binary = process.env.PROMETHEUS_BIN ?? findTool('prometheus');
   const text = binary && execFileSync(binary, ['--version'], { encoding: 'utf8' });

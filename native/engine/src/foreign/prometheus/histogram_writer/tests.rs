@@ -24,7 +24,7 @@ fn round_trip(samples: &[(TimestampMs, Histogram)]) -> Vec<Vec<(TimestampMs, His
     chunks.into_iter().map(read).collect()
 }
 
-/// What Prometheus' format keeps: of the hints that of gauges, and of a stale marker that it is one.
+/// What Prometheus' format keeps: of the hints that of gauges, of a stale marker that it is one.
 fn kept(h: &Histogram) -> Histogram {
     if h.is_stale() {
         return Histogram::stale();
