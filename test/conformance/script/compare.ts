@@ -50,7 +50,7 @@ export function answeredSeries(data: QueryData): AnsweredSeries[] {
 
 /** The text of an error without what the HTTP API puts before it. */
 export function errorText(answer: ApiEnvelope): string {
-  return (answer.error ?? '').replace(/^invalid parameter "query": /, '');
+  return (answer.error ?? '').replace(/^invalid parameter "query": /, '').trim();
 }
 
 /** What differs, in words; empty when the answer is the expected one. */
