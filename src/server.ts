@@ -7,10 +7,11 @@
 import { type AddressInfo, isIPv6 } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { FastifyInstance } from 'fastify';
-import { AccessPolicy } from './auth/policy.js';
-import { TlsReload } from './auth/reload.js';
+import { Access } from './auth/access.js';
+import { readPrincipals } from './auth/principals-file.js';
+import { AccessReload, type AccessSettings } from './auth/reload.js';
 import { TlsContext, tlsEnabled } from './auth/tls.js';
-import type { Config, TlsSettings } from './config/schema.js';
+import type { Config } from './config/schema.js';
 import { parseAddress } from './config/values.js';
 import { engineOptions } from './engine-options.js';
 import { GrpcListener } from './grpc/listener.js';
@@ -51,10 +52,10 @@ export interface ServerParts {
   openEngine(options: NativeEngineOptions): Promise<Engine>;
   /** Starts a thread that runs `serveQueries`. */
   startWorker(data: ThreadData): Worker;
-  /** The configuration file, when there is one; watched for changes of `tls`. */
+  /** The configuration file, when there is one; watched for changes of `tls` and `auth`. */
   readonly configFile?: string | undefined;
-  /** Reads the `tls` settings again. Throws when the configuration is not valid. */
-  loadTls(): TlsSettings;
+  /** Reads these sections again. Throws when the configuration is not valid. */
+  loadAccess(): AccessSettings;
 }
 
 /** Where a server listens, as bound: URLs, and `host:port` for gRPC. */
@@ -123,16 +124,18 @@ export class Server {
   readonly #parts: ServerParts;
   readonly #build: BuildInfo = readBuildInfo();
   readonly #readiness = new Readiness();
-  readonly #policy: AccessPolicy;
+  readonly #access: Access;
   readonly #tls: TlsContext | undefined;
-  #reload: TlsReload | undefined;
+  #reload: AccessReload | undefined;
   /** What to do at the end, last first. */
   readonly #closers: ((timeoutMs: number) => Promise<void>)[] = [];
 
   private constructor(config: Config, parts: ServerParts) {
     this.#config = config;
     this.#parts = parts;
-    this.#policy = new AccessPolicy(config.tls.allowedNames);
+    const { file } = config.auth;
+    const principals = file === '' ? undefined : readPrincipals(file);
+    this.#access = new Access(config.tls.allowedNames, principals);
     this.#tls = tlsEnabled(config.tls) ? new TlsContext(config.tls) : undefined;
   }
 
@@ -159,8 +162,8 @@ export class Server {
     }
   }
 
-  /** Reads the `tls` settings and files again. */
-  reloadTls(): void {
+  /** Reads the `tls` and `auth` settings and their files again. */
+  reloadAccess(): void {
     this.#reload?.reload();
   }
 
@@ -189,7 +192,7 @@ export class Server {
       metrics,
       build: this.#build,
       log: this.#parts.log,
-      policy: this.#policy,
+      access: this.#access,
       readiness: this.#readiness,
       engineNumbers: () => engine.stats(),
       engineFailure: () => engine.lastFailure(),
@@ -208,7 +211,7 @@ export class Server {
     });
     const httpAddress = await this.#listen(app, http.addr);
     const grpcAddress = grpc.addr === '' ? undefined : await this.#listenGrpc(shared);
-    this.#watchTls();
+    this.#watchAccess();
     this.#readiness.change('ready');
     const scheme = this.#tls === undefined ? 'http' : 'https';
     return {
@@ -239,17 +242,17 @@ export class Server {
     return textOf(listener.address);
   }
 
-  #watchTls(): void {
-    if (this.#tls === undefined) {
+  #watchAccess(): void {
+    if (this.#tls === undefined && this.#config.auth.file === '') {
       return;
     }
-    const reload = new TlsReload({
+    const reload = new AccessReload({
       tls: this.#tls,
-      policy: this.#policy,
+      access: this.#access,
       log: this.#parts.log,
-      settings: this.#config.tls,
+      settings: this.#config,
       configFile: this.#parts.configFile,
-      load: () => this.#parts.loadTls(),
+      load: () => this.#parts.loadAccess(),
     });
     reload.start();
     this.#closers.push(async () => reload.stop());

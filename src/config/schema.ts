@@ -374,6 +374,16 @@ export const configSchema = Type.Object({
         'valid certificate. Judged on every request; others get 403.',
     }),
   }),
+  auth: Type.Object({
+    file: text({
+      written: '',
+      description:
+        'A YAML file of identities with their roles. With it every request needs one, apart from ' +
+        '`/-/healthy` and `/-/ready`; without it whoever may connect may do everything. The file ' +
+        'is read again when it changes, and counts from the next request on; one that is not ' +
+        'valid leaves the identities as they were.',
+    }),
+  }),
   log: Type.Object({
     level: choice(logLevels, { written: 'info', description: 'The lowest level that is logged.' }),
   }),
@@ -401,6 +411,7 @@ const reloadedPaths: ReadonlySet<string> = new Set([
   'tls.clientCa',
   'tls.minVersion',
   'tls.allowedNames',
+  'auth.file',
 ]);
 
 /** A section has `properties`; a leaf carries its {@link LeafOptions}. */

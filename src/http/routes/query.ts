@@ -30,7 +30,7 @@ const everything = Object.freeze({ tenant: 0, matchers: [] });
 /** Adds the routes. */
 export function queryRoutes(app: FastifyInstance, parts: QueryRouteParts): void {
   const methods = ['GET', 'POST'] as const;
-  addPath(app, { path: '/api/v1/query', methods }, async (request, reply) => {
+  addPath(app, { path: '/api/v1/query', methods, needs: 'read' }, async (request, reply) => {
     const params = new Params(request);
     const limit = limitParam(params);
     const timeMs = timeParam(params, 'time', parts.now());
@@ -38,7 +38,7 @@ export function queryRoutes(app: FastifyInstance, parts: QueryRouteParts): void 
     const job = { kind: 'instant', timeMs, limit, format: 'json', ...common.job } as const;
     return await answerExpression(parts, { request, reply, job, timeoutMs: common.timeoutMs });
   });
-  addPath(app, { path: '/api/v1/query_range', methods }, async (request, reply) => {
+  addPath(app, { path: '/api/v1/query_range', methods, needs: 'read' }, async (request, reply) => {
     const params = new Params(request);
     const limit = limitParam(params);
     const range = rangeParams(params, parts.config.query.maxSteps);
@@ -47,14 +47,20 @@ export function queryRoutes(app: FastifyInstance, parts: QueryRouteParts): void 
     return await answerExpression(parts, { request, reply, job, timeoutMs: common.timeoutMs });
   });
   for (const kind of ['format', 'parse'] as const) {
-    addPath(app, { path: `/api/v1/${kind}_query`, methods }, async (request, reply) => {
-      const query = new Params(request).get('query');
-      const job: QueryJob = { kind, query };
-      return await answerExpression(parts, { request, reply, job, timeoutMs: undefined });
-    });
+    addPath(
+      app,
+      { path: `/api/v1/${kind}_query`, methods, needs: 'read' },
+      async (request, reply) => {
+        const query = new Params(request).get('query');
+        const job: QueryJob = { kind, query };
+        return await answerExpression(parts, { request, reply, job, timeoutMs: undefined });
+      },
+    );
   }
   // Browsers ask before a POST from another page; without CORS headers they then refuse it.
-  app.options('/api/v1/*', async (_, reply) => reply.code(204).send());
+  app.options('/api/v1/*', { config: { needs: 'identity' } }, async (_, reply) =>
+    reply.code(204).send(),
+  );
 }
 
 function expressionParams(params: Params): {
