@@ -16,7 +16,7 @@ import {
   type VectorSelector,
 } from '../ast.js';
 import { typeOf } from '../check.js';
-import { instantGrid, type TimeGrid, timeGrid, type Windows, windowBounds } from '../time-grid.js';
+import { instantGrid, isInstant, type TimeGrid, timeGrid, type Windows, windowBounds } from '../time-grid.js';
 import { durationMs, queryConstant } from './durations.js';
 import { isStepInvariant } from './invariance.js';
 import type { CallPlan, Edges, Plan, SelectorPlan, SubqueryPlan } from './nodes.js';
@@ -39,7 +39,8 @@ export class Lowering {
     const expr = unwrapParens(wrapped);
     const type = typeOf(expr);
     const literal = expr.kind === 'number' || expr.kind === 'string';
-    if (grid.steps > 1 && !literal && type !== 'matrix' && isStepInvariant(expr)) {
+    const several = grid.steps > 0 && !isInstant(grid);
+    if (several && !literal && type !== 'matrix' && isStepInvariant(expr)) {
       const inner = this.build(expr, instantGrid(grid.startMs));
       return inner.kind === 'number'
         ? { ...inner, grid }
@@ -103,7 +104,8 @@ export class Lowering {
   /** A smoothed instant is between the samples that the lookback reaches on both sides. */
   private edges(expr: VectorSelector | MatrixSelector, inner: Windows): Edges | undefined {
     const kind = expr.shift.edges;
-    if (kind === undefined) {
+    // An instant is not a range: anchored says nothing of it.
+    if (kind === undefined || (kind === 'anchored' && expr.kind === 'selector')) {
       return undefined;
     }
     const { lookbackMs } = this.options;

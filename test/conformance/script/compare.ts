@@ -5,7 +5,7 @@
  * difference.
  */
 import type { ApiEnvelope } from '../../support/compare-results.js';
-import { sameValue } from '../../support/compare-results.js';
+import { samePoint, sameValue } from '../../support/compare-results.js';
 import { type HistogramJson, histogramJson } from '../../support/histogram-json.js';
 import { valueText } from '../../support/value-text.js';
 import { packHistogram } from './histogram.js';
@@ -100,7 +100,7 @@ function compareData({ expected, range, timeMs }: Evaluation, data: QueryData): 
   }
   if (data.resultType === 'scalar') {
     const [, text] = data.result as [number, string];
-    const same = expected.scalar !== undefined && samePoint(expected.scalar, text);
+    const same = expected.scalar !== undefined && isPoint(expected.scalar, text);
     return same ? [] : [`want the scalar ${expected.scalar}, got ${text}`];
   }
   const got = answeredSeries(data);
@@ -139,7 +139,7 @@ function comparePoints(
   const problems: string[] = [];
   points.forEach((point, k) => {
     const value = answered.points.get(startMs + k * stepMs);
-    if (!samePoint(point, value)) {
+    if (!isPoint(point, value)) {
       problems.push(`${key} point ${k}: want ${shown(point)}, got ${JSON.stringify(value)}`);
     }
   });
@@ -154,29 +154,14 @@ function shown(point: Point): string {
   return JSON.stringify(typeof point === 'object' ? histogramJson(packHistogram(point)) : point);
 }
 
-function samePoint(want: Point, got: string | HistogramJson | undefined): boolean {
+function isPoint(want: Point, got: string | HistogramJson | undefined): boolean {
   if (typeof want === 'number') {
     // The sign of zero is not told apart, as in Prometheus' runner.
     const texts = [valueText(want === 0 ? 0 : want), got === '-0' ? '0' : got];
     return typeof texts[1] === 'string' && sameValue(texts[0] as string, texts[1], tolerance);
   }
   if (typeof want === 'object') {
-    return typeof got === 'object' && sameHistogram(histogramJson(packHistogram(want)), got);
+    return typeof got === 'object' && samePoint(histogramJson(packHistogram(want)), got, tolerance);
   }
   return want === got;
-}
-
-/** Whether count, sum and every bucket are equal. */
-function sameHistogram(want: HistogramJson, got: HistogramJson): boolean {
-  const same = (a: string, b: string): boolean => sameValue(a, b, tolerance);
-  const [wanted, given] = [want.buckets ?? [], got.buckets ?? []];
-  return (
-    same(want.count, got.count) &&
-    same(want.sum, got.sum) &&
-    wanted.length === given.length &&
-    wanted.every(
-      ([code, ...numbers], i) =>
-        code === given[i][0] && numbers.every((text, k) => same(text, given[i][k + 1] as string)),
-    )
-  );
 }
