@@ -16,7 +16,14 @@ import {
   type VectorSelector,
 } from '../ast.js';
 import { typeOf } from '../check.js';
-import { instantGrid, isInstant, type TimeGrid, timeGrid, type Windows, windowBounds } from '../time-grid.js';
+import {
+  instantGrid,
+  isInstant,
+  type TimeGrid,
+  timeGrid,
+  type Windows,
+  windowBounds,
+} from '../time-grid.js';
 import { durationMs, queryConstant } from './durations.js';
 import { isStepInvariant } from './invariance.js';
 import type { CallPlan, Edges, Plan, SelectorPlan, SubqueryPlan } from './nodes.js';

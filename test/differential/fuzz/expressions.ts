@@ -202,7 +202,10 @@ export class ExpressionWriter {
       [1, () => `(${left} ${this.pick(words.comparisons)} ${bool}${number()})`],
       [1, () => `(${number()} ${this.pick(words.comparisons)} ${bool}${left})`],
       [3, () => `(${left} ${this.pick(words.arithmetic)} ${this.matching(true)}${right()})`],
-      [2, () => `(${left} ${this.pick(words.comparisons)} ${bool}${this.matching(true)}${right()})`],
+      [
+        2,
+        () => `(${left} ${this.pick(words.comparisons)} ${bool}${this.matching(true)}${right()})`,
+      ],
       [0.7, () => `(${left} ${this.pick(words.trims)} ${number()})`],
       [0.5, () => `-${left}`],
     ]);
