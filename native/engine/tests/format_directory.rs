@@ -1,9 +1,9 @@
 //! A data directory as a killed process left it stays readable as a whole: the committed one of
 //! every version is opened, and everything in it is there.
 //!
-//! It has blocks of Gorilla chunks and cold ones, tombstones, a checkpoint with chunk files, the log
-//! after it, exemplars and metadata; floats and histograms are in all of them. The process ended
-//! without a word, so nothing was put in order at the end.
+//! It has blocks of Gorilla chunks and cold ones, tombstones, a checkpoint with chunk files, the
+//! log after it, exemplars and metadata; floats and histograms are in all of them. The process
+//! ended without a word, so nothing was put in order at the end.
 //!
 //! When a format changes, a new fixture is written with `METRICSTOR_WRITE_FIXTURE=1`, and the old
 //! one stays.

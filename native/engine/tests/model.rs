@@ -1,11 +1,11 @@
 //! The engine against a sorted map: random operations, and after them the same answers.
 //!
 //! Floats and histograms are written, rewritten and backfilled, ranges deleted; the head is flushed
-//! and written down, blocks are merged and cleaned, each waited for or met at work by whatever comes
-//! next; the clock moves and samples expire; the engine is closed, killed, or loses power.
+//! and written down, blocks are merged and cleaned, each waited for or met at work by whatever
+//! comes next; the clock moves and samples expire; the engine is closed, killed, or loses power.
 //!
-//! `METRICSTOR_MODEL_RUNS=1000 METRICSTOR_MODEL_SEED=1` runs more, from a seed on. Without them some
-//! runs are the same every time and some are new; the seed is printed.
+//! `METRICSTOR_MODEL_RUNS=1000 METRICSTOR_MODEL_SEED=1` runs more, from a seed on. Without them
+//! some runs are the same every time and some are new; the seed is printed.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails by panicking")]
 #![allow(clippy::print_stdout, reason = "the seed is printed")]

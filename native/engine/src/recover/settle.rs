@@ -42,8 +42,8 @@ struct Damaged {
     meta: Option<Meta>,
 }
 
-/// Opens the blocks of a directory whose log begins at `logged` and whose checkpoint, if it has one,
-/// is of `checkpoint`, and brings them in order.
+/// Opens the blocks of a directory whose log begins at `logged` and whose checkpoint, if there is
+/// one, is `checkpoint`, and brings them in order.
 ///
 /// # Errors
 /// `corruption` for a block of a newer format; those of the disk.

@@ -9,8 +9,8 @@
 //!
 //! A checkpoint holds the active generation, and is taken only while no other waits to be flushed.
 //! It consists of slices, runs of slots of one shard, each captured on the log thread between two
-//! writes: a slice holds exactly what the log up to its *position* says of its series. Where a shard
-//! has no slots any more, that is true of one position, too. A replay begins at the lowest of these
+//! writes: a slice holds exactly what the log up to its *position* says of its series. That a shard
+//! has no slots any more is noted at a position, too. A replay begins at the lowest of these
 //! positions and leaves out what a slice has. Before a checkpoint
 //! appears, the log is durable up to the highest of them.
 //!
