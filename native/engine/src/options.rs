@@ -121,8 +121,8 @@ pub struct Options {
     /// The head is also written down when so many bytes were logged since the last time, or so many
     /// samples that reading them again takes longer: a second or two of replay.
     pub checkpoint_log_bytes: u64,
-    /// Size in bytes at which a log segment is full. The log is cut by whole segments, so a start may
-    /// read one in vain.
+    /// Size in bytes at which a log segment is full. The log is cut by whole segments, so a start
+    /// may read one in vain.
     pub wal_segment_bytes: u64,
     /// Bytes of prepared but not yet logged writes; past it a write gets `overloaded`.
     pub write_queue_bytes: u64,
