@@ -194,7 +194,7 @@ test('a plan is explained, and analyzed where that is asked for', async () => {
   const analyzed = (await ask(`${path}&analyze=true`)).body as { data: Body };
   expect(analyzed.data).toMatchObject({
     analyze: { selectedSeries: 3 },
-    plan: { analyze: { evaluations: 1, series: 1 } },
+    plan: { analyze: { evaluations: 1 } },
   });
   // Which node reads is the evaluator's business; all of them together read everything.
   const read = [...JSON.stringify(analyzed.data.plan).matchAll(/"selectedSeries":(\d+)/g)];
