@@ -14,6 +14,7 @@ use super::{Answer, Found};
 use crate::disk::publish;
 use crate::error::{Error, Result};
 use crate::head::checkpoint::{self, Captured, CheckpointWriter, Info};
+use crate::head::delete::Cleaner;
 use crate::head::{chunk_file, offload};
 use crate::refs::{Position, SHARD_COUNT};
 use crate::sample::TimestampMs;
@@ -121,6 +122,10 @@ impl Checkpoints {
         let (disk, dir, head) = (&*store.disk, &store.layout.head, &*store.head);
         let left = offload::offload(head, disk, dir, &mut self.next_file)?;
         store.counters.chunk_bytes_offloaded.fetch_add(left, Ordering::Relaxed);
+        // Whatever comes meanwhile is carried out as it is captured, for which writes wait.
+        if let Err(error) = Cleaner::default().finish(head) {
+            store.note_failure(&error);
+        }
         let mut writer = CheckpointWriter::create(head, disk, dir)?;
         let counters = head.counters();
         let info = Info {

@@ -166,7 +166,7 @@ impl HiddenBlock {
         let (mut kept_of, mut walk) = (Vec::<(u32, u32)>::new(), SeriesWalk::default());
         for number in &touched {
             let ranges = hidden.iter().filter(|(_, s)| s.contains(number)).map(|(r, _)| *r);
-            let list = cut(range, ranges);
+            let list = range.without_all(ranges);
             if self.keeps_a_piece(&mut walk, number, &list)? {
                 kept_of.push((number, kept.number_of(list)));
             } else {
@@ -220,15 +220,6 @@ impl Kept {
         let number = self.list_of.get(index as usize).copied().filter(|n| *n > 0)?;
         Some((number, self.lists.get(number as usize).map_or(&[], Vec::as_slice)))
     }
-}
-
-/// What stays of `range` without all of `hidden`, ascending.
-fn cut(range: TimeRange, hidden: impl Iterator<Item = TimeRange>) -> Vec<TimeRange> {
-    let mut kept = vec![range];
-    for gone in hidden {
-        kept = kept.iter().flat_map(|piece| piece.without(&gone)).flatten().collect();
-    }
-    kept
 }
 
 impl SeriesSource for HiddenBlock {
@@ -334,18 +325,4 @@ fn read_pieces(
         out.end_series();
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cutting_leaves_what_no_range_takes() {
-        let range = TimeRange::new(0, 100);
-        let holes = [(20, 29), (90, 200), (25, 39), (-5, 0)];
-        let kept = cut(range, holes.iter().map(|(a, b)| TimeRange::new(*a, *b)));
-        assert_eq!(kept, [TimeRange::new(1, 19), TimeRange::new(40, 89)]);
-        assert!(cut(range, [TimeRange::ALL].into_iter()).is_empty());
-    }
 }

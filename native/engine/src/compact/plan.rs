@@ -206,22 +206,17 @@ impl Rules {
     }
 
     /// A block of `group` that is rewritten into `window` by itself, so that it becomes dense.
-    fn lone_run<'a>(
-        &self,
-        window: Window,
-        group: &[&'a Meta],
-        all: &[&Meta],
-    ) -> Option<Run<'a>> {
+    fn lone_run<'a>(&self, window: Window, group: &[&'a Meta], all: &[&Meta]) -> Option<Run<'a>> {
         let widest = ladder(self.block_range_ms, self.retention_ms).last()?;
         let width = window.end.saturating_sub(window.start);
         let is_final = width >= widest && is_settled(window, width, self.newest);
         if self.urgency != Urgency::Full && !(is_final && group.len() == 1) {
             return None;
         }
-        let runs = group.iter().filter(|meta| meta.is_flushed()).map(|meta| Run {
-            blocks: vec![*meta],
-            bytes: meta.file_bytes(),
-        });
+        let runs = group
+            .iter()
+            .filter(|meta| meta.is_flushed())
+            .map(|meta| Run { blocks: vec![*meta], bytes: meta.file_bytes() });
         runs.into_iter()
             .find(|run| run.bytes <= self.max_bytes && keeps_order(&run.blocks, window, all))
     }
