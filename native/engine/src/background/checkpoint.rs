@@ -52,7 +52,7 @@ impl Checkpoints {
     /// Goes on from what the start found.
     pub fn new(store: Arc<Store>, found: &Found) -> Self {
         let (taken_ms, logged) = (store.clock.now_ms(), store.wal.stats().bytes);
-        Self {
+        let checkpoints = Self {
             store,
             next_file: found.next_file,
             holds: if found.stale_checkpoint { Holds::Older } else { Holds::From(found.flushed) },
@@ -60,6 +60,16 @@ impl Checkpoints {
             logged,
             replayed: found.replayed,
             retry_at: None,
+        };
+        checkpoints.note_size();
+        checkpoints
+    }
+
+    /// Notes what the head has on disk. A directory that cannot be listed leaves what was noted.
+    fn note_size(&self) {
+        if let Ok(files) = self.store.disk.list(&self.store.layout.head) {
+            let bytes = files.iter().map(|file| file.len).sum();
+            self.store.counters.head_file_bytes.store(bytes, Ordering::Relaxed);
         }
     }
 
@@ -101,7 +111,9 @@ impl Checkpoints {
 
     fn take(&mut self, from: Position) -> Result<()> {
         let (taken_ms, logged) = (self.store.clock.now_ms(), self.store.wal.stats().bytes);
-        match self.try_take(from) {
+        let taken = self.try_take(from);
+        self.note_size();
+        match taken {
             Ok(()) => {
                 self.store.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
                 (self.taken_ms, self.logged, self.replayed) = (taken_ms, logged, false);
@@ -186,7 +198,9 @@ impl Checkpoints {
             }
             Ok(())
         };
-        clear().inspect_err(|error| store.note_failure(error))?;
+        let cleared = clear().inspect_err(|error| store.note_failure(error));
+        self.note_size();
+        cleared?;
         self.holds = Holds::From(from);
         Ok(())
     }
