@@ -19,9 +19,13 @@ import { buildHttpApp } from './http/app.js';
 import { buildHealthApp } from './http/health-app.js';
 import type { NativeEngineOptions } from './native/engine.js';
 import { type EngineOptions, PromqlEngine } from './promql/engine.js';
+import { ActiveQueries } from './query/active.js';
 import { InlineQueries, inlineLimits } from './query/inline.js';
 import { type CancelTokens, QueryPool } from './query/pool.js';
+import type { QueryService } from './query/service.js';
+import { SharedUse } from './query/shared-use.js';
 import type { ThreadData } from './query/thread.js';
+import { TopQueries } from './query/top-queries.js';
 import type { Appender } from './storage/appender.js';
 import type { Deleter } from './storage/deleter.js';
 import type { Maintenance } from './storage/maintenance.js';
@@ -84,17 +88,17 @@ export function startQueryThread(workerData: ThreadData): Worker {
 
 /** The PromQL engine's options of a configuration. */
 function promqlOptions({ query, promql }: Config): EngineOptions {
-  const { maxSamples, maxBytes, maxPoints } = query;
+  const { maxSeries, maxSamples, maxBytes, maxPoints } = query;
   return {
     lookbackMs: query.lookbackDelta,
     subqueryStepMs: query.subqueryStep,
-    limits: { maxSamples, maxBytes, maxPoints },
+    limits: { maxSeries, maxSamples, maxBytes, maxPoints },
     features: promql.features,
   };
 }
 
 /** Answers small expressions on this thread, before `rest` is asked. */
-function inlineQueries(config: Config, engine: Engine, rest: QueryPool): InlineQueries {
+function inlineQueries(config: Config, engine: Engine, rest: QueryService): InlineQueries {
   const options = { ...promqlOptions(config), limits: inlineLimits };
   return new InlineQueries({ querier: engine, engine: new PromqlEngine(options) }, rest);
 }
@@ -106,7 +110,8 @@ export async function startQueries(
   startWorker: ServerParts['startWorker'],
 ): Promise<QueryPool> {
   const { query } = config;
-  const data: ThreadData = { engineHandle: engine.handle, promql: promqlOptions(config) };
+  const use = SharedUse.create(query.workers + 1, query.maxTotalBytes);
+  const data = { engineHandle: engine.handle, promql: promqlOptions(config), use };
   const options = {
     workers: query.workers,
     maxConcurrency: query.maxConcurrency,
@@ -114,7 +119,11 @@ export async function startQueries(
     timeoutMs: query.timeout,
     graceMs: queryGraceMs,
   };
-  const pool = new QueryPool(options, { tokens: engine, startWorker: () => startWorker(data) });
+  const pool = new QueryPool(options, {
+    tokens: engine,
+    use,
+    startWorker: (slot) => startWorker({ ...data, slot }),
+  });
   await pool.start();
   return pool;
 }
@@ -181,11 +190,18 @@ export class Server {
     }
     const pool = await startQueries(this.#config, engine, this.#parts.startWorker);
     this.#closers.push(() => pool.close());
-    const queries = inlineQueries(this.#config, engine, pool);
+    const now = (): number => Date.now();
+    const activeQueries = new ActiveQueries(pool, now);
+    const inline = inlineQueries(this.#config, engine, activeQueries);
+    const queries = new TopQueries(inline, now);
     const metrics = new Metrics({
       build: this.#build,
       engineNumbers: () => engine.stats(),
-      queryNumbers: () => ({ ...pool.numbers(), inline: queries.answered }),
+      queryNumbers: () => ({
+        ...pool.numbers(),
+        inline: inline.answered,
+        heldBytes: pool.use.totalBytes,
+      }),
     });
     const shared = {
       queries,
@@ -196,11 +212,14 @@ export class Server {
       readiness: this.#readiness,
       engineNumbers: () => engine.stats(),
       engineFailure: () => engine.lastFailure(),
-      now: () => Date.now(),
+      now,
     };
     const app = buildHttpApp({
       ...shared,
       config: this.#config,
+      activeQueries,
+      topQueries: queries,
+      answerMemory: pool.use,
       appender: engine,
       deleter: engine,
       maintenance: engine,

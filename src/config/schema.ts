@@ -258,6 +258,18 @@ export const configSchema = Type.Object({
       minimum: 1024 ** 2,
       description: 'Memory that one query may use for its columns.',
     }),
+    maxTotalBytes: bytes({
+      written: '2GiB',
+      minimum: 1024 ** 2,
+      description:
+        'Memory that all queries together may use for their columns and for answers that are not ' +
+        'sent yet; a query that would need more gets 503.',
+    }),
+    maxSeries: integer({
+      written: '1000000',
+      minimum: 0,
+      description: 'Series that one selector of an expression may find. 0 means no limit.',
+    }),
     maxPoints: integer({
       written: '10000000',
       minimum: 1,

@@ -40,7 +40,8 @@ import { importRoutes } from './routes/import.js';
 import { labelRoutes } from './routes/labels.js';
 import { metadataRoutes } from './routes/metadata.js';
 import { metricsRoutes } from './routes/metrics.js';
-import { queryRoutes } from './routes/query.js';
+import { type AnswerMemory, queryRoutes } from './routes/query.js';
+import { type QueryWatchParts, queryWatchRoutes } from './routes/query-watch.js';
 import { statusRoutes } from './routes/status.js';
 import { writeRoutes } from './routes/write.js';
 
@@ -54,7 +55,7 @@ declare module 'fastify' {
 }
 
 /** Everything that the routes use. */
-export interface HttpParts {
+export interface HttpParts extends QueryWatchParts {
   readonly config: Config;
   readonly build: BuildInfo;
   readonly log: Logger;
@@ -65,6 +66,7 @@ export interface HttpParts {
   readonly exporter: Exporter;
   readonly snapshots: Snapshots;
   readonly queries: QueryService;
+  readonly answerMemory: AnswerMemory;
   readonly readiness: Readiness;
   readonly access: Access;
   /** Undefined means plain HTTP. */
@@ -127,6 +129,7 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
   healthRoutes(app, parts.readiness);
   metricsRoutes(app, parts.metrics);
   queryRoutes(app, parts);
+  queryWatchRoutes(app, parts);
   labelRoutes(app, parts);
   exemplarRoutes(app, parts);
   metadataRoutes(app, parts);

@@ -12,12 +12,14 @@ import {
   type PackedHistograms,
   unpackCells,
 } from '../../model/histogram.js';
+import type { LabelTable } from '../../model/labels.js';
 import type { SampleBatch, Selection } from '../../storage/querier.js';
 import type { SelectorPlan } from '../plan.js';
+import { printMatcher } from '../print.js';
 import { checkRegexes } from '../regexes.js';
 import type { Windows } from '../time-grid.js';
-import { tooManySamples } from './budget.js';
 import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
+import { labelBytes } from './label-sets.js';
 import { noHistograms, RowBuffer, type RowSink, sendRow } from './rows.js';
 
 /** The most samples decoded at once, but for a series that has more by itself. */
@@ -51,7 +53,9 @@ function readSelection(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReade
   const { budget } = ctx;
   budget.check();
   const selection = select(ctx, plan);
+  const tableBytes = labelBytes(selection.labels);
   try {
+    budget.hold(tableBytes, 0);
     const { count } = selection.labels;
     budget.series += count;
     reader.begin(selection.labels, null);
@@ -65,7 +69,7 @@ function readSelection(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReade
       ctx.budget.hold(bytes, 0);
       sendBatch(batch, packed, { first, read }, reader);
       ctx.budget.release(bytes, 0);
-      budget.samples += decoded;
+      budget.decoded(decoded);
       budget.check();
       first += read;
       if (first < count) {
@@ -74,6 +78,17 @@ function readSelection(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReade
       }
     }
     reader.end();
+  } finally {
+    budget.release(tableBytes, 0);
+    selection.close();
+  }
+}
+
+/** The labels of the series that a selector finds; nothing is decoded. */
+export function selectLabels(ctx: EvalContext, plan: SelectorPlan): LabelTable {
+  const selection = select(ctx, plan);
+  try {
+    return selection.labels;
   } finally {
     selection.close();
   }
@@ -85,10 +100,12 @@ function select(ctx: EvalContext, plan: SelectorPlan): Selection {
   try {
     return ctx.session.select({ matchers, mint, maxt });
   } catch (error) {
-    if (!(error instanceof MetricstorError) || error.code !== 'bad_data') {
-      throw error;
+    if (error instanceof MetricstorError && error.code === 'bad_data') {
+      checkRegexes(matchers, ctx.query, ctx.session);
     }
-    checkRegexes(matchers, ctx.query, ctx.session);
+    if (error instanceof MetricstorError && error.code === 'limit_exceeded') {
+      throw ctx.budget.tooManySeries(matchers.map(printMatcher).join(','));
+    }
     throw error;
   }
 }
@@ -150,7 +167,7 @@ function ensureBatch(ctx: EvalContext, batch: SampleBatch, samples: number): voi
     ctx.budget.release(0, samples);
   }
   if (length > 2 ** 30) {
-    throw tooManySamples();
+    throw ctx.budget.tooManySamples();
   }
   batch.timestamps = new Float64Array(length);
   batch.values = new Float64Array(length);

@@ -25,6 +25,8 @@ export interface LoweringOptions {
   readonly lookbackMs: number;
   /** The step of subqueries that name none. */
   readonly subqueryStepMs: number;
+  /** Whether step-invariant parts are evaluated once. */
+  readonly once: boolean;
 }
 
 /** Makes plan nodes for a query over `query`. */
@@ -39,7 +41,13 @@ export class Lowering {
     const expr = unwrapParens(wrapped);
     const type = typeOf(expr);
     const literal = expr.kind === 'number' || expr.kind === 'string';
-    if (grid.steps > 1 && !literal && type !== 'matrix' && isStepInvariant(expr)) {
+    if (
+      this.options.once &&
+      grid.steps > 1 &&
+      !literal &&
+      type !== 'matrix' &&
+      isStepInvariant(expr)
+    ) {
       const inner = this.build(expr, instantGrid(grid.startMs));
       return inner.kind === 'number'
         ? { ...inner, grid }
