@@ -10,9 +10,9 @@
 //! A series is found by a selection while it keeps a chunk that overlaps what is asked and not
 //! hidden. A chunk may reach across the edge of a deleted range and have no sample left, so a
 //! series may be found and read as empty; Prometheus' tombstones behave alike. Label names and
-//! values that are asked for without a matcher are those of all series but the ones of which nothing
-//! is left, which are looked up once; Prometheus has those of deleted series until it rewrites the
-//! block.
+//! values that are asked for without a matcher are those of all series but the ones of which
+//! nothing is left, which are looked up once; Prometheus has those of deleted series until it
+//! rewrites the block.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};

@@ -24,8 +24,8 @@ use crate::tombstone::Tombstone;
 pub(super) const SLICE: usize = 64;
 
 impl Head {
-    /// Takes note of a delete: what `tombstone` names is not seen any more by readers that come now,
-    /// and what is applied later is. A [`Cleaner`] carries it out. Called on the thread that
+    /// Takes note of a delete: what `tombstone` names is not seen any more by readers that come
+    /// now, and what is applied later is. A [`Cleaner`] carries it out. Called on the thread that
     /// applies.
     ///
     /// Cost: that of finding the series, some milliseconds for a million; none of them is touched.
@@ -176,8 +176,8 @@ impl Head {
     }
 }
 
-/// Carries out deletes that were taken note of, a slice of series at a time. Several may be at it at
-/// the same time.
+/// Carries out deletes that were taken note of, a slice of series at a time. Several may be at it
+/// at the same time.
 #[derive(Default)]
 pub struct Cleaner(Option<Work>);
 

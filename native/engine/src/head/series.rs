@@ -115,8 +115,8 @@ pub enum Appended {
     Duplicate,
 }
 
-/// A copy of a series' data of some generations, decodable without a lock: parts, each with the time
-/// that it is asked for. Oldest write first.
+/// A copy of a series' data of some generations, decodable without a lock: parts, each with the
+/// time that it is asked for. Oldest write first.
 #[derive(Debug, Default)]
 pub struct Runs(Vec<(TimeRange, RunPart)>);
 
