@@ -195,6 +195,10 @@ export function quantileRows(ctx: EvalContext, node: AggregatePlan, sink: RowSin
   const { steps } = node.grid;
   const param = parameter(node);
   const params = ctx.scalars(param);
+  const grid = ctx.grid(node.inner, 'skip', () =>
+    ctx.annotations.histogramIgnored('quantile', node.inner.expr),
+  );
+  // After those of what is inside, so that one of the same text is said here.
   const { min, max, nan } = extent(params);
   for (const [invalid, value] of [
     [nan, NaN],
@@ -205,9 +209,6 @@ export function quantileRows(ctx: EvalContext, node: AggregatePlan, sink: RowSin
       ctx.annotations.invalidQuantile(value, param.expr);
     }
   }
-  const grid = ctx.grid(node.inner, 'skip', () =>
-    ctx.annotations.histogramIgnored('quantile', node.inner.expr),
-  );
   const { of, labels } = groupSeries(ctx, grid.labels, node.expr);
   const dropName = grid.dropName === null ? null : new Uint8Array(labels.count);
   sink.begin(labels, dropName);
