@@ -10,7 +10,8 @@
 //! table, a million series took 20 bytes each more.
 //!
 //! A new series takes the lowest free slot, so that those of the highest pages come free, and a
-//! page without a series goes: after many series have ended the tables are as small as what is left.
+//! page without a series goes: after many series have ended the tables are as small as what is
+//! left.
 //!
 //! Locks: `map` before `series`; never two shards' locks of one kind at a time.
 
