@@ -115,9 +115,9 @@ export const configSchema = Type.Object({
       written: '0',
       minimum: 0,
       description:
-        'Size of blocks and log on disk, such as `50GB`. Past it the oldest blocks go, but never ' +
-        'those of the newest window. With it the log is flushed at a quarter of this size at the ' +
-        'latest. 0 means no limit.',
+        'Size of blocks, log and files of the head on disk, such as `50GB`. Past it the oldest ' +
+        'blocks go, but never those of the newest window. With it the head is flushed once log ' +
+        'and files of the head are a quarter of this size. 0 means no limit.',
     }),
     rules: rules({
       written: '[]',

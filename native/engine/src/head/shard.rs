@@ -17,6 +17,7 @@
 
 use hashbrown::HashTable;
 
+use crate::head::pending::Pending;
 use crate::head::series::Series;
 use crate::labels::LabelsHash;
 use crate::paged::{PAGE, Paged};
@@ -109,6 +110,8 @@ pub struct Slots {
     series: Paged<Series>,
     /// Descending: the lowest is taken next.
     free: Vec<u32>,
+    /// Deletes that wait to be carried out here, oldest first.
+    pub(super) pending: Vec<Pending>,
 }
 
 /// One of [`SHARD_COUNT`] shards.
@@ -251,6 +254,7 @@ impl Slots {
     /// Gives slots back; nobody may hold a ref to them.
     pub fn release(&mut self, slots: &[u32]) {
         for slot in slots {
+            self.begin_anew(*slot as usize);
             self.series.set(*slot as usize, Series::default());
         }
         self.free.extend_from_slice(slots);
