@@ -11,13 +11,19 @@ import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage
 import type { DeleteCount, DeleteRequest, Deleter } from '../storage/deleter.js';
 import type { Maintenance } from '../storage/maintenance.js';
 import type {
+  Aggregation,
+  Evaluated,
+  EvaluatedRows,
   ExemplarRequest,
   LabelAnswer,
   LabelMatcher,
   LabelRequest,
   MetadataRequest,
+  NativeAggregateOp,
   Querier,
   QuerySession,
+  Rollup,
+  RollupRequest,
   SampleBatch,
   Scope,
   Selection,
@@ -65,6 +71,7 @@ export interface NativeEngineOptions {
   readonly writeQueueBytes: number;
   readonly compactCpuShare: number;
   readonly compactMaxBytes: number;
+  readonly queryHelpers: number;
 }
 
 /** Numbers of an engine by stable name (`native/engine/src/stats.rs`). */
@@ -94,6 +101,38 @@ interface AddonSelection {
   readonly histogramDoubles: number;
   readHistograms(rows: Uint32Array, offsets: Uint32Array, packed: Float64Array): void;
   close(): void;
+}
+
+interface AddonRollup {
+  columns(
+    timestamps: Float64Array,
+    values: Float64Array,
+    cells: Float64Array,
+    present: Uint8Array,
+  ): number;
+  select(
+    selection: AddonSelection,
+    first: number,
+    samples: number,
+    cells: Float64Array,
+    present: Uint8Array,
+    counts: Uint32Array,
+  ): number;
+  /** Of the last call on a selection. */
+  readonly samples: number;
+  readonly longest: number;
+  readonly histogram: boolean;
+}
+
+interface AddonAggregation {
+  select(
+    rollup: AddonRollup,
+    selection: AddonSelection,
+    first: number,
+    samples: number,
+    counts: Uint32Array,
+  ): number;
+  finish(values: Float64Array, present: Uint8Array): void;
 }
 
 type Selectors = readonly (readonly LabelMatcher[])[];
@@ -198,6 +237,17 @@ interface Addon {
     token: number,
     maxSeries: number,
   ) => AddonSession;
+  Rollup: new (
+    name: string,
+    windows: RollupRequest['windows'],
+    parameters: Float64Array,
+  ) => AddonRollup;
+  Aggregation: new (
+    op: NativeAggregateOp,
+    steps: number,
+    groups: Uint32Array,
+    count: number,
+  ) => AddonAggregation;
   LabelRegex: new (
     pattern: string,
   ) => {
@@ -228,38 +278,103 @@ async function done(promise: Promise<DoneAnswer>): Promise<number> {
   return answer.handle;
 }
 
+/** How far the last call on a selection came. */
+function evaluated(series: number, rollup: AddonRollup): Evaluated {
+  const { samples, longest, histogram } = rollup;
+  return { series, samples, longest, histogram };
+}
+
+class NativeRollup implements Rollup {
+  constructor(readonly inner: AddonRollup) {}
+
+  evaluate(
+    timestamps: Float64Array,
+    values: Float64Array,
+    cells: Float64Array,
+    present: Uint8Array,
+  ): number {
+    return guarded(() => this.inner.columns(timestamps, values, cells, present));
+  }
+}
+
+/** A rollup by itself, without a store. */
+export function newRollup({ function: name, windows, parameters }: RollupRequest): Rollup {
+  const { firstEndMs, strideMs, rangeMs, steps } = windows;
+  const all = new Float64Array(parameters.length * steps);
+  parameters.forEach((values, i) => {
+    all.set(values, i * steps);
+  });
+  const columns = { firstEndMs, strideMs, rangeMs, steps };
+  return guarded(() => new NativeRollup(new addon.Rollup(name, columns, all)));
+}
+
+class NativeAggregation implements Aggregation {
+  readonly #inner: AddonAggregation;
+
+  constructor(inner: AddonAggregation) {
+    this.#inner = inner;
+  }
+
+  evaluate(
+    selection: Selection,
+    rollup: Rollup,
+    { first, samples }: { readonly first: number; readonly samples: number },
+    counts: Uint32Array,
+  ): Evaluated {
+    const { inner } = rollup as NativeRollup;
+    const found = (selection as NativeSelection).inner;
+    const series = guarded(() => this.#inner.select(inner, found, first, samples, counts));
+    return evaluated(series, inner);
+  }
+
+  finish(values: Float64Array, present: Uint8Array): void {
+    guarded(() => this.#inner.finish(values, present));
+  }
+}
+
 class NativeSelection implements Selection {
   readonly labels: LabelTable;
-  readonly #inner: AddonSelection;
+  readonly inner: AddonSelection;
 
   constructor(inner: AddonSelection) {
-    this.#inner = inner;
+    this.inner = inner;
     const offsets = inner.labelOffsets();
     this.labels = { count: offsets.length - 1, ids: inner.labelIds(), offsets };
   }
 
+  evaluate(
+    rollup: Rollup,
+    { first, samples }: { readonly first: number; readonly samples: number },
+    { values, present, counts }: EvaluatedRows,
+  ): Evaluated {
+    const { inner } = rollup as NativeRollup;
+    return guarded(() =>
+      evaluated(inner.select(this.inner, first, samples, values, present, counts), inner),
+    );
+  }
+
   read(first: number, batch: SampleBatch): number {
-    return guarded(() => this.#inner.read(first, batch.timestamps, batch.values, batch.offsets));
+    return guarded(() => this.inner.read(first, batch.timestamps, batch.values, batch.offsets));
   }
 
   histograms(): PackedHistograms | undefined {
-    const count = this.#inner.histogramCount;
+    const count = this.inner.histogramCount;
     if (count === 0) {
       return undefined;
     }
     const rows = new Uint32Array(count);
     const offsets = new Uint32Array(count + 1);
-    const packed = new Float64Array(this.#inner.histogramDoubles);
-    guarded(() => this.#inner.readHistograms(rows, offsets, packed));
+    const packed = new Float64Array(this.inner.histogramDoubles);
+    guarded(() => this.inner.readHistograms(rows, offsets, packed));
     return { rows, offsets, packed };
   }
 
   get required(): number {
-    return this.#inner.required;
+    return this.inner.required;
   }
 
   close(): void {
-    this.#inner.close();
+    this.inner.close();
   }
 }
 
@@ -284,6 +399,18 @@ class NativeSession implements QuerySession {
 
   select({ matchers, mint, maxt }: SelectRequest): Selection {
     return new NativeSelection(guarded(() => this.#inner.select(matchers, mint, maxt)));
+  }
+
+  rollup(request: RollupRequest): Rollup {
+    return newRollup(request);
+  }
+
+  aggregation(
+    op: NativeAggregateOp,
+    groups: Uint32Array,
+    { count, steps }: { readonly count: number; readonly steps: number },
+  ): Aggregation {
+    return guarded(() => new NativeAggregation(new addon.Aggregation(op, steps, groups, count)));
   }
 
   regex(pattern: string): SessionRegex {

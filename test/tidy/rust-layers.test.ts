@@ -29,6 +29,7 @@ const layers: Readonly<Record<string, number>> = {
   tombstone: 3,
   retention: 3,
   relabel: 3,
+  rollup: 3,
   limits: 3,
   head: 4,
   block: 4,

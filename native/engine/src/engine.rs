@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
 use crate::options::Options;
 use crate::read::cancel::Cancel;
+use crate::read::helpers::Helpers;
 use crate::read::session::Session;
 use crate::read::view::View;
 use crate::recover::{Layout, create_durably, restore};
@@ -64,6 +65,8 @@ pub struct Engine {
     compaction: Mutex<Option<CompactThread>>,
     lock: Mutex<Option<Box<dyn DirLock>>>,
     waiting_bytes: Arc<AtomicU64>,
+    /// The threads that queries share.
+    helpers: Helpers,
     /// Held while a snapshot is made: the directory is not let go before.
     snapshots: Arc<Mutex<()>>,
 }
@@ -162,6 +165,7 @@ impl Engine {
         let compaction = CompactThread::start(store.clone())?;
         let deletes = Deletes::start(store.clone())?;
         let waiting_bytes = Arc::new(AtomicU64::new(0));
+        let helpers = Helpers::new(store.options.query_helpers);
         let writers = start_writers(&store, &waiting_bytes)?;
         Ok(Self {
             store,
@@ -171,6 +175,7 @@ impl Engine {
             compaction: Mutex::new(Some(compaction)),
             lock: Mutex::new(Some(lock)),
             waiting_bytes,
+            helpers,
             snapshots: Arc::default(),
         })
     }
@@ -195,6 +200,7 @@ impl Engine {
     /// A session for one query, over the store as it is now.
     pub fn session(&self, scope: Scope, cancel: Cancel) -> Session {
         Session::new(self.store.head.clone(), self.store.view.load_full(), scope, cancel)
+            .with_helpers(self.helpers.clone())
     }
 
     /// Makes blocks of what the head holds; `answer` is called when they are published.

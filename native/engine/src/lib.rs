@@ -6,7 +6,7 @@
 //! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`], [`allocator`], [`paged`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
-//! | 3 | [`source`], [`merge`], [`label_order`], [`tombstone`], [`retention`] |
+//! | 3 | [`source`], [`merge`], [`label_order`], [`tombstone`], [`retention`], [`rollup`] |
 //! | 4 | [`head`], [`block`] |
 //! | 5 | [`compact`], [`read`], [`foreign`] |
 //! | 6 | [`commit`], [`deletes`], [`recover`], [`store`], [`background`] |
@@ -53,6 +53,7 @@ pub mod read;
 pub mod recover;
 pub mod refs;
 pub mod retention;
+pub mod rollup;
 pub mod run;
 pub mod sample;
 pub mod source;

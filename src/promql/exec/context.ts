@@ -13,6 +13,15 @@ import type { Grid, HistogramPolicy, RowSink } from './rows.js';
 export interface Buffers {
   /** For decoded samples; grows to at most `maxBatchSamples`. */
   readonly batch: SampleBatch;
+  /** For rows that are evaluated natively; grows to a few million cells at most. */
+  readonly rows: RowColumns;
+}
+
+/** Columns of rows, and how many values each row has. */
+export interface RowColumns {
+  values: Float64Array;
+  present: Uint8Array;
+  readonly counts: Uint32Array;
 }
 
 /** One query while it is evaluated. */
@@ -31,6 +40,8 @@ export interface EvalContext {
   /** Ids of `__name__`, `__type__` and `__unit__`: what "dropping the name" drops. */
   readonly metadataLabels: ReadonlySet<number>;
   readonly nameLabel: number;
+  /** Whether a part occurs more than once, so that it is evaluated once and kept. */
+  isShared(node: Plan): boolean;
   /** Evaluates a vector row by row. */
   rows(node: Plan, sink: RowSink): void;
   /** Evaluates a vector into a grid; `histograms` says what becomes of histograms in it. */

@@ -147,6 +147,11 @@ export class Evaluator implements EvalContext {
     }
   }
 
+  isShared(node: Plan): boolean {
+    const { plan, query } = this.parts;
+    return plan.shared.size > 0 && node.type === 'vector' && plan.shared.has(shareKey(node, query));
+  }
+
   /** The grid of a part that occurs more than once, evaluated at its first use. */
   private shared(node: Plan): Grid | undefined {
     const { plan, query } = this.parts;
