@@ -1,9 +1,9 @@
 /**
- * @file The typed façade over the add-on: implements `storage/`. With `tools.ts` its only importer.
+ * @file The typed façade over the add-on: implements `storage/`. With `selection.ts` and `tools.ts`
+ * its only importer.
  *
  * An engine is opened once, on the main thread; workers attach to it by its handle.
  */
-import { isErrorCode, MetricstorError } from '../errors.js';
 import { type PackedHistograms, packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
@@ -12,8 +12,6 @@ import type { DeleteCount, DeleteRequest, Deleter } from '../storage/deleter.js'
 import type { Maintenance } from '../storage/maintenance.js';
 import type {
   Aggregation,
-  Evaluated,
-  EvaluatedRows,
   ExemplarRequest,
   LabelAnswer,
   LabelMatcher,
@@ -24,7 +22,6 @@ import type {
   QuerySession,
   Rollup,
   RollupRequest,
-  SampleBatch,
   Scope,
   Selection,
   SelectRequest,
@@ -34,6 +31,13 @@ import type {
 import type { Exporter, ExportRequest, Snapshots } from '../storage/transfer.js';
 import { type Failure, fail, type TextAnswer, textOf } from './answers.js';
 import { loadAddon } from './load.js';
+import {
+  type AddonSelection,
+  guarded,
+  NativeSelection,
+  newAggregation,
+  newRollup,
+} from './selection.js';
 
 /** Series that are kept for a time of their own. */
 export interface RetentionRule {
@@ -89,50 +93,6 @@ interface WriteAnswer extends WriteOutcome {
 
 interface DeleteAnswer extends DeleteCount {
   readonly failure?: Failure;
-}
-
-interface AddonSelection {
-  labelIds(): Uint32Array;
-  labelOffsets(): Uint32Array;
-  read(first: number, timestamps: Float64Array, values: Float64Array, offsets: Uint32Array): number;
-  readonly required: number;
-  /** Of the last read. */
-  readonly histogramCount: number;
-  readonly histogramDoubles: number;
-  readHistograms(rows: Uint32Array, offsets: Uint32Array, packed: Float64Array): void;
-  close(): void;
-}
-
-interface AddonRollup {
-  columns(
-    timestamps: Float64Array,
-    values: Float64Array,
-    cells: Float64Array,
-    present: Uint8Array,
-  ): number;
-  select(
-    selection: AddonSelection,
-    first: number,
-    samples: number,
-    cells: Float64Array,
-    present: Uint8Array,
-    counts: Uint32Array,
-  ): number;
-  /** Of the last call on a selection. */
-  readonly samples: number;
-  readonly longest: number;
-  readonly histogram: boolean;
-}
-
-interface AddonAggregation {
-  select(
-    rollup: AddonRollup,
-    selection: AddonSelection,
-    first: number,
-    samples: number,
-    counts: Uint32Array,
-  ): number;
-  finish(values: Float64Array, present: Uint8Array): void;
 }
 
 type Selectors = readonly (readonly LabelMatcher[])[];
@@ -237,17 +197,6 @@ interface Addon {
     token: number,
     maxSeries: number,
   ) => AddonSession;
-  Rollup: new (
-    name: string,
-    windows: RollupRequest['windows'],
-    parameters: Float64Array,
-  ) => AddonRollup;
-  Aggregation: new (
-    op: NativeAggregateOp,
-    steps: number,
-    groups: Uint32Array,
-    count: number,
-  ) => AddonAggregation;
   LabelRegex: new (
     pattern: string,
   ) => {
@@ -260,129 +209,19 @@ const addon = loadAddon() as Addon;
 /** The largest number that crosses the boundary as a limit. */
 const noLimit = 2 ** 32 - 1;
 
-/** Runs a synchronous call of the add-on and gives its errors their class. */
-function guarded<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && isErrorCode(error.code)) {
-      throw new MetricstorError(error.code, error.message, { cause: error });
-    }
-    throw error;
-  }
-}
-
 async function done(promise: Promise<DoneAnswer>): Promise<number> {
   const answer = await promise;
   if (answer.failure) fail(answer.failure);
   return answer.handle;
 }
 
-/** How far the last call on a selection came. */
-function evaluated(series: number, rollup: AddonRollup): Evaluated {
-  const { samples, longest, histogram } = rollup;
-  return { series, samples, longest, histogram };
-}
-
-class NativeRollup implements Rollup {
-  constructor(readonly inner: AddonRollup) {}
-
-  evaluate(
-    timestamps: Float64Array,
-    values: Float64Array,
-    cells: Float64Array,
-    present: Uint8Array,
-  ): number {
-    return guarded(() => this.inner.columns(timestamps, values, cells, present));
-  }
-}
-
-/** A rollup by itself, without a store. */
-export function newRollup({ function: name, windows, parameters }: RollupRequest): Rollup {
-  const { firstEndMs, strideMs, rangeMs, steps } = windows;
-  const all = new Float64Array(parameters.length * steps);
-  parameters.forEach((values, i) => {
-    all.set(values, i * steps);
-  });
-  const columns = { firstEndMs, strideMs, rangeMs, steps };
-  return guarded(() => new NativeRollup(new addon.Rollup(name, columns, all)));
-}
-
-class NativeAggregation implements Aggregation {
-  readonly #inner: AddonAggregation;
-
-  constructor(inner: AddonAggregation) {
-    this.#inner = inner;
-  }
-
-  evaluate(
-    selection: Selection,
-    rollup: Rollup,
-    { first, samples }: { readonly first: number; readonly samples: number },
-    counts: Uint32Array,
-  ): Evaluated {
-    const { inner } = rollup as NativeRollup;
-    const found = (selection as NativeSelection).inner;
-    const series = guarded(() => this.#inner.select(inner, found, first, samples, counts));
-    return evaluated(series, inner);
-  }
-
-  finish(values: Float64Array, present: Uint8Array): void {
-    guarded(() => this.#inner.finish(values, present));
-  }
-}
-
-class NativeSelection implements Selection {
-  readonly labels: LabelTable;
-  readonly inner: AddonSelection;
-
-  constructor(inner: AddonSelection) {
-    this.inner = inner;
-    const offsets = inner.labelOffsets();
-    this.labels = { count: offsets.length - 1, ids: inner.labelIds(), offsets };
-  }
-
-  evaluate(
-    rollup: Rollup,
-    { first, samples }: { readonly first: number; readonly samples: number },
-    { values, present, counts }: EvaluatedRows,
-  ): Evaluated {
-    const { inner } = rollup as NativeRollup;
-    return guarded(() =>
-      evaluated(inner.select(this.inner, first, samples, values, present, counts), inner),
-    );
-  }
-
-  read(first: number, batch: SampleBatch): number {
-    return guarded(() => this.inner.read(first, batch.timestamps, batch.values, batch.offsets));
-  }
-
-  histograms(): PackedHistograms | undefined {
-    const count = this.inner.histogramCount;
-    if (count === 0) {
-      return undefined;
-    }
-    const rows = new Uint32Array(count);
-    const offsets = new Uint32Array(count + 1);
-    const packed = new Float64Array(this.inner.histogramDoubles);
-    guarded(() => this.inner.readHistograms(rows, offsets, packed));
-    return { rows, offsets, packed };
-  }
-
-  get required(): number {
-    return this.inner.required;
-  }
-
-  close(): void {
-    this.inner.close();
-  }
-}
-
 class NativeSession implements QuerySession {
   readonly #inner: AddonSession;
+  readonly #cancelToken: number;
 
-  constructor(inner: AddonSession) {
+  constructor(inner: AddonSession, cancelToken: number) {
     this.#inner = inner;
+    this.#cancelToken = cancelToken;
   }
 
   intern(text: string): number {
@@ -402,15 +241,15 @@ class NativeSession implements QuerySession {
   }
 
   rollup(request: RollupRequest): Rollup {
-    return newRollup(request);
+    return newRollup(request, this.#cancelToken);
   }
 
   aggregation(
     op: NativeAggregateOp,
     groups: Uint32Array,
-    { count, steps }: { readonly count: number; readonly steps: number },
+    size: { readonly count: number; readonly steps: number },
   ): Aggregation {
-    return guarded(() => new NativeAggregation(new addon.Aggregation(op, steps, groups, count)));
+    return newAggregation(op, groups, size);
   }
 
   regex(pattern: string): SessionRegex {
@@ -549,9 +388,10 @@ export class NativeEngine implements Querier, Appender, Deleter, Maintenance, Ex
 
   openSession(scope: Scope, { cancelToken = 0, maxSeries = 0 }: SessionLimits): QuerySession {
     const { tenant, matchers } = scope;
-    return new NativeSession(
-      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken, maxSeries)),
+    const inner = guarded(
+      () => new addon.Session(this.handle, tenant, matchers, cancelToken, maxSeries),
     );
+    return new NativeSession(inner, cancelToken);
   }
 
   async write(body: Uint8Array, request: WriteRequest): Promise<WriteOutcome> {

@@ -64,6 +64,8 @@ export interface RollupRequest {
   };
   /** The function's other arguments, a value a step. */
   readonly parameters: readonly Float64Array[];
+  /** Calls fail with `canceled` once so much time has passed. */
+  readonly timeoutMs: number;
 }
 
 /** A request that is ready to be evaluated. */
@@ -172,7 +174,7 @@ export interface QuerySession {
   text(id: number): string;
   select(request: SelectRequest): Selection;
   rollup(request: RollupRequest): Rollup;
-  /** Series `i` goes to group `groups[i]` of `count`. Undefined where nothing is added up natively. */
+  /** Series `i` goes to group `groups[i]` of `count`. Absent where nothing is added up natively. */
   aggregation?(
     op: NativeAggregateOp,
     groups: Uint32Array,

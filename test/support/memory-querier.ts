@@ -13,7 +13,7 @@ import {
 } from '../../src/model/histogram.js';
 import type { LabelTable } from '../../src/model/labels.js';
 import type { QueryResult } from '../../src/model/result.js';
-import { newRollup } from '../../src/native/engine.js';
+import { newRollup } from '../../src/native/selection.js';
 import type {
   Evaluated,
   EvaluatedRows,

@@ -11,6 +11,7 @@ const layers: Readonly<Record<string, number>> = {
   histogram: 0,
   run: 0,
   sync: 0,
+  cancel: 0,
   allocator: 0,
   paged: 0,
   clock: 0,

@@ -1,10 +1,12 @@
 //! Windows evaluated where the samples are, into rows that JavaScript owns, or added up at once.
 
+use std::time::{Duration, Instant};
+
 use metricstor_engine::error::{Error, Result as EngineResult};
 use metricstor_engine::read::evaluate::{Evaluated, Evaluation};
 use metricstor_engine::read::selection::Selection;
 use metricstor_engine::rollup::windows::Windows;
-use metricstor_engine::rollup::{AggregateOp, Aggregation, Evaluator, Function, Rollup, Row};
+use metricstor_engine::rollup::{AggregateOp, Aggregation, Evaluator, Function, Rollup};
 use metricstor_engine::run::RunSlice;
 use metricstor_engine::sync::Arc;
 use napi::bindgen_prelude::{Float64ArraySlice, Uint8ArraySlice, Uint32ArraySlice};
@@ -13,7 +15,11 @@ use napi_derive::napi;
 use crate::columns::{bytes_of, check_apart};
 use crate::error::Result;
 use crate::guard::guarded;
+use crate::registry;
 use crate::session::{JsSelection, time};
+
+/// The longest that a rollup may take: a day.
+const TIMEOUT_MAX_MS: f64 = 86_400_000.0;
 
 /// The windows of a rollup.
 #[napi(object)]
@@ -46,19 +52,28 @@ fn row_lengths(what: &str, got: [usize; 2], want: usize) -> EngineResult<()> {
 
 #[napi]
 impl JsRollup {
-    /// `parameters` are the function's other arguments one after the other, a value a step.
+    /// `parameters` are the function's other arguments one after the other, a value a step. Calls
+    /// end as canceled once the token is, or so much time has passed.
     #[napi(constructor)]
-    pub fn new(name: String, windows: JsWindows, parameters: &[f64]) -> Result<Self> {
+    pub fn new(
+        name: String,
+        windows: JsWindows,
+        parameters: &[f64],
+        token: u32,
+        timeout_ms: f64,
+    ) -> Result<Self> {
         guarded(|| {
             let known = Function::named(&name);
             let known = known.ok_or_else(|| Error::internal(format!("no function {name}")))?;
+            let timeout = Duration::from_millis(timeout_ms.clamp(0.0, TIMEOUT_MAX_MS) as u64);
+            let cancel = registry::cancel(token).until(Instant::now() + timeout);
             let windows = Windows {
                 first_end: time(windows.first_end_ms),
                 stride_ms: time(windows.stride_ms),
                 range_ms: time(windows.range_ms),
                 steps: windows.steps as usize,
             };
-            let rollup = Arc::new(Rollup::new(known, windows, parameters.to_vec())?);
+            let rollup = Arc::new(Rollup::new(known, windows, parameters.to_vec(), cancel)?);
             let evaluator = Evaluator::new(rollup.clone());
             Ok(Self { rollup, evaluator, times: Vec::new(), last: Evaluated::default() })
         })
@@ -84,8 +99,8 @@ impl JsRollup {
             row_lengths("series", [values.len(); 2], timestamps.len())?;
             times.clear();
             times.extend(timestamps.iter().map(|t| time(*t)));
-            let mut row = Row { values: cells, present };
-            Ok(evaluator.evaluate(&RunSlice::floats(times, values), &mut row) as u32)
+            let samples = RunSlice::floats(times, values);
+            Ok(evaluator.evaluate(&samples, cells, present)? as u32)
         })
     }
 

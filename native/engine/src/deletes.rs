@@ -16,9 +16,9 @@
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use roaring::RoaringBitmap;
 
+use crate::cancel::Cancel;
 use crate::error::{Error, ErrorCode, Result};
 use crate::index::matcher::Matcher;
-use crate::read::cancel::Cancel;
 use crate::read::count::{Counted, count};
 use crate::read::session::Session;
 use crate::refs::Position;

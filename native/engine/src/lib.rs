@@ -3,7 +3,8 @@
 //! | layer | modules |
 //! |---|---|
 //! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`histogram`] |
-//! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`], [`allocator`], [`paged`] |
+//! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`], [`allocator`], [`paged`],
+//! |   | [`cancel`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`], [`tombstone`], [`retention`], [`rollup`] |
@@ -29,6 +30,7 @@ pub mod allocator;
 pub mod background;
 pub mod backup;
 pub mod block;
+pub mod cancel;
 pub mod chunk;
 pub mod clock;
 pub mod codec;

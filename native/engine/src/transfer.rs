@@ -10,6 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, bounded};
 use serde::Serialize;
 
+use crate::cancel::Cancel;
 use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorCode, Result};
@@ -19,7 +20,6 @@ use crate::foreign::prometheus::{self, LeftOut, Samples, block::Visited};
 use crate::head::append::{Rejection, WriteOutcome};
 use crate::index::matcher::Matcher;
 use crate::labels::Labels;
-use crate::read::cancel::Cancel;
 use crate::read::json_lines;
 use crate::read::selection::{Filled, Selection, Target};
 use crate::read::session::Session;

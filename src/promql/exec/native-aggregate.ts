@@ -108,7 +108,9 @@ function aggregateSelection(
   let histogram = false;
   for (let first = 0; first < labels.count && !histogram; ) {
     const from = { first, samples: samplesFrom(first) };
-    const evaluated = aggregation.evaluate(selection, rollup, from, counts);
+    const evaluated = ctx.budget.native(() =>
+      aggregation.evaluate(selection, rollup, from, counts),
+    );
     account(ctx, evaluated);
     first += evaluated.series;
     histogram = evaluated.histogram;

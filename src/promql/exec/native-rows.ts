@@ -2,7 +2,13 @@
  * @file Rows that are evaluated natively, where the samples are: batch by batch into columns that
  * the engine owns, or added up into groups at once.
  */
-import type { Evaluated, EvaluatedRows, Rollup, Selection } from '../../storage/querier.js';
+import type {
+  Evaluated,
+  EvaluatedRows,
+  Rollup,
+  RollupRequest,
+  Selection,
+} from '../../storage/querier.js';
 import type { EvalContext, RowColumns } from './context.js';
 import type { Row } from './rows.js';
 
@@ -23,6 +29,11 @@ export function newRowColumns(): RowColumns {
     present: new Uint8Array(0),
     counts: new Uint32Array(maxBatchRows),
   };
+}
+
+/** A native function over windows, which ends when the query does. */
+export function rollupFor(ctx: EvalContext, request: Omit<RollupRequest, 'timeoutMs'>): Rollup {
+  return ctx.session.rollup({ ...request, timeoutMs: ctx.budget.leftMs });
 }
 
 /** Takes a row; `count` is the number of its cells that have a value, at least 1. */
@@ -52,7 +63,7 @@ export function evaluateRows(
       counts: columns.counts.subarray(0, rows),
     };
     const from = { first, samples: samplesFrom(first) };
-    const evaluated = selection.evaluate(rollup, from, target);
+    const evaluated = ctx.budget.native(() => selection.evaluate(rollup, from, target));
     account(ctx, evaluated);
     for (let i = 0; i < evaluated.series; i++) {
       const found = columns.counts[i];

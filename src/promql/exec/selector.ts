@@ -19,7 +19,7 @@ import { checkRegexes } from '../regexes.js';
 import type { Windows } from '../time-grid.js';
 import { tooManySamples } from './budget.js';
 import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
-import { evaluateRows } from './native-rows.js';
+import { evaluateRows, rollupFor } from './native-rows.js';
 import { noHistograms, RowBuffer, type RowSink, sendRow } from './rows.js';
 
 /** The most samples decoded at once, but for a series that has more by itself. */
@@ -251,7 +251,7 @@ export function selectorRows(
 ): void {
   const { windows } = plan;
   const { steps } = windows;
-  const rollup = ctx.session.rollup({ function: result, windows, parameters: [] });
+  const rollup = rollupFor(ctx, { function: result, windows, parameters: [] });
   withSelection(ctx, plan, (selection) => {
     sink.begin(selection.labels, null);
     const first = evaluateRows(ctx, selection, rollup, steps, (series, row) =>
@@ -260,7 +260,8 @@ export function selectorRows(
     if (first < selection.labels.count) {
       const out = new RowBuffer(steps);
       readFrom(ctx, selection, first, (series, samples) => {
-        const count = rollup.evaluate(...floatColumns(samples), out.values, out.flags);
+        const columns = floatColumns(samples);
+        const count = ctx.budget.native(() => rollup.evaluate(...columns, out.values, out.flags));
         if (count > 0) {
           out.filled(count);
           const holds = result === 'value' && samples.histograms !== undefined;

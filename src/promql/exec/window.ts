@@ -10,9 +10,10 @@ import type { LabelTable } from '../../model/labels.js';
 import type { Rollup } from '../../storage/querier.js';
 import type { SelectorPlan, SubqueryPlan } from '../plan.js';
 import type { Windows } from '../time-grid.js';
+import type { Budget } from './budget.js';
 import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
 import { addHistogramWindows, type HistogramFunction } from './histogram-window.js';
-import { evaluateRows } from './native-rows.js';
+import { evaluateRows, rollupFor } from './native-rows.js';
 import { noSeries, type Row, RowBuffer, type RowSink, sendRow } from './rows.js';
 import { floatColumns, readSeriesFrom, withSelection } from './selector.js';
 
@@ -166,6 +167,7 @@ class SeriesWindows {
     private readonly fn: WindowFunction,
     private readonly rollup: Rollup,
     private readonly scalars: readonly Float64Array[],
+    private readonly budget: Budget,
     windows: Windows,
   ) {
     this.finder = new WindowFinder(windows);
@@ -196,7 +198,8 @@ class SeriesWindows {
       if (bounds) {
         finder.find(samples);
       }
-      return rollup.evaluate(...floatColumns(samples), out.values, out.flags);
+      const columns = floatColumns(samples);
+      return this.budget.native(() => rollup.evaluate(...columns, out.values, out.flags));
     }
     if (!finder.find(samples)) {
       out.flags.fill(0);
@@ -217,7 +220,7 @@ export function windowRows(
   const edged = input.kind === 'subquery' ? undefined : input.edges?.outer;
   const { steps } = input.windows;
   const rollup = rollupOf(ctx, input, scalars, fn);
-  const each = new SeriesWindows(fn, rollup, scalars, edged ?? input.windows);
+  const each = new SeriesWindows(fn, rollup, scalars, ctx.budget, edged ?? input.windows);
   let table = noSeries;
   const reader: SeriesReader = {
     histograms: fn.histograms === undefined && fn.ofHistograms === undefined ? undefined : 'take',
@@ -264,5 +267,5 @@ export function rollupOf(
   fn: WindowFunction,
 ): Rollup {
   const parameters = [...scalars, ...(fn.more ?? [])];
-  return ctx.session.rollup({ function: fn.native, windows: input.windows, parameters });
+  return rollupFor(ctx, { function: fn.native, windows: input.windows, parameters });
 }

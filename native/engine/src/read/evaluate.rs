@@ -9,7 +9,7 @@ use std::thread;
 use crate::error::Result;
 use crate::read::reader::{Layout, Reader};
 use crate::read::selection::Selection;
-use crate::rollup::{Evaluator, Rollup, Row};
+use crate::rollup::{Evaluator, Rollup};
 use crate::sync::{Arc, Condvar, Mutex};
 
 /// Samples, and cells of rows, of a chunk, about: what a core's cache holds.
@@ -260,20 +260,26 @@ impl<'a> Worker<'a> {
             present.resize(cells, 0);
         }
         counts.clear();
-        let mut seen = Evaluated::default();
+        let (mut seen, mut failed) = (Evaluated::default(), Ok(()));
         reader.for_each(layout, first, end, |samples| {
             if samples.histograms.iter().any(Option::is_some) {
                 seen.histogram = true;
                 return false;
             }
             let span = counts.len() * *steps..(counts.len() + 1) * *steps;
-            let mut row = Row { values: &mut values[span.clone()], present: &mut present[span] };
-            counts.push(evaluator.evaluate(samples, &mut row) as u32);
+            let cells = (&mut values[span.clone()], &mut present[span]);
+            match evaluator.evaluate(samples, cells.0, cells.1) {
+                Ok(count) => counts.push(count as u32),
+                Err(error) => {
+                    failed = Err(error);
+                    return false;
+                }
+            }
             seen.series += 1;
             seen.samples += samples.timestamps.len();
             seen.longest = seen.longest.max(samples.timestamps.len());
             true
         });
-        Ok(seen)
+        failed.map(|()| seen)
     }
 }

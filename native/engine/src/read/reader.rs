@@ -2,9 +2,9 @@
 //!
 //! A reader belongs to one thread; a selection makes more of them for the threads that help it.
 
+use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::merge::{RunSlice, merge};
-use crate::read::cancel::Cancel;
 use crate::sample::TimeRange;
 use crate::source::{Columns, SourceSelection};
 

@@ -8,13 +8,13 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
+use crate::cancel::Cancel;
 use crate::dictionary::Dictionary;
 use crate::error::Result;
 use crate::histogram::Histogram;
 use crate::label_order::{LabelIds, sort_order};
-use crate::read::cancel::Cancel;
-use crate::read::helpers::Helpers;
 use crate::read::reader::{Layout, Origin, Reader};
+use crate::read::threads::Helpers;
 use crate::sample::TimeRange;
 use crate::source::{Columns, SourceSelection};
 use crate::sync::Arc;

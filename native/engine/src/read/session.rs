@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::cancel::Cancel;
 use crate::dictionary::Dictionary;
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
@@ -9,10 +10,9 @@ use crate::head::exemplars::SeriesExemplars;
 use crate::head::metadata::Metadata;
 use crate::index::matcher::Matcher;
 use crate::label_order::{LabelIds, sort_order};
-use crate::read::cancel::Cancel;
 use crate::read::cardinality::{Cardinality, cardinality};
-use crate::read::helpers::Helpers;
 use crate::read::selection::Selection;
+use crate::read::threads::Helpers;
 use crate::read::view::View;
 use crate::sample::TimeRange;
 use crate::source::{Scope, SelectRequest, SeriesSource};

@@ -4,17 +4,23 @@ use super::extremes::{self, Queue};
 use super::function::{Function, Rollup};
 use super::windows::{Span, Timelines};
 use super::{over_time, quantile, rate, regression};
+use crate::cancel::Cancel;
+use crate::error::Result;
 use crate::run::RunSlice;
 use crate::sample::{TimestampMs, is_stale};
 use crate::sync::Arc;
 
 /// Where the values of one series go: a cell a step.
-pub struct Row<'a> {
+pub(super) struct Row<'a> {
     /// Values; those of absent cells mean nothing.
-    pub values: &'a mut [f64],
+    pub(super) values: &'a mut [f64],
     /// 1 where there is a value, else 0; as long.
-    pub present: &'a mut [u8],
+    pub(super) present: &'a mut [u8],
+    pub(super) cancel: &'a Cancel,
 }
+
+/// Windows between two looks at the cancel flag: a window may have a million samples.
+pub(super) const CHECK_WINDOWS: usize = 16;
 
 impl Row<'_> {
     /// Fills the cells whose windows have `least` samples or more, empties the others, and returns
@@ -29,6 +35,9 @@ impl Row<'_> {
         let mut count = 0;
         let cells = self.values.iter_mut().zip(self.present.iter_mut()).zip(spans);
         for (k, ((value, present), span)) in cells.enumerate() {
+            if k % CHECK_WINDOWS == 0 && self.cancel.is_canceled() {
+                return 0;
+            }
             if span.len() < least {
                 *present = 0;
                 continue;
@@ -72,9 +81,25 @@ impl Evaluator {
         }
     }
 
-    /// Fills `row`, which has a cell a step, from samples that are floats, and returns how many
-    /// cells have a value.
-    pub fn evaluate(&mut self, samples: &RunSlice<'_>, row: &mut Row<'_>) -> usize {
+    /// Fills a row, which has a cell a step, from samples that are floats, and returns how many
+    /// cells have a value: `present` is 1 for these, else 0.
+    ///
+    /// # Errors
+    /// `canceled`.
+    pub fn evaluate(
+        &mut self,
+        samples: &RunSlice<'_>,
+        cells: &mut [f64],
+        present: &mut [u8],
+    ) -> Result<usize> {
+        let rollup = Arc::clone(&self.rollup);
+        let mut row = Row { values: cells, present, cancel: &rollup.cancel };
+        let count = self.fill(samples, &mut row);
+        rollup.cancel.check()?;
+        Ok(count)
+    }
+
+    fn fill(&mut self, samples: &RunSlice<'_>, row: &mut Row<'_>) -> usize {
         let Self { rollup, timelines, scratch, times, values } = self;
         let drops = rollup.function.drops_stale() && samples.values.iter().any(|v| is_stale(*v));
         if !drops {

@@ -2,6 +2,7 @@
 
 use super::rate::RateKind;
 use super::windows::Windows;
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 
 /// The functions, by their names in PromQL unless said otherwise.
@@ -133,20 +134,27 @@ pub struct Rollup {
     pub(super) windows: Windows,
     /// The arguments one after the other, a value a step.
     parameters: Vec<f64>,
+    pub(super) cancel: Cancel,
 }
 
 impl Rollup {
-    /// `parameters` has each argument's values at all steps, one argument after the other.
+    /// `parameters` has each argument's values at all steps, one argument after the other. Once
+    /// `cancel` is set, rows are of no use.
     ///
     /// # Errors
     /// `internal` when they are of another length.
-    pub fn new(function: Function, windows: Windows, parameters: Vec<f64>) -> Result<Self> {
+    pub fn new(
+        function: Function,
+        windows: Windows,
+        parameters: Vec<f64>,
+        cancel: Cancel,
+    ) -> Result<Self> {
         let want = function.parameters() * windows.steps;
         if parameters.len() != want {
             let got = parameters.len();
             return Err(Error::internal(format!("{function:?}: {got} parameters, want {want}")));
         }
-        Ok(Self { function, windows, parameters })
+        Ok(Self { function, windows, parameters, cancel })
     }
 
     /// Number of windows: cells of a row.

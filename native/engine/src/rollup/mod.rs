@@ -1,9 +1,9 @@
 //! Windows over samples: `rate`, `max_over_time` and their like, and the newest sample within a
 //! lookback, for one series after the other.
 //!
-//! A [`Rollup`] says what is to be reckoned at which steps; an [`Evaluator`] does it, on one thread,
-//! with memory that it uses again for each series. Only floats are evaluated here: whoever has a
-//! series with native histograms gives it to somebody else.
+//! A [`Rollup`] says what is to be reckoned at which steps; an [`Evaluator`] does it, on one
+//! thread, with memory that it uses again for each series. Only floats are evaluated here: whoever
+//! has a series with native histograms gives it to somebody else.
 //!
 //! | file | functions |
 //! |---|---|
@@ -29,5 +29,6 @@ mod tests;
 pub mod windows;
 
 pub use aggregate::{AggregateOp, Aggregation};
-pub use evaluator::{Evaluator, Row};
+pub use evaluator::Evaluator;
+use evaluator::Row;
 pub use function::{Function, Rollup};

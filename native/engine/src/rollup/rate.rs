@@ -7,6 +7,7 @@
 //! timeline, so that a window costs the same whatever its length.
 
 use super::Row;
+use super::evaluator::CHECK_WINDOWS;
 use super::windows::{Span, Windows};
 use crate::sample::TimestampMs;
 
@@ -99,6 +100,9 @@ pub(super) fn extrapolated(
         };
         let mut result = last - first;
         if !resets.is_empty() {
+            if count % CHECK_WINDOWS == 0 && row.cancel.is_canceled() {
+                return 0;
+            }
             while reset < resets.len() && resets[reset] <= span.first {
                 reset += 1;
             }

@@ -3,20 +3,23 @@
 use proptest::prelude::*;
 
 use super::windows::Windows;
-use super::{Evaluator, Function, Rollup, Row};
+use super::{Evaluator, Function, Rollup};
+use crate::cancel::Cancel;
+use crate::error::ErrorCode;
 use crate::run::RunSlice;
 use crate::sample::STALE_BITS;
 use crate::sync::Arc;
 
 fn rows_of(function: Function, windows: Windows, series: &[(Vec<i64>, Vec<f64>)]) -> Vec<Vec<f64>> {
     let parameters = vec![0.3; function.parameters() * windows.steps];
-    let rollup = Rollup::new(function, windows, parameters).expect("as many parameters as wanted");
+    let rollup = Rollup::new(function, windows, parameters, Cancel::default())
+        .expect("as many parameters as wanted");
     let mut evaluator = Evaluator::new(Arc::new(rollup));
     let evaluate = |(times, values): &(Vec<i64>, Vec<f64>)| {
         let mut cells = vec![f64::MIN; windows.steps];
         let mut present = vec![7; windows.steps];
-        let mut row = Row { values: &mut cells, present: &mut present };
-        let count = evaluator.evaluate(&RunSlice::floats(times, values), &mut row);
+        let samples = RunSlice::floats(times, values);
+        let count = evaluator.evaluate(&samples, &mut cells, &mut present).expect("no cancel");
         assert_eq!(count, present.iter().filter(|flag| **flag == 1).count());
         assert!(present.iter().all(|flag| *flag < 2));
         let absent = f64::from_bits(STALE_BITS);
@@ -173,6 +176,19 @@ fn a_line_is_continued() {
     // 0.3 s ahead of the time 0.0003 s.
     let ahead = rows_of(Function::PredictLinear, windows, &[series])[0][0];
     assert!((ahead - (-1.0 + 0.2 * 0.3)).abs() < 1e-4, "{ahead}");
+}
+
+#[test]
+fn a_canceled_query_gives_no_row() {
+    let cancel = Cancel::default();
+    let windows = Windows { first_end: 5, stride_ms: 1, range_ms: 9, steps: 2 };
+    let rollup = Rollup::new(Function::Sum, windows, Vec::new(), cancel.clone()).expect("sum");
+    let mut evaluator = Evaluator::new(Arc::new(rollup));
+    let samples = RunSlice::floats(&[1], &[1.5]);
+    let mut evaluate = || evaluator.evaluate(&samples, &mut [0.0; 2], &mut [0; 2]);
+    assert_eq!(evaluate().expect("not yet"), 2);
+    cancel.cancel();
+    assert_eq!(evaluate().map_err(|error| error.code()), Err(ErrorCode::Canceled));
 }
 
 #[test]
