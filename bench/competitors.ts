@@ -84,7 +84,7 @@ async function startMetricstor(killed?: BenchServer): Promise<BenchServer> {
           throw new Error(`metricstor does not ${step}`);
         }
       }
-      return { blocks: diskBytes(dataDir, (path) => !isLog(path)), log };
+      return { blocks: diskBytes(dataDir), log };
     },
     kill: server.kill,
     dataDir,
@@ -157,6 +157,8 @@ async function startVictoriaMetrics(binary: string, killed?: BenchServer): Promi
       '-loggerLevel=ERROR',
       // Otherwise the newest 30 s are left out of every answer.
       '-search.latencyOffset=0s',
+      // Otherwise it closes connections after two minutes, while the load uses them.
+      '-http.connTimeout=24h',
     ],
     { stdio: ['ignore', 'ignore', 'inherit'] },
   );

@@ -66,8 +66,9 @@ function printIngest(results: readonly IngestResult[]): void {
 
 function printStorage(results: readonly StorageResult[], what: string): void {
   console.log(`\n## Disk: ${what}\n`);
+  console.log('Once flushed and merged, all files; the log as it was before.\n');
   printTable(
-    ['server', 'samples', 'bytes per sample', 'log, bytes per sample'],
+    ['server', 'samples', 'bytes per sample', 'of log before'],
     results.map((one) => [
       one.contender,
       one.samples.toLocaleString('en'),

@@ -38,6 +38,10 @@ async function runCommand(
     const { tsdb } = await import('./cli/tsdb.js');
     return await tsdb(rest, environment);
   }
+  if (first === 'auth') {
+    const { auth } = await import('./cli/auth.js');
+    return await auth(rest);
+  }
   const { command, configFile } = parseArguments(parameters, environment);
   const sources = { file: configFile, environment };
   switch (command) {

@@ -7,10 +7,11 @@
 import { type AddressInfo, isIPv6 } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { FastifyInstance } from 'fastify';
-import { AccessPolicy } from './auth/policy.js';
-import { TlsReload } from './auth/reload.js';
+import { Access } from './auth/access.js';
+import { readPrincipals } from './auth/principals-file.js';
+import { AccessReload, type AccessSettings } from './auth/reload.js';
 import { TlsContext, tlsEnabled } from './auth/tls.js';
-import type { Config, TlsSettings } from './config/schema.js';
+import type { Config } from './config/schema.js';
 import { parseAddress } from './config/values.js';
 import { engineOptions } from './engine-options.js';
 import { GrpcListener } from './grpc/listener.js';
@@ -18,9 +19,13 @@ import { buildHttpApp } from './http/app.js';
 import { buildHealthApp } from './http/health-app.js';
 import type { NativeEngineOptions } from './native/engine.js';
 import { type EngineOptions, PromqlEngine } from './promql/engine.js';
+import { ActiveQueries } from './query/active.js';
 import { InlineQueries, inlineLimits } from './query/inline.js';
 import { type CancelTokens, QueryPool } from './query/pool.js';
+import type { QueryService } from './query/service.js';
+import { SharedUse } from './query/shared-use.js';
 import type { ThreadData } from './query/thread.js';
+import { TopQueries } from './query/top-queries.js';
 import type { Appender } from './storage/appender.js';
 import type { Deleter } from './storage/deleter.js';
 import type { Maintenance } from './storage/maintenance.js';
@@ -51,10 +56,10 @@ export interface ServerParts {
   openEngine(options: NativeEngineOptions): Promise<Engine>;
   /** Starts a thread that runs `serveQueries`. */
   startWorker(data: ThreadData): Worker;
-  /** The configuration file, when there is one; watched for changes of `tls`. */
+  /** The configuration file, when there is one; watched for changes of `tls` and `auth`. */
   readonly configFile?: string | undefined;
-  /** Reads the `tls` settings again. Throws when the configuration is not valid. */
-  loadTls(): TlsSettings;
+  /** Reads these sections again. Throws when the configuration is not valid. */
+  loadAccess(): AccessSettings;
 }
 
 /** Where a server listens, as bound: URLs, and `host:port` for gRPC. */
@@ -83,17 +88,17 @@ export function startQueryThread(workerData: ThreadData): Worker {
 
 /** The PromQL engine's options of a configuration. */
 function promqlOptions({ query, promql }: Config): EngineOptions {
-  const { maxSamples, maxBytes, maxPoints } = query;
+  const { maxSeries, maxSamples, maxBytes, maxPoints } = query;
   return {
     lookbackMs: query.lookbackDelta,
     subqueryStepMs: query.subqueryStep,
-    limits: { maxSamples, maxBytes, maxPoints },
+    limits: { maxSeries, maxSamples, maxBytes, maxPoints },
     features: promql.features,
   };
 }
 
 /** Answers small expressions on this thread, before `rest` is asked. */
-function inlineQueries(config: Config, engine: Engine, rest: QueryPool): InlineQueries {
+function inlineQueries(config: Config, engine: Engine, rest: QueryService): InlineQueries {
   const options = { ...promqlOptions(config), limits: inlineLimits };
   return new InlineQueries({ querier: engine, engine: new PromqlEngine(options) }, rest);
 }
@@ -105,7 +110,8 @@ export async function startQueries(
   startWorker: ServerParts['startWorker'],
 ): Promise<QueryPool> {
   const { query } = config;
-  const data: ThreadData = { engineHandle: engine.handle, promql: promqlOptions(config) };
+  const use = SharedUse.create(query.workers + 1, query.maxTotalBytes);
+  const data = { engineHandle: engine.handle, promql: promqlOptions(config), use };
   const options = {
     workers: query.workers,
     maxConcurrency: query.maxConcurrency,
@@ -113,7 +119,11 @@ export async function startQueries(
     timeoutMs: query.timeout,
     graceMs: queryGraceMs,
   };
-  const pool = new QueryPool(options, { tokens: engine, startWorker: () => startWorker(data) });
+  const pool = new QueryPool(options, {
+    tokens: engine,
+    use,
+    startWorker: (slot) => startWorker({ ...data, slot }),
+  });
   await pool.start();
   return pool;
 }
@@ -123,16 +133,18 @@ export class Server {
   readonly #parts: ServerParts;
   readonly #build: BuildInfo = readBuildInfo();
   readonly #readiness = new Readiness();
-  readonly #policy: AccessPolicy;
+  readonly #access: Access;
   readonly #tls: TlsContext | undefined;
-  #reload: TlsReload | undefined;
+  #reload: AccessReload | undefined;
   /** What to do at the end, last first. */
   readonly #closers: ((timeoutMs: number) => Promise<void>)[] = [];
 
   private constructor(config: Config, parts: ServerParts) {
     this.#config = config;
     this.#parts = parts;
-    this.#policy = new AccessPolicy(config.tls.allowedNames);
+    const { file } = config.auth;
+    const principals = file === '' ? undefined : readPrincipals(file);
+    this.#access = new Access(config.tls.allowedNames, principals);
     this.#tls = tlsEnabled(config.tls) ? new TlsContext(config.tls) : undefined;
   }
 
@@ -159,8 +171,8 @@ export class Server {
     }
   }
 
-  /** Reads the `tls` settings and files again. */
-  reloadTls(): void {
+  /** Reads the `tls` and `auth` settings and their files again. */
+  reloadAccess(): void {
     this.#reload?.reload();
   }
 
@@ -178,26 +190,36 @@ export class Server {
     }
     const pool = await startQueries(this.#config, engine, this.#parts.startWorker);
     this.#closers.push(() => pool.close());
-    const queries = inlineQueries(this.#config, engine, pool);
+    const now = (): number => Date.now();
+    const activeQueries = new ActiveQueries(pool, now);
+    const inline = inlineQueries(this.#config, engine, activeQueries);
+    const queries = new TopQueries(inline, now);
     const metrics = new Metrics({
       build: this.#build,
       engineNumbers: () => engine.stats(),
-      queryNumbers: () => ({ ...pool.numbers(), inline: queries.answered }),
+      queryNumbers: () => ({
+        ...pool.numbers(),
+        inline: inline.answered,
+        heldBytes: pool.use.totalBytes,
+      }),
     });
     const shared = {
       queries,
       metrics,
       build: this.#build,
       log: this.#parts.log,
-      policy: this.#policy,
+      access: this.#access,
       readiness: this.#readiness,
       engineNumbers: () => engine.stats(),
       engineFailure: () => engine.lastFailure(),
-      now: () => Date.now(),
+      now,
     };
     const app = buildHttpApp({
       ...shared,
       config: this.#config,
+      activeQueries,
+      topQueries: queries,
+      answerMemory: pool.use,
       appender: engine,
       deleter: engine,
       maintenance: engine,
@@ -208,7 +230,7 @@ export class Server {
     });
     const httpAddress = await this.#listen(app, http.addr);
     const grpcAddress = grpc.addr === '' ? undefined : await this.#listenGrpc(shared);
-    this.#watchTls();
+    this.#watchAccess();
     this.#readiness.change('ready');
     const scheme = this.#tls === undefined ? 'http' : 'https';
     return {
@@ -239,17 +261,17 @@ export class Server {
     return textOf(listener.address);
   }
 
-  #watchTls(): void {
-    if (this.#tls === undefined) {
+  #watchAccess(): void {
+    if (this.#tls === undefined && this.#config.auth.file === '') {
       return;
     }
-    const reload = new TlsReload({
+    const reload = new AccessReload({
       tls: this.#tls,
-      policy: this.#policy,
+      access: this.#access,
       log: this.#parts.log,
-      settings: this.#config.tls,
+      settings: this.#config,
       configFile: this.#parts.configFile,
-      load: () => this.#parts.loadTls(),
+      load: () => this.#parts.loadAccess(),
     });
     reload.start();
     this.#closers.push(async () => reload.stop());

@@ -27,7 +27,8 @@ export type Identity =
       readonly validTo: number;
     };
 
-const none: Identity = Object.freeze({ kind: 'none' });
+/** Of a connection whose client was not asked for a certificate. */
+export const noIdentity: Identity = Object.freeze({ kind: 'none' });
 
 /** The part of `getPeerCertificate()` that is read. */
 export interface PeerCertificate {
@@ -43,11 +44,11 @@ export class Identities {
   /** `asked` says whether client certificates are asked for at all. */
   of(socket: Socket, asked: boolean): Identity {
     if (!asked) {
-      return none;
+      return noIdentity;
     }
     let identity = this.#known.get(socket);
     if (identity === undefined) {
-      identity = socket instanceof TLSSocket ? readIdentity(socket) : none;
+      identity = socket instanceof TLSSocket ? readIdentity(socket) : noIdentity;
       this.#known.set(socket, identity);
     }
     return identity;

@@ -1,20 +1,21 @@
 /**
- * @file Who may ask: judges an identity by the current configuration, on every request.
+ * @file Who may connect: judges certificates by `tls.allowedNames`, on every request.
  */
 import { MetricstorError } from '../errors.js';
-import type { Identity, PeerName } from './identity.js';
+import type { Identity } from './identity.js';
+import { NameSet } from './names.js';
 
 export class AccessPolicy {
-  #allowed: ReadonlySet<string>;
+  #allowed: NameSet;
 
   /** `allowedNames` as in the configuration: empty means every verified identity. */
   constructor(allowedNames: readonly string[]) {
-    this.#allowed = new Set(allowedNames.map(fold));
+    this.#allowed = new NameSet(allowedNames);
   }
 
   /** Applies to the next request, on open connections too. */
   update(allowedNames: readonly string[]): void {
-    this.#allowed = new Set(allowedNames.map(fold));
+    this.#allowed = new NameSet(allowedNames);
   }
 
   /** Throws `forbidden` when `identity` may not ask. `now` is epoch milliseconds. */
@@ -30,31 +31,16 @@ export class AccessPolicy {
       case 'none':
         return undefined;
       case 'anonymous':
-        return this.#allowed.size === 0 ? undefined : 'a client certificate is required';
+        return this.#allowed.isEmpty ? undefined : 'a client certificate is required';
       case 'invalid':
         return `the client certificate is not valid: ${identity.reason}`;
       case 'verified':
         if (identity.validTo < now) {
           return 'the client certificate has expired';
         }
-        return this.#allowed.size === 0 || identity.names.some((name) => this.#allows(name))
+        return this.#allowed.isEmpty || this.#allowed.hasOneOf(identity.names)
           ? undefined
           : 'no name of the client certificate is in tls.allowedNames';
     }
   }
-
-  #allows({ kind, text }: PeerName): boolean {
-    // A URI answers to an entry with a scheme, other names to one without: neither can pose as
-    // the other.
-    return (kind === 'uri') === isUri(text) && this.#allowed.has(fold(text));
-  }
-}
-
-function isUri(text: string): boolean {
-  return text.includes('://');
-}
-
-/** DNS names ignore case. URIs do too, in scheme and authority, which nobody writes in capitals. */
-function fold(text: string): string {
-  return isUri(text) ? text : text.toLowerCase();
 }

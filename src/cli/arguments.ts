@@ -9,6 +9,7 @@ Commands:
   serve              run the server (the default)
   check-config       say what is wrong with the configuration, or that nothing is
   config-reference   print the reference of all keys, as Markdown
+  auth <verb>        secrets for the file of identities: key, password
   tsdb <verb>        tools over data directories: ls, verify, analyze, dump, import, export,
                      backup, restore; tsdb --help says more
   version            print the version

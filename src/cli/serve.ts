@@ -2,7 +2,7 @@
  * @file `metricstor serve`: the server, the signals, the end.
  *
  * SIGTERM and SIGINT stop it within `shutdownTimeout`, and a second one ends it at once; SIGHUP
- * reads certificates and `tls` settings again.
+ * reads certificates, identities, and the settings `tls` and `auth` again.
  */
 import { type ConfigSources, loadConfig } from '../config/load.js';
 import { NativeEngine } from '../native/engine.js';
@@ -30,9 +30,9 @@ export async function serve(sources: ConfigSources): Promise<number> {
       openEngine: (options) => NativeEngine.open(options),
       startWorker: startQueryThread,
       configFile: sources.file,
-      loadTls: () => loadConfig(sources).config.tls,
+      loadAccess: () => loadConfig(sources).config,
     });
-    process.on('SIGHUP', () => server.reloadTls());
+    process.on('SIGHUP', () => server.reloadAccess());
     log.info(addresses, 'listening');
     const signal = await stop;
     log.info({ signal }, 'stopping');

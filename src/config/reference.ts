@@ -17,8 +17,8 @@ check-config\` reports every error at once, with line and key.
 
 Durations are written as \`90s\`, \`1h30m\` or \`15d\`, sizes as \`512KiB\` or \`10MiB\`.
 
-The keys marked "reloaded" are read again when the file changes and on SIGHUP; the certificate files
-themselves are read again when they change. Other keys need a restart.
+The keys marked "reloaded" are read again when the file changes and on SIGHUP; the files of
+certificates and identities are read again when they change. Other keys need a restart.
 `;
 
 /** The reference as Markdown. */

@@ -266,6 +266,18 @@ export const configSchema = Type.Object({
       minimum: 1024 ** 2,
       description: 'Memory that one query may use for its columns.',
     }),
+    maxTotalBytes: bytes({
+      written: '2GiB',
+      minimum: 1024 ** 2,
+      description:
+        'Memory that all queries together may use for their columns and for answers that are not ' +
+        'sent yet; a query that would need more gets 503.',
+    }),
+    maxSeries: integer({
+      written: '1000000',
+      minimum: 0,
+      description: 'Series that one selector of an expression may find. 0 means no limit.',
+    }),
     maxPoints: integer({
       written: '10000000',
       minimum: 1,
@@ -382,6 +394,16 @@ export const configSchema = Type.Object({
         'valid certificate. Judged on every request; others get 403.',
     }),
   }),
+  auth: Type.Object({
+    file: text({
+      written: '',
+      description:
+        'A YAML file of identities with their roles. With it every request needs one, apart from ' +
+        '`/-/healthy` and `/-/ready`; without it whoever may connect may do everything. The file ' +
+        'is read again when it changes, and counts from the next request on; one that is not ' +
+        'valid leaves the identities as they were.',
+    }),
+  }),
   log: Type.Object({
     level: choice(logLevels, { written: 'info', description: 'The lowest level that is logged.' }),
   }),
@@ -409,6 +431,7 @@ const reloadedPaths: ReadonlySet<string> = new Set([
   'tls.clientCa',
   'tls.minVersion',
   'tls.allowedNames',
+  'auth.file',
 ]);
 
 /** A section has `properties`; a leaf carries its {@link LeafOptions}. */

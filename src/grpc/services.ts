@@ -9,8 +9,8 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { identityOf } from '../auth/identity.js';
-import type { AccessPolicy } from '../auth/policy.js';
+import type { Access } from '../auth/access.js';
+import { identityOf, noIdentity } from '../auth/identity.js';
 import { type ErrorCode, MetricstorError } from '../errors.js';
 import type { QueryAnswer, QueryJob, QueryService, ResultColumns } from '../query/service.js';
 import { type Logger, messageOf } from '../telemetry/log.js';
@@ -25,7 +25,7 @@ export interface GrpcParts {
   readonly readiness: Readiness;
   readonly build: BuildInfo;
   readonly log: Logger;
-  readonly policy: AccessPolicy;
+  readonly access: Access;
   /** Whether clients are asked for certificates. */
   readonly asksForCertificates: boolean;
   readonly maxSteps: number;
@@ -76,11 +76,20 @@ function failureOf(error: unknown, log: Logger): CallFailure {
   return { code: status.INTERNAL, details: 'an internal error; the log says more', metadata };
 }
 
-/** Judges the caller by the current configuration, on open connections too. */
-function admit(parts: GrpcParts, call: Pick<Call, 'getAuthContext'>): void {
-  if (parts.asksForCertificates) {
-    parts.policy.admit(identityOf(call.getAuthContext().sslPeerCertificate), parts.now());
-  }
+/**
+ * Judges the caller by the current configuration, on open connections too. Every method only asks:
+ * what `Admin` tells is what `/metrics` and `status/buildinfo` tell.
+ */
+async function admit(parts: GrpcParts, call: Call): Promise<void> {
+  const [authorization] = call.metadata.get('authorization');
+  await parts.access.admit({
+    identity: parts.asksForCertificates
+      ? identityOf(call.getAuthContext().sslPeerCertificate)
+      : noIdentity,
+    authorization: authorization?.toString(),
+    needs: 'read',
+    now: parts.now(),
+  });
 }
 
 function unary(
@@ -89,7 +98,7 @@ function unary(
 ): handleUnaryCall<Message, Message> {
   return (call, callback) => {
     const run = async (): Promise<Message> => {
-      admit(parts, call);
+      await admit(parts, call);
       return await answer(call.request, call);
     };
     run().then(

@@ -1,8 +1,8 @@
 /**
  * @file The HTTP server: what every request passes through, and the only place that catches errors.
  *
- * In order: the identity of the connection is judged (`onRequest`), a route's own checks of headers
- * run (its `onRequest`), the body is read, the handler answers, the answer is counted
+ * In order: who asks is judged by what the route needs (`onRequest`), a route's own checks of
+ * headers run (its `onRequest`), the body is read, the handler answers, the answer is counted
  * (`onResponse`). There is no log line per request at the default level.
  */
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
@@ -15,8 +15,9 @@ import {
   type FastifyRequest,
   fastify,
 } from 'fastify';
-import { Identities } from '../auth/identity.js';
-import type { AccessPolicy } from '../auth/policy.js';
+import type { Access } from '../auth/access.js';
+import { Identities, noIdentity } from '../auth/identity.js';
+import type { Needs } from '../auth/role.js';
 import type { TlsContext } from '../auth/tls.js';
 import type { Config } from '../config/schema.js';
 import { MetricstorError } from '../errors.js';
@@ -39,7 +40,8 @@ import { importRoutes } from './routes/import.js';
 import { labelRoutes } from './routes/labels.js';
 import { metadataRoutes } from './routes/metadata.js';
 import { metricsRoutes } from './routes/metrics.js';
-import { queryRoutes } from './routes/query.js';
+import { type AnswerMemory, queryRoutes } from './routes/query.js';
+import { type QueryWatchParts, queryWatchRoutes } from './routes/query-watch.js';
 import { statusRoutes } from './routes/status.js';
 import { writeRoutes } from './routes/write.js';
 
@@ -47,13 +49,13 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** How errors of the route look; the JSON envelope unless set. */
     readonly errors?: 'text';
-    /** Answers clients that `tls.allowedNames` refuses. */
-    readonly open?: boolean;
+    /** What it needs of who asks. Every route says so. */
+    readonly needs?: Needs;
   }
 }
 
 /** Everything that the routes use. */
-export interface HttpParts {
+export interface HttpParts extends QueryWatchParts {
   readonly config: Config;
   readonly build: BuildInfo;
   readonly log: Logger;
@@ -64,8 +66,9 @@ export interface HttpParts {
   readonly exporter: Exporter;
   readonly snapshots: Snapshots;
   readonly queries: QueryService;
+  readonly answerMemory: AnswerMemory;
   readonly readiness: Readiness;
-  readonly policy: AccessPolicy;
+  readonly access: Access;
   /** Undefined means plain HTTP. */
   readonly tls: TlsContext | undefined;
   /** The engine's numbers, for the status routes. */
@@ -126,6 +129,7 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
   healthRoutes(app, parts.readiness);
   metricsRoutes(app, parts.metrics);
   queryRoutes(app, parts);
+  queryWatchRoutes(app, parts);
   labelRoutes(app, parts);
   exemplarRoutes(app, parts);
   metadataRoutes(app, parts);
@@ -171,21 +175,31 @@ function bounded<T extends Server>(server: T, maxConnections: number): T {
 }
 
 function addAccess(app: FastifyInstance, verifiedBy: VerifiedBy, parts: HttpParts): void {
-  const { tls, policy, now } = parts;
-  if (tls === undefined) {
-    return;
-  }
+  const { tls, access, log, now } = parts;
   const identities = new Identities();
-  app.addHook('onRequest', (request, reply, done) => {
+  app.addHook('onRoute', ({ url, config }) => {
+    if (config?.needs === undefined) {
+      throw new Error(`the route ${url} does not say what it needs of who asks`);
+    }
+  });
+  app.addHook('onRequest', async (request, reply) => {
     const { socket } = request.raw;
-    if (verifiedBy.get(socket) !== tls.clientCaDigest) {
+    if (tls !== undefined && verifiedBy.get(socket) !== tls.clientCaDigest) {
       // Other clients are trusted since this connection was made: it is to be made again.
       reply.header('connection', 'close');
     }
-    if (request.routeOptions.config.open !== true) {
-      policy.admit(identities.of(socket, tls.asksForCertificates), now());
+    const { url, config } = request.routeOptions;
+    // A path that is not there has none.
+    const needs = config.needs ?? 'identity';
+    const principal = await access.admit({
+      identity: tls === undefined ? noIdentity : identities.of(socket, tls.asksForCertificates),
+      authorization: request.headers.authorization,
+      needs,
+      now: now(),
+    });
+    if (principal !== undefined && needs === 'admin') {
+      log.info({ identity: principal.name, route: url, method: request.method }, 'asked by');
     }
-    done();
   });
 }
 
@@ -225,6 +239,9 @@ function sendError(
   }
   if (retryable && error.code !== 'timeout' && error.code !== 'canceled') {
     reply.header('retry-after', retryAfterSeconds);
+  }
+  if (error.code === 'unauthorized') {
+    reply.header('www-authenticate', 'Basic realm="metricstor", charset="UTF-8", Bearer');
   }
   reply.code(status);
   return request.routeOptions.config.errors === 'text'

@@ -22,17 +22,24 @@ export interface Annotated {
 
 const noAnnotations: Annotated = { warnings: [], infos: [] };
 
-/** `data` is JSON text: an array, or members of an object when `members` is set. */
+/**
+ * `data` is JSON text: an array, or members of an object when `members` is set; `more` are further
+ * members, each after a comma.
+ */
 export async function sendData(
   request: FastifyRequest,
   reply: FastifyReply,
   data: Uint8Array,
-  options: { readonly members: boolean; readonly annotations?: Annotated },
+  options: {
+    readonly members: boolean;
+    readonly annotations?: Annotated;
+    readonly more?: string;
+  },
 ): Promise<FastifyReply> {
   const { warnings, infos } = options.annotations ?? noAnnotations;
   const [open, close] = options.members ? ['{', '}'] : ['', ''];
   const head = `{"status":"success","data":${open}`;
-  const tail = `${close}${member('warnings', warnings)}${member('infos', infos)}}`;
+  const tail = `${options.more ?? ''}${close}${member('warnings', warnings)}${member('infos', infos)}}`;
   // One copy of the result costs less than writing three pieces to a socket, or to a compressor.
   const body = Buffer.concat([Buffer.from(head), data, Buffer.from(tail)]);
   return await sendJson(request, reply, body);

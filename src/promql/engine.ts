@@ -12,22 +12,26 @@ import type { LabelMatcher, QuerySession } from '../storage/querier.js';
 import { AnnotationLog } from './annotations.js';
 import { type Expr, selectorsOf } from './ast.js';
 import { documentedType, typeOf } from './check.js';
-import { Budget, type QueryLimits } from './exec/budget.js';
+import { Budget, type QueryLimits, type SharedBudget } from './exec/budget.js';
 import type { Buffers } from './exec/context.js';
 import { Evaluator } from './exec/evaluate.js';
 import { emptyLabels } from './exec/label-sets.js';
 import { removeNames } from './exec/names.js';
 import { newRowColumns } from './exec/native-rows.js';
+import { NodeProfile } from './exec/node-profile.js';
 import { rangeVectorResult } from './exec/range-vector.js';
 import type { Grid } from './exec/rows.js';
+import { countSamples, type SampleCounts } from './exec/sample-counts.js';
 import { newBatch } from './exec/selector.js';
+import { type ExplainedNode, explainPlan } from './explain.js';
 import { checkFeatures } from './features.js';
 import { gridToMatrix } from './matrix.js';
 import { parseQuery } from './parse.js';
-import { plan } from './plan.js';
+import { type Plan, plan, type QueryPlan } from './plan.js';
 import { instantGrid, type TimeGrid, timeGrid } from './time-grid.js';
 
-export type { QueryLimits } from './exec/budget.js';
+export type { QueryLimits, SharedBudget } from './exec/budget.js';
+export { sumOf } from './exec/sample-counts.js';
 
 export interface EngineOptions {
   /** How old a sample may be to still count at a time. */
@@ -45,6 +49,7 @@ export interface InstantQuery {
   readonly lookbackMs?: number;
   /** Epoch milliseconds by `Date.now`. */
   readonly deadlineMs: number;
+  readonly statistics?: StatisticsLevel;
 }
 
 export interface RangeQuery {
@@ -56,20 +61,56 @@ export interface RangeQuery {
   readonly lookbackMs?: number;
   /** Epoch milliseconds by `Date.now`. */
   readonly deadlineMs: number;
+  readonly statistics?: StatisticsLevel;
+}
+
+/** Which of Prometheus' statistics are wanted; `steps` counts the samples of each step as well. */
+export type StatisticsLevel = 'totals' | 'steps';
+
+/** What a query used. */
+export interface QueryUse {
+  /** Samples decoded. */
+  readonly samples: number;
+  /** Series selected. */
+  readonly series: number;
+  /** The most bytes of typed arrays held at one time. */
+  readonly peakBytes: number;
+  /** The most points held at one time. */
+  readonly peakPoints: number;
+}
+
+/** Where the time of an evaluation went, in milliseconds. */
+export interface QueryTimes {
+  /** Reading the text and planning. */
+  readonly prepareMs: number;
+  readonly evaluateMs: number;
+  /** Putting the answer in order. */
+  readonly sortMs: number;
+}
+
+/** What `stats` of the API asks for, counted as Prometheus counts. */
+export interface QueryStatistics {
+  readonly times: QueryTimes;
+  readonly counts: SampleCounts;
+  /** The times that the columns of `counts` belong to, where they are wanted. */
+  readonly steps: TimeGrid | undefined;
 }
 
 export interface QueryOutcome {
   readonly result: QueryResult;
   readonly annotations: Annotations;
-  readonly stats: {
-    /** Samples decoded. */
-    readonly samples: number;
-    /** Series selected. */
-    readonly series: number;
-    /** The most bytes of typed arrays held at one time. */
-    readonly peakBytes: number;
-  };
+  readonly stats: QueryUse;
+  readonly statistics?: QueryStatistics;
 }
+
+/** A query described, and evaluated if that was asked for. */
+export interface Explanation {
+  readonly plan: ExplainedNode;
+  readonly outcome?: QueryOutcome;
+}
+
+/** Bytes of a point in an answer: `[1700000000.123,"12.345678"],`, or two columns copied. */
+const answerPointBytes = 28;
 
 /** Queries with equal text skip the parser: panels repeat every few seconds. */
 const parsedQueries = 256;
@@ -86,55 +127,48 @@ export class PromqlEngine {
 
   private readonly features: ReadonlySet<PromqlFeature>;
 
-  constructor(private readonly options: EngineOptions) {
+  /** `shared` is what the engines of all threads may hold together. */
+  constructor(
+    private readonly options: EngineOptions,
+    private readonly shared?: SharedBudget,
+  ) {
     this.features = new Set(options.features ?? defaultFeatures);
+  }
+
+  /** What to open a session with: series that one selector may find; 0 means no limit. */
+  get maxSeries(): number {
+    return this.options.limits.maxSeries ?? 0;
+  }
+
+  /** Gives back what the last query held together with others; its answer is gone by now. */
+  release(): void {
+    this.shared?.empty();
   }
 
   /** Evaluates at one time: scalar, string, vector, or the matrix of a range vector. */
   instant(session: QuerySession, query: InstantQuery): QueryOutcome {
-    const expr = this.parse(query.query);
-    const grid = instantGrid(query.timeMs);
-    return this.run(session, query, expr, grid, (evaluator, root) => {
-      const timestampMs = query.timeMs;
-      switch (root.type) {
-        case 'scalar':
-          return { type: 'scalar', timestampMs, values: evaluator.scalars(root) };
-        case 'string':
-          return { type: 'string', timestampMs, value: root.kind === 'string' ? root.value : '' };
-        case 'matrix':
-          return rangeVectorResult(evaluator, root);
-        case 'vector':
-          return toVector(
-            removeNames(evaluator, evaluator.grid(root, 'take'), 'flagged'),
-            timestampMs,
-          );
-      }
-    });
+    return this.evaluate(session, query, this.prepare(query));
   }
 
   /** Evaluates at every step: a matrix sorted by labels. */
   range(session: QuerySession, query: RangeQuery): QueryOutcome {
-    const expr = this.parse(query.query);
-    const type = typeOf(expr);
-    if (type !== 'scalar' && type !== 'vector') {
-      const got = `invalid expression type "${documentedType(type)}" for range query`;
-      throw new MetricstorError('bad_data', `${got}, must be Scalar or instant Vector`);
+    return this.evaluate(session, query, this.prepare(query));
+  }
+
+  /** Describes the plan of a query; `analyze` evaluates it as well. */
+  explain(
+    session: QuerySession,
+    query: InstantQuery | RangeQuery,
+    { analyze }: { readonly analyze: boolean },
+  ): Explanation {
+    const prepared = this.prepare(query);
+    if (!analyze) {
+      return { plan: explainPlan(prepared.plan, query.query, () => undefined) };
     }
-    if (!(query.stepMs > 0)) {
-      const text = 'zero or negative query resolution step widths are not accepted';
-      throw new MetricstorError('bad_data', `${text}. Try a positive integer`);
-    }
-    const grid = timeGrid(query.startMs, query.endMs, query.stepMs);
-    return this.run(session, query, expr, grid, (evaluator, root) => {
-      if (root.type === 'scalar') {
-        const values = evaluator.scalars(root);
-        const steps = grid.steps;
-        const all = { labels: emptyLabels, steps, values, present: null, dropName: null };
-        return gridToMatrix(all, grid, Uint32Array.of(0));
-      }
-      const result = removeNames(evaluator, evaluator.grid(root, 'take'), 'flagged');
-      return gridToMatrix(result, grid, session.sortOrder(result.labels));
-    });
+    const budget = this.budgetOf(session, query);
+    const profile = new NodeProfile(budget, () => performance.now());
+    const outcome = this.evaluate(session, query, prepared, { budget, profile });
+    return { plan: explainPlan(prepared.plan, query.query, (node) => profile.of(node)), outcome };
   }
 
   /** The matchers of every selector of a query. Throws `bad_data`. */
@@ -142,18 +176,35 @@ export class PromqlEngine {
     return selectorsOf(this.parse(query)).map(({ matchers }) => matchers);
   }
 
-  private run(
+  private prepare(query: InstantQuery | RangeQuery): Prepared {
+    const startMs = performance.now();
+    const expr = this.parse(query.query);
+    if ('stepMs' in query) {
+      checkRange(expr, query);
+    }
+    const grid =
+      'stepMs' in query
+        ? timeGrid(query.startMs, query.endMs, query.stepMs)
+        : instantGrid(query.timeMs);
+    const { subqueryStepMs } = this.options;
+    const lookbackMs = query.lookbackMs ?? this.options.lookbackMs;
+    const made = plan(expr, grid, { query: query.query, lookbackMs, subqueryStepMs });
+    return { plan: made, grid, prepareMs: performance.now() - startMs };
+  }
+
+  private budgetOf(session: QuerySession, query: InstantQuery | RangeQuery): Budget {
+    const { limits } = this.options;
+    return new Budget(limits, query.deadlineMs, () => session.canceled(), this.shared);
+  }
+
+  private evaluate(
     session: QuerySession,
     query: InstantQuery | RangeQuery,
-    expr: Expr,
-    grid: TimeGrid,
-    answer: (evaluator: Evaluator, root: ReturnType<typeof plan>['root']) => QueryResult,
+    { plan: queryPlan, grid, prepareMs }: Prepared,
+    watched: Watched = { budget: this.budgetOf(session, query) },
   ): QueryOutcome {
-    const { limits, subqueryStepMs } = this.options;
+    const { budget, profile } = watched;
     const annotations = new AnnotationLog();
-    const budget = new Budget(limits, query.deadlineMs, () => session.canceled());
-    const lookbackMs = query.lookbackMs ?? this.options.lookbackMs;
-    const queryPlan = plan(expr, grid, { query: query.query, lookbackMs, subqueryStepMs });
     // Each operator has rows of this length.
     budget.answer(grid.steps);
     // The engine's buffers are this query's while it runs.
@@ -167,14 +218,29 @@ export class PromqlEngine {
       annotations,
       buffers: this.buffers,
       delayedNames: this.features.has('promql-delayed-name-removal'),
+      profile,
     });
-    const result = answer(evaluator, queryPlan.root);
-    budget.answer(pointsOf(result));
-    const { samples, series, peakBytes } = budget;
+    const { root } = queryPlan;
+    const { result, ...spent } =
+      'stepMs' in query
+        ? rangeAnswer(evaluator, session, root)
+        : instantAnswer(evaluator, root, query.timeMs);
+    const points = pointsOf(result);
+    budget.answer(points);
+    // The text of the answer is made beside the result.
+    budget.hold(points * answerPointBytes, 0);
+    const { samples, series, peakBytes, peakPoints } = budget;
     return {
       result,
       annotations: annotations.finish(query.query),
-      stats: { samples, series, peakBytes },
+      stats: { samples, series, peakBytes, peakPoints },
+      ...(query.statistics !== undefined && {
+        statistics: {
+          times: { prepareMs, ...spent },
+          counts: countSamples(evaluator, root),
+          steps: query.statistics === 'steps' ? grid : undefined,
+        },
+      }),
     };
   }
 
@@ -194,6 +260,76 @@ export class PromqlEngine {
     }
     return expr;
   }
+}
+
+/** A query that is understood. */
+interface Prepared {
+  readonly plan: QueryPlan;
+  readonly grid: TimeGrid;
+  readonly prepareMs: number;
+}
+
+/** What counts while a query is evaluated. */
+interface Watched {
+  readonly budget: Budget;
+  readonly profile?: NodeProfile;
+}
+
+/** A result, and how long evaluating it and putting it in order took. */
+interface TimedResult {
+  readonly result: QueryResult;
+  readonly evaluateMs: number;
+  readonly sortMs: number;
+}
+
+function checkRange(expr: Expr, query: RangeQuery): void {
+  const type = typeOf(expr);
+  if (type !== 'scalar' && type !== 'vector') {
+    const got = `invalid expression type "${documentedType(type)}" for range query`;
+    throw new MetricstorError('bad_data', `${got}, must be Scalar or instant Vector`);
+  }
+  if (!(query.stepMs > 0)) {
+    const text = 'zero or negative query resolution step widths are not accepted';
+    throw new MetricstorError('bad_data', `${text}. Try a positive integer`);
+  }
+}
+
+function instantAnswer(evaluator: Evaluator, root: Plan, timestampMs: number): TimedResult {
+  const startMs = performance.now();
+  const done = (result: QueryResult): TimedResult => ({
+    result,
+    evaluateMs: performance.now() - startMs,
+    sortMs: 0,
+  });
+  switch (root.type) {
+    case 'scalar':
+      return done({ type: 'scalar', timestampMs, values: evaluator.scalars(root) });
+    case 'string':
+      return done({ type: 'string', timestampMs, value: root.kind === 'string' ? root.value : '' });
+    case 'matrix':
+      return done(rangeVectorResult(evaluator, root));
+    case 'vector': {
+      const all = removeNames(evaluator, evaluator.grid(root, 'take'), 'flagged');
+      return done(toVector(all, timestampMs));
+    }
+  }
+}
+
+function rangeAnswer(evaluator: Evaluator, session: QuerySession, root: Plan): TimedResult {
+  const startMs = performance.now();
+  const { grid } = root;
+  if (root.type === 'scalar') {
+    const values = evaluator.scalars(root);
+    const { steps } = grid;
+    const all = { labels: emptyLabels, steps, values, present: null, dropName: null };
+    const result = gridToMatrix(all, grid, Uint32Array.of(0));
+    return { result, evaluateMs: performance.now() - startMs, sortMs: 0 };
+  }
+  const all = removeNames(evaluator, evaluator.grid(root, 'take'), 'flagged');
+  const evaluatedMs = performance.now();
+  const result = gridToMatrix(all, grid, session.sortOrder(all.labels));
+  const sortMs = performance.now() - evaluatedMs;
+  return { result, evaluateMs: evaluatedMs - startMs, sortMs };
 }
 
 function toVector(grid: Grid, timeMs: number): VectorResult {

@@ -19,13 +19,16 @@ import type {
   Scope,
   SessionLimits,
 } from '../storage/querier.js';
-import type {
-  ExemplarsJob,
-  FormatJob,
-  ParseJob,
-  QueryAnswer,
-  QueryJob,
-  ResultColumns,
+import {
+  type ExemplarsJob,
+  type ExplainJob,
+  type ExpressionJob,
+  type FormatJob,
+  isHeavy,
+  type ParseJob,
+  type QueryAnswer,
+  type QueryJob,
+  type ResultColumns,
 } from './service.js';
 
 const truncatedWarning = 'results truncated due to limit';
@@ -43,12 +46,13 @@ export interface Work extends SessionLimits {
   readonly deadlineMs: number;
 }
 
-type EvaluatedJob = Extract<QueryJob, { kind: 'instant' | 'range' }>;
 type LookUpJob = Extract<QueryJob, { kind: 'series' | 'labelNames' | 'labelValues' }>;
 
 /** Answers a job. Throws {@link MetricstorError}. */
 export function execute(executor: Executor, work: Work): QueryAnswer {
-  const session = executor.querier.openSession(work.scope, work);
+  // Look-ups answer with names alone: only what is evaluated has a bound on its series.
+  const maxSeries = isHeavy(work.job) ? executor.engine.maxSeries : 0;
+  const session = executor.querier.openSession(work.scope, { ...work, maxSeries });
   try {
     const { job } = work;
     switch (job.kind) {
@@ -64,6 +68,8 @@ export function execute(executor: Executor, work: Work): QueryAnswer {
       case 'format':
       case 'parse':
         return understand(session, job);
+      case 'explain':
+        return explain(executor.engine, session, job, work.deadlineMs);
       default:
         return lookUp(session, job);
     }
@@ -79,24 +85,45 @@ function understand(session: QuerySession, { kind, query }: FormatJob | ParseJob
   return { json: encoder.encode(JSON.stringify(value)), warnings: [], infos: [] };
 }
 
+function explain(
+  engine: PromqlEngine,
+  session: QuerySession,
+  { query, lookbackMs, at, analyze }: ExplainJob,
+  deadlineMs: number,
+): QueryAnswer {
+  const lookback = lookbackMs === undefined ? {} : { lookbackMs };
+  const asked = { query, ...at, ...lookback, deadlineMs };
+  const { plan, outcome } = engine.explain(session, asked, { analyze });
+  if (outcome === undefined) {
+    return plain(encoder.encode(JSON.stringify({ query, plan })));
+  }
+  const { samples, series, peakBytes, peakPoints } = outcome.stats;
+  const used = { samples, selectedSeries: series, peakBytes, peakSamples: peakPoints };
+  return {
+    json: encoder.encode(JSON.stringify({ query, plan, analyze: used })),
+    ...outcome.annotations,
+  };
+}
+
 function evaluate(
   engine: PromqlEngine,
   session: QuerySession,
-  job: EvaluatedJob,
+  job: ExpressionJob,
   deadlineMs: number,
 ): QueryAnswer {
   const outcome: QueryOutcome =
     job.kind === 'instant'
       ? engine.instant(session, { ...job, deadlineMs })
       : engine.range(session, { ...job, deadlineMs });
-  const { stats, annotations } = outcome;
+  const { stats, statistics, annotations } = outcome;
   const [result, truncated] = truncate(outcome.result, job.limit);
   const warnings = truncated ? [...annotations.warnings, truncatedWarning] : annotations.warnings;
   const { infos } = annotations;
+  const said = { warnings, infos, stats, ...(statistics && { statistics }) };
   if (job.format === 'json') {
-    return { json: session.encodeResult(result), warnings, infos, stats };
+    return { json: session.encodeResult(result), ...said };
   }
-  return { json: new Uint8Array(0), columns: toColumns(session, result), warnings, infos, stats };
+  return { json: new Uint8Array(0), columns: toColumns(session, result), ...said };
 }
 
 function truncate(result: QueryResult, limit: number): readonly [QueryResult, boolean] {

@@ -11,10 +11,18 @@
 import { MetricstorError } from '../errors.js';
 import type { QueryLimits } from '../promql/engine.js';
 import { type Executor, execute } from './execute.js';
-import type { QueryAnswer, QueryContext, QueryJob, QueryService } from './service.js';
+import {
+  isExpression,
+  type QueryAnswer,
+  type QueryContext,
+  type QueryJob,
+  type QueryService,
+} from './service.js';
 
 /** Limits of the engine that tries expressions; see {@link InlineQueries}. */
 export const inlineLimits: QueryLimits = {
+  // Labels cost about a microsecond a series.
+  maxSeries: 500,
   // A decoded sample and a held point cost about 20 ns each.
   maxSamples: 50_000,
   // The first batch of samples takes a quarter of it.
@@ -23,8 +31,6 @@ export const inlineLimits: QueryLimits = {
   maxPoints: 10_000,
 };
 
-/** Labels cost about a microsecond a series. */
-const maxSeries = 500;
 const defaultBudgetMs = 2;
 /** Expressions remembered as large, and the length of the longest one that is. */
 const rememberedMax = 512;
@@ -63,7 +69,7 @@ export class InlineQueries implements QueryService {
     const timeoutMs = Math.min(context.timeoutMs ?? this.budgetMs, this.budgetMs);
     const deadlineMs = Date.now() + timeoutMs;
     try {
-      const answer = execute(this.executor, { job, scope: context.scope, deadlineMs, maxSeries });
+      const answer = execute(this.executor, { job, scope: context.scope, deadlineMs });
       this.#answered += 1;
       this.#large.delete(key);
       return Promise.resolve(answer);
@@ -101,6 +107,10 @@ export class InlineQueries implements QueryService {
 function keyOf(job: QueryJob): string | undefined {
   if (job.kind === 'format' || job.kind === 'parse') {
     return job.query.length > longestRemembered ? undefined : `${job.kind} ${job.query}`;
+  }
+  if (isExpression(job) && job.statistics !== undefined) {
+    // They read twice, and are asked for by people who look into one query.
+    return undefined;
   }
   if (job.kind === 'instant') {
     return job.query.length > longestRemembered ? undefined : job.query;

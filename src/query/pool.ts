@@ -9,14 +9,16 @@
 import type { Worker } from 'node:worker_threads';
 import { type ErrorCode, MetricstorError } from '../errors.js';
 import { FairQueue } from './fair-queue.js';
-import type {
-  QueryAnswer,
-  QueryContext,
-  QueryJob,
-  QueryService,
-  WorkerReply,
-  WorkerRequest,
+import {
+  isHeavy,
+  type QueryAnswer,
+  type QueryContext,
+  type QueryJob,
+  type QueryService,
+  type WorkerReply,
+  type WorkerRequest,
 } from './service.js';
+import { SharedUse, type SharedUseHandle } from './shared-use.js';
 
 /** Cancel flags in the engine's memory, which native loops look at. */
 export interface CancelTokens {
@@ -38,8 +40,10 @@ export interface PoolOptions {
 
 export interface PoolParts {
   readonly tokens: CancelTokens;
-  /** Starts a thread that runs `serveQueries`. */
-  startWorker(): Worker;
+  /** What the threads use together: a slot for each, and the last one for the main thread. */
+  readonly use: SharedUseHandle;
+  /** Starts a thread that runs `serveQueries` and counts what it uses in `slot`. */
+  startWorker(slot: number): Worker;
 }
 
 /** Pause before another try when a thread dies before it served. */
@@ -49,12 +53,17 @@ interface Ticket {
   readonly job: QueryJob;
   readonly context: QueryContext;
   readonly deadlineMs: number;
+  readonly enqueuedMs: number;
+  /** How long it waited; set when a thread begins. */
+  queueMs: number;
   /** Set until the caller has its answer. */
   settle: ((outcome: { answer: QueryAnswer } | { error: MetricstorError }) => void) | undefined;
 }
 
 interface Thread {
   readonly worker: Worker;
+  readonly slot: number;
+  readonly use: SharedUse;
   ready: boolean;
   ticket: Ticket | undefined;
   cancelToken: number;
@@ -62,6 +71,8 @@ interface Thread {
 }
 
 export class QueryPool implements QueryService {
+  /** The main thread's slot of what queries use together: for answers that are not sent yet. */
+  readonly use: SharedUse;
   readonly #options: PoolOptions;
   readonly #parts: PoolParts;
   readonly #threads = new Set<Thread>();
@@ -76,6 +87,7 @@ export class QueryPool implements QueryService {
   constructor(options: PoolOptions, parts: PoolParts) {
     this.#options = options;
     this.#parts = parts;
+    this.use = SharedUse.attach(parts.use, options.workers);
   }
 
   /** Starts the threads and waits until all of them serve. */
@@ -83,8 +95,8 @@ export class QueryPool implements QueryService {
     const ready = new Promise<void>((resolve, reject) => {
       this.#whenReady = { resolve, reject };
     });
-    for (let i = 0; i < this.#options.workers; i += 1) {
-      this.#startThread();
+    for (let slot = 0; slot < this.#options.workers; slot += 1) {
+      this.#startThread(slot);
     }
     await ready;
   }
@@ -106,15 +118,20 @@ export class QueryPool implements QueryService {
       return Promise.reject(new MetricstorError('canceled', 'the query was canceled'));
     }
     const timeoutMs = Math.min(context.timeoutMs ?? Infinity, this.#options.timeoutMs);
+    const asked = timeoutMs < this.#options.timeoutMs;
+    const limit = asked ? 'timeout of the request' : 'query.timeout';
     return new Promise((resolve, reject) => {
       const end = (code: ErrorCode, text: string) => () =>
         this.#end(ticket, new MetricstorError(code, text));
-      const timer = setTimeout(end('timeout', 'query timed out'), Math.max(timeoutMs, 0));
+      const timeout = `query timed out: it may take ${timeoutMs} ms, waiting included, the limit ${limit}`;
+      const timer = setTimeout(end('timeout', timeout), Math.max(timeoutMs, 0));
       const onAbort = end('canceled', 'the query was canceled');
       const ticket: Ticket = {
         job,
         context,
         deadlineMs: Date.now() + timeoutMs,
+        enqueuedMs: performance.now(),
+        queueMs: 0,
         settle: (outcome) => {
           ticket.settle = undefined;
           clearTimeout(timer);
@@ -161,7 +178,7 @@ export class QueryPool implements QueryService {
     if (this.#waiting.size > this.#options.queue && ticket.settle !== undefined) {
       // Only the newcomer can be the one too many.
       if (this.#waiting.remove(ticket.context.client, ticket)) {
-        const text = `too many queries: ${this.#options.queue} are waiting already`;
+        const text = `too many queries: ${this.#options.queue} wait already, the limit query.queue`;
         ticket.settle({ error: new MetricstorError('overloaded', text) });
       }
     }
@@ -174,8 +191,8 @@ export class QueryPool implements QueryService {
       }
       if (thread.ready && thread.ticket === undefined) {
         const limit = this.#options.maxConcurrency || this.#options.workers;
-        const mayEvaluate = this.#running(isExpression) < limit;
-        const ticket = this.#waiting.take(({ job }) => mayEvaluate || !isExpression(job));
+        const mayEvaluate = this.#running(isHeavy) < limit;
+        const ticket = this.#waiting.take(({ job }) => mayEvaluate || !isHeavy(job));
         if (ticket !== undefined) {
           this.#send(thread, ticket);
         }
@@ -201,6 +218,9 @@ export class QueryPool implements QueryService {
       cancelToken: thread.cancelToken,
       deadlineMs: ticket.deadlineMs,
     };
+    ticket.queueMs = performance.now() - ticket.enqueuedMs;
+    thread.use.setSamples(0);
+    ticket.context.onStart?.({ samples: () => thread.use.samples });
     thread.worker.postMessage(request);
   }
 
@@ -218,9 +238,11 @@ export class QueryPool implements QueryService {
     }
   }
 
-  #startThread(): void {
+  #startThread(slot: number): void {
     const thread: Thread = {
-      worker: this.#parts.startWorker(),
+      worker: this.#parts.startWorker(slot),
+      slot,
+      use: SharedUse.attach(this.#parts.use, slot),
       ready: false,
       ticket: undefined,
       cancelToken: 0,
@@ -247,7 +269,7 @@ export class QueryPool implements QueryService {
       this.#release(thread);
       ticket?.settle?.(
         reply.type === 'answer'
-          ? { answer: reply.answer }
+          ? { answer: { ...reply.answer, queueMs: ticket.queueMs } }
           : { error: new MetricstorError(reply.code, reply.message) },
       );
     }
@@ -272,6 +294,7 @@ export class QueryPool implements QueryService {
     }
     const { ticket } = thread;
     this.#release(thread);
+    thread.use.empty();
     ticket?.settle?.({ error: errorOfLost(failure) });
     if (this.#whenReady !== undefined) {
       this.#whenReady.reject(failure ?? new Error('a query thread ended while it started'));
@@ -280,19 +303,15 @@ export class QueryPool implements QueryService {
     }
     this.#replaced += 1;
     if (thread.ready) {
-      this.#startThread();
+      this.#startThread(thread.slot);
       return;
     }
     const timer = setTimeout(() => {
       this.#starts.delete(timer);
-      this.#startThread();
+      this.#startThread(thread.slot);
     }, restartPauseMs);
     this.#starts.add(timer);
   }
-}
-
-function isExpression(job: QueryJob): boolean {
-  return job.kind === 'instant' || job.kind === 'range';
 }
 
 function errorOfLost(failure: Error | undefined): MetricstorError {

@@ -4,6 +4,7 @@
 
 import type { ErrorCode } from '../errors.js';
 import type { PackedHistograms } from '../model/histogram.js';
+import type { QueryStatistics, QueryUse, StatisticsLevel } from '../promql/engine.js';
 import type { MetadataRequest, Scope } from '../storage/querier.js';
 
 /** How the result of an expression is wanted. */
@@ -16,6 +17,8 @@ interface Expression {
   /** Series of the answer; 0 means all. */
   readonly limit: number;
   readonly format: ResultFormat;
+  /** Which of Prometheus' statistics are wanted with the answer. */
+  readonly statistics?: StatisticsLevel;
 }
 
 export interface InstantJob extends Expression {
@@ -29,6 +32,18 @@ export interface RangeJob extends Expression {
   /** Inclusive. */
   readonly endMs: number;
   readonly stepMs: number;
+}
+
+/** The plan of an expression is wanted; with `analyze`, also what evaluating it takes. */
+export interface ExplainJob {
+  readonly kind: 'explain';
+  readonly query: string;
+  /** Milliseconds; undefined means the configured one. */
+  readonly lookbackMs?: number;
+  readonly at:
+    | { readonly timeMs: number }
+    | { readonly startMs: number; readonly endMs: number; readonly stepMs: number };
+  readonly analyze: boolean;
 }
 
 interface LookUp {
@@ -98,7 +113,30 @@ export type QueryJob =
   | MetadataJob
   | CardinalityJob
   | FormatJob
-  | ParseJob;
+  | ParseJob
+  | ExplainJob;
+
+/** An expression that is evaluated for its answer. */
+export type ExpressionJob = InstantJob | RangeJob;
+
+export function isExpression(job: QueryJob): job is ExpressionJob {
+  return job.kind === 'instant' || job.kind === 'range';
+}
+
+/** Whether the cost of a job follows the data, not the question. */
+export function isHeavy(job: QueryJob): job is ExpressionJob | ExplainJob {
+  return isExpression(job) || job.kind === 'explain';
+}
+
+/** The times that an expression is asked for; a step of 0 stands for one time. */
+export function timesOf(job: ExpressionJob | ExplainJob): {
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly stepMs: number;
+} {
+  const at = job.kind === 'explain' ? job.at : job;
+  return 'stepMs' in at ? at : { startMs: at.timeMs, endMs: at.timeMs, stepMs: 0 };
+}
 
 /**
  * Series with their labels as text, each text once: series `i` of the answer owns the pairs
@@ -122,13 +160,12 @@ export type ResultColumns =
   | { readonly type: 'scalar'; readonly timestampMs: number; readonly values: Float64Array }
   | { readonly type: 'string'; readonly timestampMs: number; readonly value: string };
 
-export interface QueryStats {
-  /** Samples decoded. */
-  readonly samples: number;
-  /** Series selected. */
-  readonly series: number;
-  /** The most bytes of typed arrays held at one time. */
-  readonly peakBytes: number;
+export type QueryStats = QueryUse;
+
+/** How far a query has come that a thread evaluates. */
+export interface QueryProgress {
+  /** Samples decoded so far. */
+  samples(): number;
 }
 
 export interface QueryAnswer {
@@ -143,6 +180,10 @@ export interface QueryAnswer {
   readonly infos: readonly string[];
   /** Of expressions only. */
   readonly stats?: QueryStats;
+  /** Where they were asked for. */
+  readonly statistics?: QueryStatistics;
+  /** How long the job waited for a thread, in milliseconds; absent where it needed none. */
+  readonly queueMs?: number;
 }
 
 /** Who asks, and for how long. */
@@ -154,6 +195,8 @@ export interface QueryContext {
   readonly timeoutMs?: number;
   /** Aborted when the client went away. */
   readonly signal?: AbortSignal;
+  /** Called when a thread begins with the job. */
+  readonly onStart?: (progress: QueryProgress) => void;
 }
 
 export interface QueryService {

@@ -19,6 +19,8 @@ export function serveQueries(port: MessagePort, executor: Executor): void {
       const code = error instanceof MetricstorError ? error.code : 'internal';
       const message = error instanceof Error ? error.message : String(error);
       reply({ type: 'failure', id, code, message });
+    } finally {
+      executor.engine.release();
     }
   });
   reply({ type: 'ready' });

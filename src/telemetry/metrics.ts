@@ -16,6 +16,8 @@ export interface QueryNumbers {
   readonly running: number;
   readonly waiting: number;
   readonly replacedWorkers: number;
+  /** Bytes that queries, and answers not sent yet, hold together. */
+  readonly heldBytes: number;
 }
 
 export interface MetricsSources {
@@ -85,6 +87,7 @@ export class Metrics {
       ['query_workers', 'Threads that answer queries.', 'workers'],
       ['queries_running', 'Queries being answered.', 'running'],
       ['queries_waiting', 'Queries waiting for a worker.', 'waiting'],
+      ['query_memory_bytes', 'Memory of queries and of answers not sent yet.', 'heldBytes'],
     ];
     for (const [name, help, key] of gauges) {
       new Gauge({

@@ -133,7 +133,7 @@ test('a name taken off the list is refused on its open connection', async () => 
   const agent = agentOf(allowed);
   expect(await ask(agent)).toMatchObject({ status: 200, reused: false });
   server.changeTls({ allowedNames: ['other'] });
-  server.server.reloadTls();
+  server.server.reloadAccess();
   expect(await ask(agent)).toMatchObject({ status: 403, reused: true });
 });
 
@@ -142,7 +142,7 @@ test('a renewed certificate serves new connections, and open ones stay', async (
   const open = agentOf(allowed);
   expect(await ask(open)).toMatchObject({ serverName: 'first' });
   install(second);
-  server.server.reloadTls();
+  server.server.reloadAccess();
   expect(await ask(open)).toMatchObject({ status: 200, serverName: 'first', reused: true });
   expect(await ask(agentOf(allowed))).toMatchObject({ status: 200, serverName: 'second' });
 });
@@ -150,11 +150,11 @@ test('a renewed certificate serves new connections, and open ones stay', async (
 test('a certificate without its key leaves the old pair in use', async () => {
   await startTls();
   copyFileSync(second.certFile, at('server.crt'));
-  server.server.reloadTls();
+  server.server.reloadAccess();
   expect(server.logs.at(-1)).toMatchObject({ msg: 'tls cannot be reloaded' });
   expect(await ask(agentOf(allowed))).toMatchObject({ status: 200, serverName: 'first' });
   copyFileSync(second.keyFile, at('server.key'));
-  server.server.reloadTls();
+  server.server.reloadAccess();
   expect(await ask(agentOf(allowed))).toMatchObject({ status: 200, serverName: 'second' });
 });
 
@@ -162,7 +162,7 @@ test('a name is taken off the list even while the certificate files are broken',
   await startTls();
   copyFileSync(second.certFile, at('server.crt'));
   server.changeTls({ allowedNames: ['other'] });
-  server.server.reloadTls();
+  server.server.reloadAccess();
   expect(await ask(agentOf(allowed))).toMatchObject({ status: 403 });
 });
 
@@ -171,7 +171,7 @@ test('another CA asks open connections to come again, and then refuses them', as
   const agent = agentOf(allowed);
   await ask(agent);
   copyFileSync(stranger.caFile, at('ca.crt'));
-  server.server.reloadTls();
+  server.server.reloadAccess();
   expect(await ask(agent)).toMatchObject({ reused: true, connection: 'close' });
   expect(await ask(agent)).toMatch(/ALERT|ECONNRESET|EPIPE|SSL/);
   expect(await ask(agentOf(unknown))).toMatchObject({ status: 200 });
@@ -180,7 +180,7 @@ test('another CA asks open connections to come again, and then refuses them', as
 test('mutual TLS cannot be turned off by a reload', async () => {
   await startTls();
   server.changeTls({ clientCa: '' });
-  server.server.reloadTls();
+  server.server.reloadAccess();
   expect(server.logs.at(-1)).toMatchObject({ msg: 'tls cannot be reloaded' });
   expect(await ask(agentOf())).toMatch(/ALERT|ECONNRESET|EPIPE|SSL/);
 });
@@ -232,10 +232,10 @@ test('gRPC has the same certificates, names and renewal', async () => {
   expect(await call(other, Check)).toBe(ok);
   expect(await call(unknown)).toBe(unavailable);
   server.changeTls({ allowedNames: ['other'] });
-  server.server.reloadTls();
+  server.server.reloadAccess();
   expect(await call(allowed)).toBe(permissionDenied);
   copyFileSync(stranger.caFile, at('ca.crt'));
-  server.server.reloadTls();
+  server.server.reloadAccess();
   expect(await call(other)).toBe(unavailable);
 });
 

@@ -48,7 +48,8 @@ describe('limits', () => {
     const session = fleet(20).openSession();
     expect(codeOf(() => ask(engine, session, 'requests_total'))).toEqual([
       'execution',
-      'query processing would load too many samples into memory in query execution',
+      'query processing would load too many samples into memory in query execution: more than ' +
+        '1000, the limit query.maxSamples',
     ]);
     // Summed as they come, the same series need no more than the sum.
     expect(codeOf(() => ask(engine, session, 'sum(rate(requests_total[5m]))'))).toEqual(['', '']);

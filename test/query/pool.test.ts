@@ -2,6 +2,7 @@ import type { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type PoolOptions, QueryPool } from '../../src/query/pool.js';
 import type { QueryContext, QueryJob } from '../../src/query/service.js';
+import { SharedUse } from '../../src/query/shared-use.js';
 import { ManualWorker } from '../support/in-process-worker.js';
 
 const options: PoolOptions = {
@@ -28,6 +29,7 @@ async function startPool(change: Partial<PoolOptions> = {}): Promise<QueryPool> 
   const pool = new QueryPool(
     { ...options, ...change },
     {
+      use: SharedUse.create(2, 1e9),
       tokens: {
         openCancelToken: () => {
           open.add(next);
@@ -189,6 +191,7 @@ test('a thread whose heap is full fails its query only', async () => {
 
 test('a start fails when a thread cannot start', async () => {
   const pool = new QueryPool(options, {
+    use: SharedUse.create(2, 1e9),
     tokens: {
       openCancelToken: () => 1,
       cancel: () => undefined,

@@ -15,7 +15,11 @@ export interface ApiAnswer {
 /** Sends a GET, or with `form` a POST of an url-encoded form, and returns whatever comes back. */
 export function ask(
   url: string,
-  options: { readonly tls?: ClientTls; readonly form?: Readonly<Record<string, string>> } = {},
+  options: {
+    readonly tls?: ClientTls;
+    readonly form?: Readonly<Record<string, string>>;
+    readonly headers?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<ApiAnswer> {
   const form =
     options.form === undefined ? undefined : new URLSearchParams(options.form).toString();
@@ -23,7 +27,10 @@ export function ask(
   return new Promise((resolve, reject) => {
     const request = send(url, {
       method: form === undefined ? 'GET' : 'POST',
-      headers: form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' },
+      headers: {
+        ...(form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
+        ...options.headers,
+      },
       agent: false,
       signal: AbortSignal.timeout(60_000),
       ...options.tls,

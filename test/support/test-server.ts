@@ -4,7 +4,7 @@
  */
 import { pino } from 'pino';
 import { loadConfig } from '../../src/config/load.js';
-import type { TlsSettings } from '../../src/config/schema.js';
+import type { Config, TlsSettings } from '../../src/config/schema.js';
 import { NativeEngine } from '../../src/native/engine.js';
 import { type Addresses, type Engine, Server } from '../../src/server.js';
 import type { WriteOutcome, WriteRequest } from '../../src/storage/appender.js';
@@ -31,6 +31,8 @@ export interface TestServer {
   readonly server: Server;
   /** What `tls` is from the next reload on. */
   changeTls(change: Partial<TlsSettings>): void;
+  /** What `auth` is from the next reload on. */
+  changeAuth(change: Partial<Config['auth']>): void;
   readonly logs: readonly Record<string, unknown>[];
   stop(): Promise<void>;
 }
@@ -102,16 +104,19 @@ async function start(
   );
   const { config } = loadConfig({ environment });
   const logs: Record<string, unknown>[] = [];
-  let tls = config.tls;
+  let { tls, auth } = config;
   const { server, addresses } = await Server.start(config, {
     log: pino({ level: 'info' }, { write: (line: string) => void logs.push(JSON.parse(line)) }),
     openEngine,
     startWorker: ({ engineHandle, promql }) =>
       inProcessWorker(NativeEngine.attach(engineHandle), promql.features),
-    loadTls: () => tls,
+    loadAccess: () => ({ tls, auth }),
   });
   const changeTls: TestServer['changeTls'] = (change) => {
     tls = { ...tls, ...change };
   };
-  return { addresses, server, logs, changeTls, stop: () => server.stop() };
+  const changeAuth: TestServer['changeAuth'] = (change) => {
+    auth = { ...auth, ...change };
+  };
+  return { addresses, server, logs, changeTls, changeAuth, stop: () => server.stop() };
 }

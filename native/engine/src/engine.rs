@@ -3,6 +3,7 @@
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::allocator;
 use crate::background::compact::{CompactThread, Task};
 use crate::background::{Answer as TaskAnswer, Command, Found, Handle};
 use crate::backup;
@@ -115,6 +116,7 @@ impl Engine {
         let head = Arc::new(Head::new(random_seed(), options.write, retention.clone()));
         backup::sweep_snapshots(&*disk, &layout)?;
         let restored = restore(&disk, &layout, &head)?;
+        allocator::give_back();
         let generation = head.generation();
         let wal_options = WalOptions {
             dir: layout.wal.clone(),

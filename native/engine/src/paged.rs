@@ -1,15 +1,17 @@
-//! A list that grows by pages: nothing ever moves, and growing needs no second copy.
+//! A list that grows by pages: nothing ever moves, growing needs no second copy, and a page that
+//! nobody needs any more goes back to the allocator.
 //!
 //! The large tables of the head are such lists. As vectors they left behind, with each step of
 //! growth, a hole in the heap of nearly their size: 200 bytes a series at a million series.
 
 /// Elements of a page.
-const PAGE: usize = 256;
+pub const PAGE: usize = 64;
 
-/// A list of elements in pages of 256, all of which are there from the beginning of the page.
+/// A list of elements in pages of [`PAGE`], all of which are there from the beginning of the page.
 #[derive(Debug)]
 pub struct Paged<T> {
-    pages: Vec<Box<[T]>>,
+    /// Nothing in place of a page without an element that was put there.
+    pages: Vec<Option<Box<[T]>>>,
     len: usize,
 }
 
@@ -20,34 +22,48 @@ impl<T> Default for Paged<T> {
 }
 
 impl<T: Default> Paged<T> {
-    /// The element at `index`.
+    /// The element at `index`; `None` past the end and in a page that is not there.
     #[inline]
     pub fn get(&self, index: usize) -> Option<&T> {
         if index >= self.len {
             return None;
         }
-        self.pages.get(index / PAGE)?.get(index % PAGE)
+        self.pages.get(index / PAGE)?.as_ref()?.get(index % PAGE)
     }
 
-    /// The element at `index`.
+    /// The element at `index`; as [`Paged::get`].
     #[inline]
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         if index >= self.len {
             return None;
         }
-        self.pages.get_mut(index / PAGE)?.get_mut(index % PAGE)
+        self.pages.get_mut(index / PAGE)?.as_mut()?.get_mut(index % PAGE)
     }
 
-    /// Puts `element` at `index`, with default elements before it where there is none yet.
+    /// Puts `element` at `index`. The others of its page are default elements if it is new.
     pub fn set(&mut self, index: usize, element: T) {
         self.len = self.len.max(index + 1);
-        while self.pages.len() * PAGE < self.len {
-            self.pages.push(std::iter::repeat_with(T::default).take(PAGE).collect());
+        if index / PAGE >= self.pages.len() {
+            self.pages.resize_with(index / PAGE + 1, || None);
         }
-        self.pages[index / PAGE][index % PAGE] = element;
+        let page = self.pages[index / PAGE]
+            .get_or_insert_with(|| std::iter::repeat_with(T::default).take(PAGE).collect());
+        page[index % PAGE] = element;
     }
 
-    /// Number of elements.
+    /// Drops every page that `keep` does not want, by its number: the elements from [`PAGE`] times
+    /// that on. The list ends with the last that is left.
+    pub fn retain_pages(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        for (number, page) in self.pages.iter_mut().enumerate() {
+            page.take_if(|_| !keep(number));
+        }
+        let kept = self.pages.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        self.pages.truncate(kept);
+        self.pages.shrink_to(kept * 2);
+        self.len = self.len.min(kept * PAGE);
+    }
+
+    /// Number of elements up to the last that was put anywhere.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -59,7 +75,8 @@ impl<T: Default> Paged<T> {
 
     /// Bytes of memory of the pages.
     pub fn heap_bytes(&self) -> usize {
-        self.pages.len() * PAGE * size_of::<T>() + self.pages.capacity() * size_of::<Box<[T]>>()
+        self.pages.iter().flatten().count() * PAGE * size_of::<T>()
+            + self.pages.capacity() * size_of::<Option<Box<[T]>>>()
     }
 }
 
@@ -76,9 +93,27 @@ mod tests {
         list.set(5 * PAGE, 1);
         list.set(3, 99);
         assert_eq!((list.len(), list.get(3), list.get(4)), (5 * PAGE + 1, Some(&99), Some(&4)));
-        assert_eq!((list.get(4 * PAGE), list.get(5 * PAGE)), (Some(&0), Some(&1)));
+        assert_eq!((list.get(4 * PAGE), list.get(5 * PAGE)), (None, Some(&1)));
         assert_eq!(list.get(5 * PAGE + 1), None);
         *list.get_mut(PAGE).unwrap() = 5;
         assert_eq!(list.get(PAGE), Some(&5));
+    }
+
+    #[test]
+    fn pages_that_are_not_kept_give_their_memory_back() {
+        let mut list = Paged::default();
+        for i in 0..6 * PAGE + 1 {
+            list.set(i, i);
+        }
+        let full = list.heap_bytes();
+        list.retain_pages(|page| page == 1 || page == 3);
+        assert_eq!((list.len(), list.get(0)), (4 * PAGE, None));
+        assert_eq!((list.get(PAGE), list.get(2 * PAGE)), (Some(&PAGE), None));
+        assert_eq!((list.get(4 * PAGE - 1), list.get(4 * PAGE)), (Some(&(4 * PAGE - 1)), None));
+        assert!(list.heap_bytes() < full / 2, "{} of {full}", list.heap_bytes());
+        list.set(2 * PAGE + 1, 7);
+        assert_eq!((list.get(2 * PAGE), list.get(2 * PAGE + 1)), (Some(&0), Some(&7)));
+        list.retain_pages(|_| false);
+        assert!(list.is_empty());
     }
 }

@@ -23,15 +23,19 @@ export interface DeleteRouteParts {
 export function deleteRoutes(app: FastifyInstance, { deleter }: DeleteRouteParts): void {
   const methods = ['POST', 'PUT'] as const;
   const base = '/api/v1/admin/tsdb';
-  addPath(app, { path: `${base}/delete_series`, methods }, async (request, reply) => {
-    const params = readParams(request);
-    if (params.dryRun) {
-      return await sendValue(request, reply, await deleter.countSeries(params.request));
-    }
-    await deleter.deleteSeries(params.request);
-    return reply.code(204).send();
-  });
-  addPath(app, { path: `${base}/clean_tombstones`, methods }, async (_, reply) => {
+  addPath(
+    app,
+    { path: `${base}/delete_series`, methods, needs: 'admin' },
+    async (request, reply) => {
+      const params = readParams(request);
+      if (params.dryRun) {
+        return await sendValue(request, reply, await deleter.countSeries(params.request));
+      }
+      await deleter.deleteSeries(params.request);
+      return reply.code(204).send();
+    },
+  );
+  addPath(app, { path: `${base}/clean_tombstones`, methods, needs: 'admin' }, async (_, reply) => {
     await deleter.cleanTombstones();
     return reply.code(204).send();
   });

@@ -16,7 +16,11 @@ export function exemplarRoutes(
   app: FastifyInstance,
   parts: Pick<QueryRouteParts, 'queries' | 'metrics'>,
 ): void {
-  const path = { path: '/api/v1/query_exemplars', methods: ['GET', 'POST'] } as const;
+  const path = {
+    path: '/api/v1/query_exemplars',
+    methods: ['GET', 'POST'],
+    needs: 'read',
+  } as const;
   addPath(app, path, async (request, reply) => {
     const params = new Params(request);
     const mint = timeParam(params, 'start', minTimeMs);

@@ -26,7 +26,7 @@ export interface ExportRouteParts {
 export function exportRoutes(app: FastifyInstance, { exporter }: ExportRouteParts): void {
   let running = 0;
   const methods = ['GET', 'POST'] as const;
-  addPath(app, { path: '/api/v1/export', methods }, async (request, reply) => {
+  addPath(app, { path: '/api/v1/export', methods, needs: 'read' }, async (request, reply) => {
     const params = new Params(request);
     const mint = timeParam(params, 'start', minTimeMs);
     const maxt = timeParam(params, 'end', maxTimeMs);

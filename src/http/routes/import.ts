@@ -29,7 +29,8 @@ export function importRoutes(app: FastifyInstance, { appender, config }: ImportR
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_, payload, done) => done(null, payload));
   const options = { config: { errors: 'text' as const }, onRequest: checkEncoding };
-  addPath(app, { path: '/api/v1/import', methods: ['POST'], options }, async (request, reply) => {
+  const path = { path: '/api/v1/import', methods: ['POST'], needs: 'write', options } as const;
+  addPath(app, path, async (request, reply) => {
     const source = linesOf(request);
     const outcome = await importLines(source, appender, { scope: everything, maxLineBytes });
     if (outcome.rejections.length > 0) {

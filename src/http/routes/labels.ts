@@ -29,7 +29,7 @@ export function labelRoutes(app: FastifyInstance, parts: LabelRouteParts): void 
     };
   addPath(
     app,
-    { path: '/api/v1/series', methods: ['GET', 'POST'] },
+    { path: '/api/v1/series', methods: ['GET', 'POST'], needs: 'read' },
     answer((params) => {
       if (params.all('match[]').length === 0) {
         throw new MetricstorError('bad_data', 'no match[] parameter provided');
@@ -39,12 +39,12 @@ export function labelRoutes(app: FastifyInstance, parts: LabelRouteParts): void 
   );
   addPath(
     app,
-    { path: '/api/v1/labels', methods: ['GET', 'POST'] },
+    { path: '/api/v1/labels', methods: ['GET', 'POST'], needs: 'read' },
     answer((params) => ({ kind: 'labelNames', ...lookUpParams(params) })),
   );
   addPath(
     app,
-    { path: '/api/v1/label/:name/values', methods: ['GET'] },
+    { path: '/api/v1/label/:name/values', methods: ['GET'], needs: 'read' },
     answer((params, path) => {
       const name = unescapeLabelName(path.name ?? '');
       if (name === '') {

@@ -16,14 +16,18 @@ export function metadataRoutes(
   app: FastifyInstance,
   parts: Pick<QueryRouteParts, 'queries' | 'metrics'>,
 ): void {
-  addPath(app, { path: '/api/v1/metadata', methods: ['GET'] }, async (request, reply) => {
-    const params = new Params(request);
-    const limit = numberParam(params, 'limit');
-    numberParam(params, 'limit_per_metric');
-    const job = { kind: 'metadata', metric: params.get('metric'), limit } as const;
-    const { json } = await runJob(parts, { request, reply, job, timeoutMs: undefined });
-    return await sendData(request, reply, json, { members: false });
-  });
+  addPath(
+    app,
+    { path: '/api/v1/metadata', methods: ['GET'], needs: 'read' },
+    async (request, reply) => {
+      const params = new Params(request);
+      const limit = numberParam(params, 'limit');
+      numberParam(params, 'limit_per_metric');
+      const job = { kind: 'metadata', metric: params.get('metric'), limit } as const;
+      const { json } = await runJob(parts, { request, reply, job, timeoutMs: undefined });
+      return await sendData(request, reply, json, { members: false });
+    },
+  );
 }
 
 /** A whole number; undefined when it is missing or below 0, which both mean no limit. */

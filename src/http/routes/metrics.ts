@@ -7,7 +7,7 @@ import { addPath } from './route.js';
 
 /** Adds `/metrics`. */
 export function metricsRoutes(app: FastifyInstance, metrics: Metrics): void {
-  addPath(app, { path: '/metrics', methods: ['GET'] }, async (_, reply) =>
+  addPath(app, { path: '/metrics', methods: ['GET'], needs: 'read' }, async (_, reply) =>
     reply.type(metrics.contentType).send(await metrics.text()),
   );
 }

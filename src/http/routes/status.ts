@@ -33,8 +33,10 @@ export interface StatusRouteParts extends Pick<QueryRouteParts, 'queries' | 'met
 export function statusRoutes(app: FastifyInstance, parts: StatusRouteParts): void {
   const { build, config, startedMs } = parts;
   const add = (name: string, value: () => unknown): void =>
-    addPath(app, { path: `/api/v1/status/${name}`, methods: ['GET'] }, (request, reply) =>
-      sendValue(request, reply, value()),
+    addPath(
+      app,
+      { path: `/api/v1/status/${name}`, methods: ['GET'], needs: 'read' },
+      (request, reply) => sendValue(request, reply, value()),
     );
   add('buildinfo', () => ({
     version: prometheusVersion,
@@ -67,11 +69,15 @@ export function statusRoutes(app: FastifyInstance, parts: StatusRouteParts): voi
     timeSeriesCount: parts.engineNumbers().headSeries ?? 0,
     ...optional('lastFailure', parts.engineFailure()),
   }));
-  addPath(app, { path: '/api/v1/status/tsdb', methods: ['GET'] }, async (request, reply) => {
-    const job = { kind: 'cardinality', limit: entriesParam(new Params(request)) } as const;
-    const { json } = await runJob(parts, { request, reply, job, timeoutMs: undefined });
-    return await sendData(request, reply, json, { members: false });
-  });
+  addPath(
+    app,
+    { path: '/api/v1/status/tsdb', methods: ['GET'], needs: 'read' },
+    async (request, reply) => {
+      const job = { kind: 'cardinality', limit: entriesParam(new Params(request)) } as const;
+      const { json } = await runJob(parts, { request, reply, job, timeoutMs: undefined });
+      return await sendData(request, reply, json, { members: false });
+    },
+  );
 }
 
 /** `limit` of `status/tsdb`, as Prometheus 3.14 checks it (`serveTSDBStatus`). */

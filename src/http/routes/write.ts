@@ -33,7 +33,8 @@ export function writeRoutes(app: FastifyInstance, { appender, config }: WriteRou
     config: { errors: 'text' as const },
     onRequest: checkHeaders,
   };
-  addPath(app, { path: '/api/v1/write', methods: ['POST'], options }, async (request, reply) => {
+  const path = { path: '/api/v1/write', methods: ['POST'], needs: 'write', options } as const;
+  addPath(app, path, async (request, reply) => {
     const format = formatOf(request);
     const { body } = request;
     if (!(body instanceof Uint8Array) || body.length === 0) {

@@ -3,8 +3,10 @@
  */
 import { MetricstorError } from '../../errors.js';
 
-/** Bounds of one query. */
+/** Bounds of one query, named by the settings `query.…`. */
 export interface QueryLimits {
+  /** Series that one selector may find; 0 and undefined mean no limit. */
+  readonly maxSeries?: number;
   /** Samples and points held at one time. */
   readonly maxSamples: number;
   /** Bytes of typed arrays held at one time; they lie outside V8's heap limit. */
@@ -12,6 +14,21 @@ export interface QueryLimits {
   /** Points of the answer. */
   readonly maxPoints: number;
 }
+
+/** What the queries of all threads hold together; see `query/shared-use.ts`. */
+export interface SharedBudget {
+  readonly maxBytes: number;
+  /** False, and nothing is taken, where all queries together would hold more than they may. */
+  take(bytes: number): boolean;
+  give(bytes: number): void;
+  /** Gives back all that this thread has taken. */
+  empty(): void;
+  /** Tells how many samples the query of this thread has decoded. */
+  setSamples(samples: number): void;
+}
+
+/** Bytes that a query takes from the shared budget at a time: it changes hands by atomics. */
+const shareBytes = 1024 ** 2;
 
 /** Cells of work between two looks at the clock: about a millisecond. */
 const workBetweenChecks = 1 << 18;
@@ -23,36 +40,95 @@ export class Budget {
   /** Series selected. */
   series = 0;
   peakBytes = 0;
+  peakPoints = 0;
   private bytes = 0;
   private points = 0;
   private work = 0;
+  /** Taken from the shared budget. */
+  private shared = 0;
 
   constructor(
     private readonly limits: QueryLimits,
     private readonly deadlineMs: number,
     private readonly canceled: () => boolean,
+    private readonly all?: SharedBudget,
   ) {}
 
-  /** Takes typed arrays into account. Throws `execution` past the bound. */
+  /** Takes typed arrays into account. Throws `execution` past a bound of the query's own. */
   hold(bytes: number, points: number): void {
     this.bytes += bytes;
     this.points += points;
     this.peakBytes = Math.max(this.peakBytes, this.bytes);
-    if (this.points > this.limits.maxSamples) {
-      throw tooManySamples();
+    this.peakPoints = Math.max(this.peakPoints, this.points);
+    const { maxSamples, maxBytes } = this.limits;
+    if (this.points > maxSamples) {
+      throw this.tooManySamples();
     }
-    if (this.bytes > this.limits.maxBytes) {
+    if (this.bytes > maxBytes) {
       throw new MetricstorError(
         'execution',
-        `query needs more than ${this.limits.maxBytes} bytes of memory in query execution`,
-        { detail: { limit: this.limits.maxBytes } },
+        `query needs more than ${maxBytes} bytes of memory in query execution, the limit ` +
+          'query.maxBytes',
+        { detail: { limit: maxBytes } },
       );
+    }
+    if (this.bytes > this.shared) {
+      this.share();
     }
   }
 
   release(bytes: number, points: number): void {
     this.bytes -= bytes;
     this.points -= points;
+    const spare = this.shared - this.bytes - shareBytes;
+    if (spare > 4 * shareBytes) {
+      this.all?.give(spare);
+      this.shared -= spare;
+    }
+  }
+
+  /** Counts decoded samples. */
+  decoded(samples: number): void {
+    this.samples += samples;
+    this.all?.setSamples(this.samples);
+  }
+
+  /** The error of a query over its sample limit, in Prometheus' words. */
+  tooManySamples(): MetricstorError {
+    const { maxSamples } = this.limits;
+    const text = 'query processing would load too many samples into memory in query execution';
+    return new MetricstorError(
+      'execution',
+      `${text}: more than ${maxSamples}, the limit query.maxSamples`,
+      { detail: { limit: maxSamples } },
+    );
+  }
+
+  /** The error of a selector that finds more series than it may. */
+  tooManySeries(selector: string): MetricstorError {
+    const { maxSeries = 0 } = this.limits;
+    return new MetricstorError(
+      'execution',
+      `the selector {${selector}} finds more than ${maxSeries} series, the limit query.maxSeries`,
+      { detail: { limit: maxSeries } },
+    );
+  }
+
+  private share(): void {
+    const { all } = this;
+    if (all === undefined) {
+      return;
+    }
+    const more = Math.max(shareBytes, this.bytes - this.shared);
+    if (!all.take(more)) {
+      throw new MetricstorError(
+        'overloaded',
+        `all queries together would need more than ${all.maxBytes} bytes of memory, the limit ` +
+          'query.maxTotalBytes',
+        { detail: { limit: all.maxBytes } },
+      );
+    }
+    this.shared += more;
   }
 
   /** Checks the size of the answer. */
@@ -60,7 +136,8 @@ export class Budget {
     if (points > this.limits.maxPoints) {
       throw new MetricstorError(
         'execution',
-        `query result has ${points} points, at most ${this.limits.maxPoints} are allowed`,
+        `query result has ${points} points, at most ${this.limits.maxPoints} are allowed, the ` +
+          'limit query.maxPoints',
         { detail: { limit: this.limits.maxPoints } },
       );
     }
@@ -101,12 +178,4 @@ export class Budget {
       throw new MetricstorError('canceled', 'query was canceled in expression evaluation');
     }
   }
-}
-
-/** The error of a query over its sample limit, in Prometheus' words. */
-export function tooManySamples(): MetricstorError {
-  return new MetricstorError(
-    'execution',
-    'query processing would load too many samples into memory in query execution',
-  );
 }

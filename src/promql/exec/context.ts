@@ -7,6 +7,7 @@ import type { QuerySession, SampleBatch } from '../../storage/querier.js';
 import type { AnnotationLog } from '../annotations.js';
 import type { Plan, SelectorPlan, SubqueryPlan } from '../plan.js';
 import type { Budget } from './budget.js';
+import type { NodeFigures } from './node-profile.js';
 import type { Grid, HistogramPolicy, RowSink } from './rows.js';
 
 /** Buffers that an engine owns and lends to one query after another. */
@@ -42,6 +43,8 @@ export interface EvalContext {
   readonly nameLabel: number;
   /** Whether a part occurs more than once, so that it is evaluated once and kept. */
   isShared(node: Plan): boolean;
+  /** Does a part of what a node is about; the figures, if anyone counts, are the node's. */
+  inNameOf<T>(node: Plan, work: (figures: NodeFigures | undefined) => T): T;
   /** Evaluates a vector row by row. */
   rows(node: Plan, sink: RowSink): void;
   /** Evaluates a vector into a grid; `histograms` says what becomes of histograms in it. */

@@ -26,6 +26,7 @@ import type { Budget } from './budget.js';
 import type { Buffers, EvalContext, SeriesReader } from './context.js';
 import { operate } from './histogram-operators.js';
 import { droppingNames, mappingRows, policyOf } from './names.js';
+import type { NodeFigures, NodeProfile } from './node-profile.js';
 import {
   type Grid,
   GridCollector,
@@ -51,6 +52,8 @@ export interface EvaluatorParts {
   readonly annotations: AnnotationLog;
   readonly buffers: Buffers;
   readonly delayedNames: boolean;
+  /** Counts what each node takes. */
+  readonly profile?: NodeProfile | undefined;
 }
 
 /** A shared part that has been evaluated. */
@@ -114,6 +117,13 @@ export class Evaluator implements EvalContext {
   }
 
   scalars(node: Plan): Float64Array {
+    const { profile } = this.parts;
+    return profile === undefined
+      ? this.scalarValues(node)
+      : profile.run(node, () => this.scalarValues(node));
+  }
+
+  private scalarValues(node: Plan): Float64Array {
     const { steps } = node.grid;
     switch (node.kind) {
       case 'number':
@@ -140,6 +150,15 @@ export class Evaluator implements EvalContext {
   }
 
   series(node: SelectorPlan | SubqueryPlan, reader: SeriesReader): void {
+    const { profile } = this.parts;
+    if (profile === undefined) {
+      this.rangeSeries(node, reader);
+    } else {
+      profile.seriesOf(node, reader, (counted) => this.rangeSeries(node, counted));
+    }
+  }
+
+  private rangeSeries(node: SelectorPlan | SubqueryPlan, reader: SeriesReader): void {
     if (node.kind === 'subquery') {
       subquerySeries(this, node, reader);
     } else {
@@ -150,6 +169,11 @@ export class Evaluator implements EvalContext {
   isShared(node: Plan): boolean {
     const { plan, query } = this.parts;
     return plan.shared.size > 0 && node.type === 'vector' && plan.shared.has(shareKey(node, query));
+  }
+
+  inNameOf<T>(node: Plan, work: (figures: NodeFigures | undefined) => T): T {
+    const { profile } = this.parts;
+    return profile === undefined ? work(undefined) : profile.part(node, work);
   }
 
   /** The grid of a part that occurs more than once, evaluated at its first use. */
@@ -179,6 +203,15 @@ export class Evaluator implements EvalContext {
   }
 
   private evaluate(node: Plan, sink: RowSink): void {
+    const { profile } = this.parts;
+    if (profile === undefined) {
+      this.vectorRows(node, sink);
+    } else {
+      profile.rows(node, sink, (counted) => this.vectorRows(node, counted));
+    }
+  }
+
+  private vectorRows(node: Plan, sink: RowSink): void {
     if (node.grid.steps === 0) {
       // A subquery shorter than its step may have no evaluation time at all.
       sendGrid(new GridCollector(0, this.budget).finish(), sink);

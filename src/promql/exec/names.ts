@@ -8,7 +8,7 @@ import { MetricstorError } from '../../errors.js';
 import type { Histogram } from '../../model/histogram.js';
 import type { LabelTable } from '../../model/labels.js';
 import type { EvalContext } from './context.js';
-import { LabelIndex, LabelScratch } from './label-sets.js';
+import { LabelIndex, LabelScratch, labelBytes } from './label-sets.js';
 import {
   type Grid,
   GridCollector,
@@ -177,7 +177,8 @@ function merge(ctx: EvalContext, grid: Grid, target: Uint32Array | null): Grid {
   const present = new Uint8Array(values.length);
   const { histograms } = grid;
   const cells = histograms === undefined ? undefined : ([] as (Histogram | undefined)[]);
-  ctx.budget.hold(values.length * 9 + histogramBytes(histograms), values.length);
+  const bytes = values.length * 9 + histogramBytes(histograms) + labelBytes(labels);
+  ctx.budget.hold(bytes, values.length);
   for (let i = 0; i < target.length; i++) {
     const from = i * steps;
     const to = target[i] * steps;

@@ -12,7 +12,8 @@ import type { EvalContext } from './context.js';
 import { groupSeries } from './groups.js';
 import { labelValue } from './label-sets.js';
 import { hasDistinctNameless } from './names.js';
-import { account, samplesFrom } from './native-rows.js';
+import { evaluatePart, samplesFrom } from './native-rows.js';
+import type { NodeFigures } from './node-profile.js';
 import { type RowSink, sendGrid } from './rows.js';
 import { withSelection } from './selector.js';
 import { rollupOf, type WindowFunction } from './window.js';
@@ -108,15 +109,17 @@ function aggregateSelection(
   let histogram = false;
   for (let first = 0; first < labels.count && !histogram; ) {
     const from = { first, samples: samplesFrom(first) };
-    const evaluated = ctx.budget.native(() =>
+    const evaluated = evaluatePart(ctx, selector, () =>
       aggregation.evaluate(selection, rollup, from, counts),
     );
-    account(ctx, evaluated);
     first += evaluated.series;
     histogram = evaluated.histogram;
   }
   if (!histogram) {
     tellOfSeries(ctx, fn, labels, counts);
+    if (node.inner !== selector) {
+      ctx.inNameOf(node.inner, (figures) => countRows(figures, counts));
+    }
     const values = new Float64Array(cells);
     const present = new Uint8Array(cells);
     aggregation.finish(values, present);
@@ -124,6 +127,14 @@ function aggregateSelection(
   }
   ctx.budget.release(bytes, cells);
   return !histogram;
+}
+
+/** Counts a node that was evaluated with the one above it. */
+function countRows(figures: NodeFigures | undefined, counts: Uint32Array): void {
+  if (figures !== undefined) {
+    figures.evaluations++;
+    figures.series += counts.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
+  }
 }
 
 /** Calls what wants to know of every series with a value, once a metric name. */

@@ -9,6 +9,7 @@ import type {
   RollupRequest,
   Selection,
 } from '../../storage/querier.js';
+import type { SelectorPlan } from '../plan.js';
 import type { EvalContext, RowColumns } from './context.js';
 import type { Row } from './rows.js';
 
@@ -39,17 +40,23 @@ export function rollupFor(ctx: EvalContext, request: Omit<RollupRequest, 'timeou
 /** Takes a row; `count` is the number of its cells that have a value, at least 1. */
 export type TakeRow = (series: number, row: Row, count: number) => void;
 
+/** What is evaluated. */
+export interface SelectedWindows {
+  readonly plan: SelectorPlan;
+  readonly selection: Selection;
+  readonly rollup: Rollup;
+}
+
 /**
  * Evaluates the series of a selection and passes on the rows that have a value. Returns the first
  * series that was not evaluated, because it has a native histogram, or the number of series.
  */
 export function evaluateRows(
   ctx: EvalContext,
-  selection: Selection,
-  rollup: Rollup,
-  steps: number,
+  { plan, selection, rollup }: SelectedWindows,
   take: TakeRow,
 ): number {
+  const { steps } = plan.windows;
   const { count } = selection.labels;
   const columns = ctx.buffers.rows;
   const atOnce = Math.min(count, maxBatchRows, Math.max(1, Math.floor(maxBatchCells / steps)));
@@ -63,8 +70,7 @@ export function evaluateRows(
       counts: columns.counts.subarray(0, rows),
     };
     const from = { first, samples: samplesFrom(first) };
-    const evaluated = ctx.budget.native(() => selection.evaluate(rollup, from, target));
-    account(ctx, evaluated);
+    const evaluated = evaluatePart(ctx, plan, () => selection.evaluate(rollup, from, target));
     for (let i = 0; i < evaluated.series; i++) {
       const found = columns.counts[i];
       if (found > 0) {
@@ -83,15 +89,28 @@ export function evaluateRows(
   return count;
 }
 
-/** Counts what an evaluation read, and looks at the clock. */
-export function account(ctx: EvalContext, { samples, longest }: Evaluated): void {
+/** Evaluates in the name of a selector, counts what that read, and looks at the clock. */
+export function evaluatePart(
+  ctx: EvalContext,
+  plan: SelectorPlan,
+  evaluate: () => Evaluated,
+): Evaluated {
   const { budget } = ctx;
-  budget.samples += samples;
-  if (longest > longSeries) {
-    budget.hold(longest * 16, longest);
-    budget.release(longest * 16, longest);
-  }
-  budget.check();
+  return ctx.inNameOf(plan, (figures) => {
+    const evaluated = budget.native(evaluate);
+    const { series, samples, longest } = evaluated;
+    if (figures !== undefined) {
+      figures.evaluations = Math.max(1, figures.evaluations);
+      figures.series += series;
+    }
+    budget.decoded(samples);
+    if (longest > longSeries) {
+      budget.hold(longest * 16, longest);
+      budget.release(longest * 16, longest);
+    }
+    budget.check();
+    return evaluated;
+  });
 }
 
 /** Samples between two looks at the clock, for a caller that keeps count itself. */

@@ -7,7 +7,7 @@
 import { MetricstorError } from '../../errors.js';
 import type { Histogram, HistogramCells } from '../../model/histogram.js';
 import type { LabelTable } from '../../model/labels.js';
-import { type Budget, tooManySamples } from './budget.js';
+import type { Budget } from './budget.js';
 import { labelBytes, selectSeries } from './label-sets.js';
 
 /**
@@ -257,8 +257,10 @@ export class GridCollector implements RowSink {
     const all = count === labels.count;
     const kept = this.kept.subarray(0, count);
     const { dropName } = this;
+    const named = all ? labels : selectSeries(labels, kept);
+    this.budget.hold(labelBytes(named), 0);
     return {
-      labels: all ? labels : selectSeries(labels, kept),
+      labels: named,
       steps,
       values: this.values.length === cells ? this.values : this.values.subarray(0, cells),
       present: this.present === null ? null : this.present.subarray(0, cells),
@@ -271,7 +273,7 @@ export class GridCollector implements RowSink {
     const more = Math.max(firstCells, 2 * this.values.length);
     const length = Math.max(cells, Math.min(this.labels.count * this.steps, more));
     if (length > maxCells) {
-      throw tooManySamples();
+      throw this.budget.tooManySamples();
     }
     this.budget.hold((length - this.values.length) * 8, 0);
     const values = new Float64Array(length);
@@ -292,7 +294,8 @@ const maxCells = 2 ** 31;
 /** Gives the memory of a grid back to the budget. */
 export function releaseGrid(grid: Grid, budget: Budget): void {
   const bytes = grid.values.buffer.byteLength + (grid.present?.buffer.byteLength ?? 0);
-  budget.release(bytes + histogramBytes(grid.histograms), grid.labels.count * grid.steps);
+  const more = histogramBytes(grid.histograms) + labelBytes(grid.labels);
+  budget.release(bytes + more, grid.labels.count * grid.steps);
 }
 
 /** Whether any of `length` flags is set. */

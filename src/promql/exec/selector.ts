@@ -15,10 +15,11 @@ import {
 } from '../../model/histogram.js';
 import type { SampleBatch, Selection } from '../../storage/querier.js';
 import type { SelectorPlan } from '../plan.js';
+import { printMatcher } from '../print.js';
 import { checkRegexes } from '../regexes.js';
 import type { Windows } from '../time-grid.js';
-import { tooManySamples } from './budget.js';
 import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
+import { labelBytes } from './label-sets.js';
 import { evaluateRows, rollupFor } from './native-rows.js';
 import { noHistograms, RowBuffer, type RowSink, sendRow } from './rows.js';
 
@@ -57,10 +58,15 @@ export function withSelection(
   const { budget } = ctx;
   budget.check();
   const selection = select(ctx, plan);
+  const tableBytes = labelBytes(selection.labels);
   try {
-    budget.series += selection.labels.count;
+    budget.hold(tableBytes, 0);
+    ctx.inNameOf(plan, () => {
+      budget.series += selection.labels.count;
+    });
     use(selection);
   } finally {
+    budget.release(tableBytes, 0);
     selection.close();
   }
 }
@@ -87,7 +93,7 @@ export function readFrom(
     ctx.budget.hold(bytes, 0);
     sendBatch(batch, packed, { first, read }, take);
     ctx.budget.release(bytes, 0);
-    budget.samples += decoded;
+    budget.decoded(decoded);
     budget.check();
     first += read;
     if (first < count) {
@@ -103,10 +109,12 @@ function select(ctx: EvalContext, plan: SelectorPlan): Selection {
   try {
     return ctx.session.select({ matchers, mint, maxt });
   } catch (error) {
-    if (!(error instanceof MetricstorError) || error.code !== 'bad_data') {
-      throw error;
+    if (error instanceof MetricstorError && error.code === 'bad_data') {
+      checkRegexes(matchers, ctx.query, ctx.session);
     }
-    checkRegexes(matchers, ctx.query, ctx.session);
+    if (error instanceof MetricstorError && error.code === 'limit_exceeded') {
+      throw ctx.budget.tooManySeries(matchers.map(printMatcher).join(','));
+    }
     throw error;
   }
 }
@@ -168,7 +176,7 @@ function ensureBatch(ctx: EvalContext, batch: SampleBatch, samples: number): voi
     ctx.budget.release(0, samples);
   }
   if (length > 2 ** 30) {
-    throw tooManySamples();
+    throw ctx.budget.tooManySamples();
   }
   batch.timestamps = new Float64Array(length);
   batch.values = new Float64Array(length);
@@ -254,7 +262,7 @@ export function selectorRows(
   const rollup = rollupFor(ctx, { function: result, windows, parameters: [] });
   withSelection(ctx, plan, (selection) => {
     sink.begin(selection.labels, null);
-    const first = evaluateRows(ctx, selection, rollup, steps, (series, row) =>
+    const first = evaluateRows(ctx, { plan, selection, rollup }, (series, row) =>
       sink.row(series, row),
     );
     if (first < selection.labels.count) {

@@ -247,7 +247,7 @@ export function windowRows(
   }
   withSelection(ctx, input, (selection) => {
     reader.begin(selection.labels, null);
-    const first = evaluateRows(ctx, selection, rollup, steps, (series, row) => {
+    const first = evaluateRows(ctx, { plan: input, selection, rollup }, (series, row) => {
       sink.row(series, row);
       fn.onRow?.(row);
       fn.onSeries?.(table, series);

@@ -11,6 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Answer, Found};
+use crate::allocator;
 use crate::disk::publish;
 use crate::error::{Error, Result};
 use crate::head::checkpoint::{self, Captured, CheckpointWriter, Info};
@@ -20,6 +21,14 @@ use crate::sample::TimestampMs;
 use crate::store::Store;
 use crate::sync::{Arc, Ordering};
 
+/// A checkpoint is due when the log has this many samples for each series since the last one: by
+/// then reading them again takes longer than writing all series down does.
+const SAMPLES_A_SERIES: u64 = 20;
+/// Fewer samples than this are no reason for a checkpoint: a start reads them in a fifth of a
+/// second.
+const SAMPLES_MIN: u64 = 2_000_000;
+/// Bytes of full chunks that leave the heap at once after which its holes go back to the system.
+const GIVE_BACK_BYTES: u64 = 8 << 20;
 /// Pause after a failure.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -42,6 +51,8 @@ pub struct Checkpoints {
     taken_ms: TimestampMs,
     /// Bytes that the log had written then.
     logged: u64,
+    /// Samples that the head had been given then, by writes and from the log.
+    applied: u64,
     /// Whether the head had something from the start that no checkpoint has.
     replayed: bool,
     retry_at: Option<Instant>,
@@ -57,6 +68,8 @@ impl Checkpoints {
             holds: if found.stale_checkpoint { Holds::Older } else { Holds::From(found.flushed) },
             taken_ms,
             logged,
+            // What was replayed is in no checkpoint.
+            applied: 0,
             replayed: found.replayed,
             retry_at: None,
         }
@@ -93,17 +106,23 @@ impl Checkpoints {
         let options = &self.store.options;
         let logged = self.store.wal.stats().bytes - self.logged;
         let age_ms = self.store.clock.now_ms() - self.taken_ms;
-        let due =
-            logged >= options.checkpoint_log_bytes || age_ms >= options.checkpoint_interval_ms;
+        let counters = self.store.head.counters();
+        let samples = counters.applied.load(Ordering::Relaxed) - self.applied;
+        let series = counters.series.load(Ordering::Relaxed) as u64;
+        let due = logged >= options.checkpoint_log_bytes
+            || samples >= SAMPLES_MIN.max(series * SAMPLES_A_SERIES)
+            || age_ms >= options.checkpoint_interval_ms;
         due && self.has_news()
     }
 
     fn take(&mut self, from: Position) -> Result<()> {
         let (taken_ms, logged) = (self.store.clock.now_ms(), self.store.wal.stats().bytes);
+        let applied = self.store.head.counters().applied.load(Ordering::Relaxed);
         match self.try_take(from) {
             Ok(()) => {
                 self.store.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
                 (self.taken_ms, self.logged, self.replayed) = (taken_ms, logged, false);
+                self.applied = applied;
                 Ok(())
             }
             Err(error) => {
@@ -151,6 +170,9 @@ impl Checkpoints {
         store.layout.saved.save(disk, head)?;
         store.save_tombstones()?;
         let info = writer.publish(info)?;
+        if left >= GIVE_BACK_BYTES {
+            allocator::give_back();
+        }
         store.wal.cut(info.replay_from)
     }
 

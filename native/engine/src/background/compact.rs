@@ -20,6 +20,7 @@ use ulid::Ulid;
 
 use super::pace::{Pace, lower_priority};
 use super::{Answer, clean, closing};
+use crate::allocator;
 use crate::block::meta::{Meta, MetaSeed};
 use crate::block::{self, Block, quarantine};
 use crate::compact::plan::{Rules, Urgency, next_job};
@@ -260,10 +261,12 @@ impl Compactor {
             desk.listen(if hurried { Duration::ZERO } else { owed });
             if desk.stopped { Err(closing()) } else { Ok(()) }
         });
-        match rewritten {
+        let done = match rewritten {
             Ok(rewritten) => self.replace(&blocks, rewritten).map(|()| Step::Merged),
             Err(error) => self.set_aside(&blocks, error),
-        }
+        };
+        allocator::give_back();
+        done
     }
 
     /// Exchanges the sources for what they became, unless one of them is gone from the store.

@@ -13,8 +13,8 @@
 //! configuration do not nest; a job that would then reorder two writes is not planned.
 //!
 //! A flush writes Gorilla chunks, a merge the denser cold ones. So that a block with nothing to be
-//! merged with becomes dense too, it is rewritten alone, once, when its window is as wide as windows
-//! get and settled; when all that may be done is asked for, every block is.
+//! merged with becomes dense too, it is rewritten alone, once, when its window is as wide as
+//! windows get and settled; when all that may be done is asked for, every block is.
 
 use std::collections::BTreeMap;
 
@@ -110,9 +110,10 @@ pub struct Job {
     pub bytes: u64,
 }
 
-/// What to rewrite next: the job that costs least for each block that it makes superfluous, then the
-/// oldest block that is to become dense alone, or `None` when nothing is left to do. Doing what it
-/// says, again and again, comes to an end, as every job leaves fewer blocks or fewer flushed ones.
+/// What to rewrite next: the job that costs least for each block that it makes superfluous, then
+/// the oldest block that is to become dense alone, or `None` when nothing is left to do. Doing what
+/// it says, again and again, comes to an end, as every job leaves fewer blocks or fewer flushed
+/// ones.
 pub fn next_job(metas: &[&Meta], rules: &Rules) -> Option<Job> {
     let mut groups: BTreeMap<_, Vec<&Meta>> = BTreeMap::new();
     for meta in metas {
@@ -205,22 +206,17 @@ impl Rules {
     }
 
     /// A block of `group` that is rewritten into `window` by itself, so that it becomes dense.
-    fn lone_run<'a>(
-        &self,
-        window: Window,
-        group: &[&'a Meta],
-        all: &[&Meta],
-    ) -> Option<Run<'a>> {
+    fn lone_run<'a>(&self, window: Window, group: &[&'a Meta], all: &[&Meta]) -> Option<Run<'a>> {
         let widest = ladder(self.block_range_ms, self.retention_ms).last()?;
         let width = window.end.saturating_sub(window.start);
         let is_final = width >= widest && is_settled(window, width, self.newest);
         if self.urgency != Urgency::Full && !(is_final && group.len() == 1) {
             return None;
         }
-        let runs = group.iter().filter(|meta| meta.is_flushed()).map(|meta| Run {
-            blocks: vec![*meta],
-            bytes: meta.file_bytes(),
-        });
+        let runs = group
+            .iter()
+            .filter(|meta| meta.is_flushed())
+            .map(|meta| Run { blocks: vec![*meta], bytes: meta.file_bytes() });
         runs.into_iter()
             .find(|run| run.bytes <= self.max_bytes && keeps_order(&run.blocks, window, all))
     }

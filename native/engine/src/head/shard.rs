@@ -9,13 +9,16 @@
 //! free; the hashes themselves lie by slot without gaps. With the 24 bytes of an entry in the
 //! table, a million series took 20 bytes each more.
 //!
+//! A new series takes the lowest free slot, so that those of the highest pages come free, and a page
+//! without a series goes: after many series have ended the tables are as small as what is left.
+//!
 //! Locks: `map` before `series`; never two shards' locks of one kind at a time.
 
 use hashbrown::HashTable;
 
 use crate::head::series::Series;
 use crate::labels::LabelsHash;
-use crate::paged::Paged;
+use crate::paged::{PAGE, Paged};
 use crate::refs::{Generation, SHARD_BITS, SHARD_COUNT, SeriesRef};
 use crate::sync::{Mutex, RwLock};
 
@@ -103,6 +106,7 @@ pub struct Map {
 #[derive(Default)]
 pub struct Slots {
     series: Paged<Series>,
+    /// Descending: the lowest is taken next.
     free: Vec<u32>,
 }
 
@@ -190,7 +194,13 @@ impl Map {
 
     /// Removes the series of `shard`, the map's own, and the aliases whose series `is_dead`.
     pub fn remove(&mut self, shard: usize, is_dead: impl Fn(SeriesRef) -> bool) {
-        self.table.retain(|slot| !SeriesRef::pack(shard, *slot as usize).is_some_and(&is_dead));
+        let mut used = vec![false; self.entries.len().div_ceil(PAGE)];
+        self.table.retain(|slot| {
+            let stays = !SeriesRef::pack(shard, *slot as usize).is_some_and(&is_dead);
+            used[*slot as usize / PAGE] |= stays;
+            stays
+        });
+        self.entries.retain_pages(|page| used[page]);
         self.aliases.retain(|alias| !is_dead(alias.series));
         if self.table.len() * 4 < self.table.capacity() {
             let entries = &self.entries;
@@ -243,9 +253,21 @@ impl Slots {
             self.series.set(*slot as usize, Series::default());
         }
         self.free.extend_from_slice(slots);
+        self.free.sort_unstable_by(|a, b| b.cmp(a));
+        let mut taken = vec![PAGE; self.series.len().div_ceil(PAGE)];
+        if let Some(last) = taken.last_mut() {
+            *last = (self.series.len() - 1) % PAGE + 1;
+        }
+        for slot in &self.free {
+            taken[*slot as usize / PAGE] -= 1;
+        }
+        self.series.retain_pages(|page| taken[page] > 0);
+        let len = self.series.len();
+        self.free.retain(|slot| (*slot as usize) < len);
+        self.free.shrink_to(self.free.len() * 2);
     }
 
-    /// Number of slots, free ones included.
+    /// Number of slots up to the last that is taken, free ones between them included.
     pub fn len(&self) -> usize {
         self.series.len()
     }
@@ -259,4 +281,47 @@ impl Slots {
 /// What the table of canonical hashes hashes a slot by.
 fn bucket_of(entries: &Paged<Entry>, slot: u32) -> u64 {
     entries.get(slot as usize).map_or(0, |entry| bucket(&entry.key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_that_came_free_are_taken_again_lowest_first_and_free_pages_go() {
+        let mut slots = Slots::default();
+        let allocate = |slots: &mut Slots| slots.allocate(3).unwrap().slot();
+        for slot in 0..4 * PAGE + 10 {
+            assert_eq!(allocate(&mut slots), slot);
+        }
+        let full = slots.series.heap_bytes();
+        let page = |page: usize| (page * PAGE) as u32..((page + 1) * PAGE) as u32;
+        slots.release(&page(1).chain(page(3)).chain(page(4).take(10)).collect::<Vec<_>>());
+        slots.release(&[7, 5, 2 * PAGE as u32 + 9]);
+        assert_eq!(slots.len(), 3 * PAGE, "the last pages are gone");
+        assert!(slots.series.heap_bytes() < full * 2 / 3);
+        assert!(slots.get(PAGE).is_none() && !slots.get(5).unwrap().used);
+        let mut again: Vec<usize> = (0..PAGE + 3).map(|_| allocate(&mut slots)).collect();
+        assert!(again.is_sorted());
+        assert_eq!((again.remove(0), again.remove(0), again.pop()), (5, 7, Some(2 * PAGE + 9)));
+        assert!(again.into_iter().eq(PAGE..2 * PAGE));
+        assert_eq!(allocate(&mut slots), 3 * PAGE);
+        assert!(slots.get(3 * PAGE).unwrap().used);
+    }
+
+    #[test]
+    fn a_map_is_as_small_as_the_series_that_are_left() {
+        let mut map = Map::default();
+        let hash = |n: u128| LabelsHash(n.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
+        for slot in 0..20_000 {
+            let series = SeriesRef::pack(3, slot).unwrap();
+            map.insert(hash(slot as u128), series, Generation(1));
+        }
+        let full = map.heap_bytes();
+        map.remove(3, |series| series.slot() >= 500);
+        assert!(map.heap_bytes() < full / 20, "{} of {full}", map.heap_bytes());
+        for slot in [0, 499, 500, 19_999] {
+            assert_eq!(map.find(hash(slot), Generation(1)).is_some(), slot < 500, "{slot}");
+        }
+    }
 }

@@ -133,6 +133,7 @@ impl MemoryIndex {
         } else {
             self.sweep_postings(&schemas, &gone);
         }
+        self.shrink_values(&schemas);
         self.all -= &gone;
         for schema in schemas {
             if self.series.remove_all(schema, &gone) {
@@ -303,10 +304,7 @@ impl MemoryIndex {
 
     /// Takes `gone` out of the postings of all names that `schemas` have.
     fn sweep_postings(&mut self, schemas: &[u32], gone: &RoaringBitmap) {
-        let columns = schemas.iter().filter_map(|id| self.series.schema(*id));
-        let names: BTreeSet<u32> =
-            columns.flat_map(|schema| schema.columns.iter().map(|column| column.name)).collect();
-        for name in names {
+        for name in self.names_of(schemas) {
             let Some(name) = &mut self.names[name as usize] else { continue };
             let mut released = Vec::new();
             name.values.retain(|value| {
@@ -316,13 +314,26 @@ impl MemoryIndex {
                 }
                 !empty
             });
-            let symbols = &self.symbols;
-            if name.values.len() < name.values.capacity() / 4 {
-                name.values.shrink_to(name.values.len() * 2, |value| {
+            released.into_iter().for_each(|symbol| self.symbols.release(symbol));
+        }
+    }
+
+    /// The label names that `schemas` have.
+    fn names_of(&self, schemas: &[u32]) -> BTreeSet<u32> {
+        let columns = schemas.iter().filter_map(|id| self.series.schema(*id));
+        columns.flat_map(|schema| schema.columns.iter().map(|column| column.name)).collect()
+    }
+
+    /// Brings tables of values that lost most of them to their size.
+    fn shrink_values(&mut self, schemas: &[u32]) {
+        for name in self.names_of(schemas) {
+            let Some(Name { values, .. }) = &mut self.names[name as usize] else { continue };
+            if values.len() < values.capacity() / 4 {
+                let symbols = &self.symbols;
+                values.shrink_to(values.len() * 2, |value| {
                     symbols.hash(symbols.text(value.symbol).as_bytes())
                 });
             }
-            released.into_iter().for_each(|symbol| self.symbols.release(symbol));
         }
     }
 

@@ -52,7 +52,7 @@ impl Posting {
             Self::One(only) => *only == series,
             Self::Several(several) => {
                 several.remove(series);
-                several.is_empty()
+                self.settle()
             }
         }
     }
@@ -63,9 +63,24 @@ impl Posting {
             Self::One(only) => gone.contains(*only),
             Self::Several(several) => {
                 several.remove_all(gone);
-                several.is_empty()
+                self.settle()
             }
         }
+    }
+
+    /// Brings a list that shrank to its size; returns whether it is empty.
+    fn settle(&mut self) -> bool {
+        if let Self::Several(several) = self
+            && let Several::List(list) = &mut **several
+        {
+            match list[..] {
+                [] => return true,
+                [only] => *self = Self::One(only),
+                _ if list.capacity() > list.len() * 2 => list.shrink_to_fit(),
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Whether it shares a series with `other`.
@@ -157,10 +172,7 @@ impl Several {
 
     fn remove_all(&mut self, gone: &RoaringBitmap) {
         match self {
-            Self::List(list) => {
-                list.retain(|series| !gone.contains(*series));
-                list.shrink_to(list.len() * 2);
-            }
+            Self::List(list) => list.retain(|series| !gone.contains(*series)),
             Self::Bitmap(bitmap) => {
                 *bitmap -= gone;
                 self.shrink();
@@ -173,13 +185,6 @@ impl Several {
             && bitmap.len() < MIN_BITMAP
         {
             *self = Self::List(bitmap.iter().collect());
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::List(list) => list.is_empty(),
-            Self::Bitmap(bitmap) => bitmap.is_empty(),
         }
     }
 }

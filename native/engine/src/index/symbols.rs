@@ -8,8 +8,11 @@
 //! Costs 20 bytes a symbol beside the text, and 5 to 10 in the table. Not thread-safe: the owner
 //! locks.
 
-use hashbrown::HashTable;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_secret;
 
 /// Bytes of a page: what one call may have to move. A longer text has a page of its own.
@@ -18,18 +21,17 @@ const PAGE_BYTES: usize = 64 << 10;
 /// Marks a free slot.
 const NO_PAGE: u32 = u32::MAX;
 
-/// Ends the list of free ids.
-const NO_ID: u32 = u32::MAX;
-
 /// Length of the hash's secret: XXH3's default.
 const SECRET_BYTES: usize = 192;
 
-/// Interned, counted text. Ids count up from 0; an id is given out again after its last release.
+/// Interned, counted text. Ids count up from 0; after its last release an id is given out again, the
+/// lowest first.
 pub struct Symbols {
     /// By id.
     slots: Vec<Slot>,
-    /// The first free id; the `start` of a free slot is the next one.
-    free: u32,
+    /// Free ids, the lowest on top: so the last slots come free and go. Among them may be ids whose
+    /// slots are gone; none is left when there are new slots.
+    free: BinaryHeap<Reverse<u32>>,
     /// Symbols in use.
     live: usize,
     pages: Vec<Page>,
@@ -50,6 +52,9 @@ struct Slot {
     len: u32,
     uses: u32,
 }
+
+/// The slot of an id that is not in use.
+const FREE: Slot = Slot { page: NO_PAGE, start: 0, len: 0, uses: 0 };
 
 #[derive(Default)]
 struct Page {
@@ -80,7 +85,7 @@ impl Default for Symbols {
         }
         Self {
             slots: Vec::new(),
-            free: NO_ID,
+            free: BinaryHeap::new(),
             live: 0,
             pages: vec![Page::default()],
             free_pages: Vec::new(),
@@ -130,8 +135,8 @@ impl Symbols {
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
             entry.remove();
         }
-        self.slots[id as usize] = Slot { page: NO_PAGE, start: self.free, len: 0, uses: 0 };
-        self.free = id;
+        self.slots[id as usize] = FREE;
+        self.free.push(Reverse(id));
         self.live -= 1;
         self.pages[page as usize].holes += len as usize + size_of::<u32>();
         if page != self.open && self.pages[page as usize].is_mostly_holes() {
@@ -142,6 +147,7 @@ impl Symbols {
             let rehash = |id: &u32| hash_with(secret, text_at(slots, pages, *id).as_bytes());
             self.table.shrink_to(self.live * 2, rehash);
         }
+        self.drop_free_slots();
     }
 
     /// The id of `text`, if it is in use.
@@ -171,6 +177,7 @@ impl Symbols {
         };
         self.pages.iter().map(page).sum::<usize>()
             + self.slots.capacity() * size_of::<Slot>()
+            + self.free.capacity() * size_of::<u32>()
             + self.table.allocation_size()
     }
 
@@ -182,12 +189,25 @@ impl Symbols {
     /// An id that is not in use.
     fn new_id(&mut self) -> u32 {
         self.live += 1;
-        match self.slots.get(self.free as usize) {
-            Some(slot) => std::mem::replace(&mut self.free, slot.start),
-            None => {
-                self.slots.push(Slot { page: NO_PAGE, start: NO_ID, len: 0, uses: 0 });
-                self.slots.len() as u32 - 1
+        while let Some(Reverse(id)) = self.free.pop() {
+            if self.slots.get(id as usize).is_some_and(|slot| slot.uses == 0) {
+                return id;
             }
+        }
+        self.slots.push(FREE);
+        self.slots.len() as u32 - 1
+    }
+
+    /// Drops the free slots behind the last id in use.
+    fn drop_free_slots(&mut self) {
+        while self.slots.pop_if(|slot| slot.uses == 0).is_some() {}
+        if self.slots.len() < self.slots.capacity() / 4 {
+            self.slots.shrink_to(self.slots.len() * 2);
+        }
+        if self.free.len() > self.slots.len() * 2 {
+            let end = self.slots.len() as u32;
+            self.free.retain(|Reverse(id)| *id < end);
+            self.free.shrink_to(self.free.len() * 2);
         }
     }
 
@@ -221,11 +241,9 @@ impl Symbols {
     fn vacate(&mut self, from: u32) {
         let page = std::mem::take(&mut self.pages[from as usize]);
         for id in page.ids {
-            let Slot { page: at, start, len, .. } = self.slots[id as usize];
             // Released, or released and given out again with a text elsewhere.
-            if at != from {
-                continue;
-            }
+            let placed = self.slots.get(id as usize).filter(|slot| slot.page == from);
+            let Some(Slot { start, len, .. }) = placed.copied() else { continue };
             let (start, end) = (start as usize, start as usize + len as usize);
             let (at, start) = self.put(id, &page.text[start..end]);
             let slot = &mut self.slots[id as usize];
@@ -273,6 +291,10 @@ mod tests {
             let id = symbols.intern(&format!("a text of some length that nobody keeps {i}"));
             symbols.release(id);
         }
+        assert!(symbols.bytes() < 4 * PAGE_BYTES, "{} bytes", symbols.bytes());
+        let many: Vec<u32> =
+            (0..200_000).map(|i| symbols.intern(&format!("{i} of many"))).collect();
+        many.into_iter().for_each(|id| symbols.release(id));
         assert!(symbols.bytes() < 4 * PAGE_BYTES, "{} bytes", symbols.bytes());
         for (i, id) in kept.iter().enumerate() {
             assert_eq!(symbols.text(*id), format!("kept {i}"));

@@ -134,14 +134,21 @@ impl SeriesTable {
         let Some(schema) = self.schemas.get_mut(schema_id as usize).and_then(Option::as_mut) else {
             return false;
         };
+        let mut last = None;
         for series in &schema.series & gone {
             let place = place_mut(&mut self.pages, series);
             schema.rows.remove(place.row);
             *place = NOWHERE;
+            let page = page_of(series).0;
+            if last.is_some_and(|last| last != page) {
+                drop_if_empty(&mut self.pages, last);
+            }
+            last = Some(page);
         }
+        drop_if_empty(&mut self.pages, last);
         schema.series -= gone;
         let rows = &schema.rows;
-        if rows.len() >= MIN_COMPACT_ROWS && rows.live() < rows.len() / 4 {
+        if rows.len() >= MIN_COMPACT_ROWS && rows.live() < rows.len() / 2 {
             compact(schema, &mut self.pages);
         }
         schema.series.is_empty()
@@ -175,6 +182,13 @@ fn compact(schema: &mut Schema, pages: &mut Vec<Option<Box<[Place; PAGE_SERIES]>
         place.row = rows.add(&numbers);
     }
     schema.rows = rows;
+}
+
+/// Gives a page without a series back.
+fn drop_if_empty(pages: &mut [Option<Box<[Place; PAGE_SERIES]>>], page: Option<usize>) {
+    if let Some(page) = page.and_then(|page| pages.get_mut(page)) {
+        page.take_if(|places| places.iter().all(|place| place.schema == NOWHERE.schema));
+    }
 }
 
 fn page_of(series: u32) -> (usize, usize) {
