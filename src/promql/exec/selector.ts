@@ -13,6 +13,7 @@ import {
   type PackedHistograms,
   unpackCells,
 } from '../../model/histogram.js';
+import type { LabelTable } from '../../model/labels.js';
 import type { SampleBatch, Selection } from '../../storage/querier.js';
 import type { SelectorPlan } from '../plan.js';
 import { printMatcher } from '../print.js';
@@ -100,6 +101,16 @@ export function readFrom(
       const more = (decoded / read) * (count - first);
       ensureBatch(ctx, batch, Math.min(maxBatchSamples, more));
     }
+  }
+}
+
+/** The labels of the series that a selector finds; nothing is decoded. */
+export function selectLabels(ctx: EvalContext, plan: SelectorPlan): LabelTable {
+  const selection = select(ctx, plan);
+  try {
+    return selection.labels;
+  } finally {
+    selection.close();
   }
 }
 
