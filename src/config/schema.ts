@@ -233,6 +233,14 @@ export const configSchema = Type.Object({
       maximum: 256,
       description: 'Threads that answer queries.',
     }),
+    helpers: integer({
+      written: '-1',
+      minimum: -1,
+      maximum: 256,
+      description:
+        'Threads, shared by all queries, that help to evaluate large ones. 0 is none, -1 one less ' +
+        'than there are processors.',
+    }),
     maxConcurrency: integer({
       written: '0',
       minimum: 0,

@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
+use crate::cancel::Cancel;
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::delete::Cleaner;
 use crate::index::matcher::Matcher;
-use crate::read::cancel::Cancel;
 use crate::read::count::{Counted, count};
 use crate::read::session::Session;
 use crate::refs::Position;

@@ -137,6 +137,8 @@ pub struct Options {
     /// Most bytes of the blocks that are merged at a time, and so of disk that a merge takes beside
     /// them until they go. Never more than half of what is free.
     pub compact_max_bytes: u64,
+    /// Threads, of all queries together, that help with large ones; each query has its own besides.
+    pub query_helpers: usize,
 }
 
 impl Options {
@@ -163,6 +165,7 @@ impl Options {
             compact_cpu_share: 0.25,
             compact_interval_ms: 1000,
             compact_max_bytes: 64 << 30,
+            query_helpers: std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1),
         }
     }
 }

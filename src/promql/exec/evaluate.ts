@@ -26,7 +26,7 @@ import type { Budget } from './budget.js';
 import type { Buffers, EvalContext, SeriesReader } from './context.js';
 import { operate } from './histogram-operators.js';
 import { droppingNames, mappingRows, policyOf } from './names.js';
-import type { NodeProfile } from './node-profile.js';
+import type { NodeFigures, NodeProfile } from './node-profile.js';
 import {
   type Grid,
   GridCollector,
@@ -164,6 +164,16 @@ export class Evaluator implements EvalContext {
     } else {
       readSeries(this, node, reader);
     }
+  }
+
+  isShared(node: Plan): boolean {
+    const { plan, query } = this.parts;
+    return plan.shared.size > 0 && node.type === 'vector' && plan.shared.has(shareKey(node, query));
+  }
+
+  inNameOf<T>(node: Plan, work: (figures: NodeFigures | undefined) => T): T {
+    const { profile } = this.parts;
+    return profile === undefined ? work(undefined) : profile.part(node, work);
   }
 
   /** The grid of a part that occurs more than once, evaluated at its first use. */

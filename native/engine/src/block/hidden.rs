@@ -313,7 +313,7 @@ impl SeriesSource for HiddenBlock {
         if kept.list_of.is_empty() {
             return Ok(Box::new(inner));
         }
-        Ok(Box::new(HiddenSelection { inner, kept }))
+        Ok(Box::new(HiddenSelection { inner, kept: Arc::new(kept) }))
     }
 
     fn label_names(&self, request: &SelectRequest, out: &mut BTreeSet<String>) -> Result<()> {
@@ -347,7 +347,7 @@ impl SeriesSource for HiddenBlock {
 /// Series of a block of which some are read with gaps.
 struct HiddenSelection {
     inner: BlockSelection,
-    kept: Kept,
+    kept: Arc<Kept>,
 }
 
 impl SourceSelection for HiddenSelection {
@@ -391,6 +391,10 @@ impl SourceSelection for HiddenSelection {
             }
         }
         Ok(())
+    }
+
+    fn fork(&self) -> Option<Box<dyn SourceSelection>> {
+        Some(Box::new(Self { inner: self.inner.again(), kept: Arc::clone(&self.kept) }))
     }
 }
 

@@ -50,7 +50,7 @@ impl HeadSource {
             from: self.from,
             to: self.to,
             index,
-            series,
+            series: series.into(),
             symbols: Vec::new(),
             replaced: 0,
         }
@@ -119,7 +119,7 @@ pub struct HeadSelection {
     from: Generation,
     to: Generation,
     index: Arc<RwLock<MemoryIndex>>,
-    series: Vec<SeriesRef>,
+    series: Arc<[SeriesRef]>,
     symbols: Vec<(u32, u32)>,
     replaced: u64,
 }
@@ -164,5 +164,17 @@ impl SourceSelection for HeadSelection {
             out.end_series();
         }
         Ok(())
+    }
+
+    fn fork(&self) -> Option<Box<dyn SourceSelection>> {
+        Some(Box::new(Self {
+            head: self.head.clone(),
+            from: self.from,
+            to: self.to,
+            index: self.index.clone(),
+            series: self.series.clone(),
+            symbols: Vec::new(),
+            replaced: 0,
+        }))
     }
 }
