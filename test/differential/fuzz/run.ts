@@ -68,7 +68,10 @@ async function fuzzWorld(worldSeed: number): Promise<void> {
         const question = nextQuestion(writer, random);
         const [want, got] = await Promise.all(
           [prometheus, server].map(({ url }) => ask(url, question)),
-        );
+        ).catch((cause: unknown) => {
+          const log = server.logs.slice(-5).map((line) => JSON.stringify(line));
+          throw new Error([question.query, ...log].join('\n'), { cause });
+        });
         totals.asked++;
         totals.answered += hasSeries(want) ? 1 : 0;
         totals.failed += want.status === 'error' ? 1 : 0;
