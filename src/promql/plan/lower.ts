@@ -32,6 +32,8 @@ export interface LoweringOptions {
   readonly lookbackMs: number;
   /** The step of subqueries that name none. */
   readonly subqueryStepMs: number;
+  /** Whether step-invariant parts are evaluated once. */
+  readonly once: boolean;
 }
 
 /** Makes plan nodes for a query over `query`. */
@@ -47,7 +49,8 @@ export class Lowering {
     const type = typeOf(expr);
     const literal = expr.kind === 'number' || expr.kind === 'string';
     const several = grid.steps > 0 && !isInstant(grid);
-    if (several && !literal && type !== 'matrix' && isStepInvariant(expr)) {
+    const same = several && !literal && type !== 'matrix' && isStepInvariant(expr);
+    if (this.options.once && same) {
       const inner = this.build(expr, instantGrid(grid.startMs));
       return inner.kind === 'number'
         ? { ...inner, grid }

@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
+import type { Question } from '../../differential/fuzz/questions.js';
 import type { ApiEnvelope } from '../../support/compare-results.js';
 import type { HistogramSeries } from '../../support/histogram-wire.js';
-import type { Question } from '../../differential/fuzz/questions.js';
 import type { Recording } from '../recorded/answers.js';
 
 export interface RandomRecording {

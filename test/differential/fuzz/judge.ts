@@ -1,7 +1,11 @@
 /**
  * @file Whether two answers to a random query agree, and every reason why they may not.
  */
-import { type ApiEnvelope, compareAnswers, type Difference } from '../../support/compare-results.js';
+import {
+  type ApiEnvelope,
+  compareAnswers,
+  type Difference,
+} from '../../support/compare-results.js';
 
 /** A way in which metricstor answers otherwise; the README lists those that users may meet. */
 interface Reason {
