@@ -141,7 +141,7 @@ async function write(url: string, series: readonly HistogramSeries[]): Promise<v
   client.close();
 }
 
-/** As the suite's tester asks: ten minutes, a step of ten seconds, away from both ends of the data. */
+/** As the suite's tester asks: ten minutes by ten seconds, away from both ends of the data. */
 async function ask(url: string, query: string): Promise<ApiEnvelope> {
   const end = startMs / 1000 + (samples * intervalMs) / 1000 - 720;
   const form = new URLSearchParams({ query, start: `${end - 600}`, end: `${end}`, step: '10' });
