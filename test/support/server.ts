@@ -131,7 +131,11 @@ async function listening(
         const parsed = parseLogLine(text);
         if (parsed === undefined) return;
         logs.push(parsed);
-        if (parsed.msg === 'listening') resolve(parsed);
+        if (parsed.msg === 'listening') {
+          // Or the server would be killed a minute after its start, however well it is.
+          clearTimeout(timer);
+          resolve(parsed);
+        }
       });
     }
     void exited.then((code) => reject(new ServerExited(code, output.join('\n'))));
