@@ -132,7 +132,6 @@ async function listening(
         if (parsed === undefined) return;
         logs.push(parsed);
         if (parsed.msg === 'listening') {
-          // Or the server would be killed a minute after its start, however well it is.
           clearTimeout(timer);
           resolve(parsed);
         }

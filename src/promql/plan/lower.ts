@@ -49,8 +49,8 @@ export class Lowering {
     const type = typeOf(expr);
     const literal = expr.kind === 'number' || expr.kind === 'string';
     const several = grid.steps > 0 && !isInstant(grid);
-    const same = several && !literal && type !== 'matrix' && isStepInvariant(expr);
-    if (this.options.once && same) {
+    const invariant = several && !literal && type !== 'matrix' && isStepInvariant(expr);
+    if (this.options.once && invariant) {
       const inner = this.build(expr, instantGrid(grid.startMs));
       return inner.kind === 'number'
         ? { ...inner, grid }
