@@ -310,8 +310,9 @@ export const configSchema = Type.Object({
       description:
         'Parts of PromQL by the names of their feature flags in Prometheus. What only adds to the ' +
         'language is on by default; `promql-delayed-name-removal` changes which queries fail and ' +
-        'what `label_replace` sees. The list replaces the default one; `all` turns on every one. ' +
-        'A flag that metricstor does not have, such as `type-and-unit-labels`, is an error.',
+        'what `label_replace` sees, and with `type-and-unit-labels` the label `__type__` says ' +
+        'which metrics are counters. The list replaces the default one; `all` turns on every one. ' +
+        'A flag that metricstor does not have, such as `use-start-timestamps`, is an error.',
     }),
   }),
   storage: Type.Object({

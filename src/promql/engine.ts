@@ -222,6 +222,7 @@ export class PromqlEngine {
       annotations,
       buffers: this.buffers,
       delayedNames: this.features.has('promql-delayed-name-removal'),
+      typeLabels: this.features.has('type-and-unit-labels'),
       profile,
     });
     const { root } = queryPlan;

@@ -38,6 +38,11 @@ export interface EvalContext {
    * `label_replace` can still read it. Prometheus' `promql-delayed-name-removal`.
    */
   readonly delayedNames: boolean;
+  /**
+   * Whether the label `__type__` says what a counter is, instead of the end of the metric's name.
+   * Prometheus' `type-and-unit-labels`.
+   */
+  readonly typeLabels: boolean;
   /** Ids of `__name__`, `__type__` and `__unit__`: what "dropping the name" drops. */
   readonly metadataLabels: ReadonlySet<number>;
   readonly nameLabel: number;

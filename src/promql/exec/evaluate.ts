@@ -52,6 +52,7 @@ export interface EvaluatorParts {
   readonly annotations: AnnotationLog;
   readonly buffers: Buffers;
   readonly delayedNames: boolean;
+  readonly typeLabels: boolean;
   /** Counts what each node takes. */
   readonly profile?: NodeProfile | undefined;
 }
@@ -70,6 +71,7 @@ export class Evaluator implements EvalContext {
   readonly annotations: AnnotationLog;
   readonly buffers: Buffers;
   readonly delayedNames: boolean;
+  readonly typeLabels: boolean;
   readonly metadataLabels: ReadonlySet<number>;
   readonly nameLabel: number;
   private readonly known = new Map<string, Known>();
@@ -82,6 +84,7 @@ export class Evaluator implements EvalContext {
     this.annotations = parts.annotations;
     this.buffers = parts.buffers;
     this.delayedNames = parts.delayedNames;
+    this.typeLabels = parts.typeLabels;
     const metadata = ['__name__', '__type__', '__unit__'].map((name) => this.session.intern(name));
     this.metadataLabels = new Set(metadata);
     this.nameLabel = metadata[0];

@@ -164,12 +164,21 @@ function end(which: 'newest' | 'oldest'): Implementation {
   };
 }
 
+/** Where types are labels: informs of a named series whose type is not that of a counter. */
+function tellType(ctx: EvalContext, node: CallPlan, name: string, typeId: number): void {
+  const type = ctx.session.text(typeId);
+  if (name !== '' && type !== 'counter' && type !== 'histogram') {
+    ctx.annotations.notTypedCounter(name, type, placeOfArgument(node));
+  }
+}
+
 /** `rate` and `increase` inform about metrics that may not be counters, once a name. */
 function counterFunction(perSecond: boolean): Implementation {
   return {
     kind: 'window',
     make: (ctx, node) => {
       const known = new Set<number>([0]);
+      const typeLabel = ctx.session.intern('__type__');
       return {
         native: node.name,
         kernel: edgedKernel(node, { counter: true, perSecond }),
@@ -177,6 +186,10 @@ function counterFunction(perSecond: boolean): Implementation {
         ofHistograms: ratesOfHistograms(ctx, node, { counter: true, perSecond }),
         onSeries: (labels, series) => {
           const id = labelValue(labels, series, ctx.nameLabel);
+          if (ctx.typeLabels) {
+            tellType(ctx, node, ctx.session.text(id), labelValue(labels, series, typeLabel));
+            return;
+          }
           if (known.has(id)) {
             return;
           }
