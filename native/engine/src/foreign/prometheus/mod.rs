@@ -21,7 +21,7 @@ mod bytes;
 mod chunks;
 pub mod float_chunk;
 pub mod head;
-mod histogram_chunk;
+pub mod histogram_chunk;
 mod index;
 mod index_writer;
 mod log;
