@@ -24,6 +24,10 @@ export interface OpenOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
+export interface WriteOptions {
+  readonly format?: 'remote-write-1' | 'remote-write-2';
+}
+
 export interface Answer {
   readonly result: ResultColumns;
   readonly warnings: readonly string[];
@@ -43,10 +47,12 @@ export class Database {
     this.#queries = queries;
   }
 
-  /** Stores a remote_write 1.0 body, compressed with snappy. Leave it alone until this settles. */
-  write(body: Uint8Array): Promise<WriteOutcome> {
-    const request = { format: 'remote-write-1', encoding: 'snappy', scope: everything } as const;
-    return this.#engine.write(body, request);
+  /**
+   * Stores a remote_write body, compressed with snappy, of version 1.0 unless `format` says 2.0.
+   * Leave it alone until this settles.
+   */
+  write(body: Uint8Array, { format = 'remote-write-1' }: WriteOptions = {}): Promise<WriteOutcome> {
+    return this.#engine.write(body, { format, encoding: 'snappy', scope: everything });
   }
 
   /** Evaluates an expression at one time, in epoch milliseconds; now unless given. */

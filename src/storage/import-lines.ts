@@ -151,6 +151,7 @@ class Importer {
   readonly #scope: Scope;
   readonly #waiting: { readonly line: number; readonly outcome: Promise<WriteOutcome> }[] = [];
   #samples = 0;
+  #histograms = 0;
   #replaced = 0;
   readonly #refusals = new Map<string, Refusals>();
 
@@ -178,8 +179,12 @@ class Importer {
       code,
       ...refusals,
     }));
-    // Lines have floats only.
-    return { samples: this.#samples, histograms: 0, replaced: this.#replaced, rejections };
+    return {
+      samples: this.#samples,
+      histograms: this.#histograms,
+      replaced: this.#replaced,
+      rejections,
+    };
   }
 
   /** Waits for what is on its way, whatever becomes of it. */
@@ -203,6 +208,7 @@ class Importer {
       throw error;
     }
     this.#samples += outcome.samples;
+    this.#histograms += outcome.histograms;
     this.#replaced += outcome.replaced;
     for (const { code, count, examples } of outcome.rejections) {
       const refusals = this.#refusals.get(code) ?? { count: 0, examples: [] };

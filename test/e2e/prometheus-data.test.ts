@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startPrometheus } from '../support/agent.js';
+import { encodeHistograms, type WireHistogram } from '../support/histogram-wire.js';
 import { pushAll, series } from '../support/push.js';
 import { repositoryRoot, startServer, temporaryDirectory } from '../support/server.js';
 import { requireTool } from '../support/tools.js';
@@ -67,6 +68,36 @@ async function answersOf(dataDir: string, timeMs: number) {
 
 const minuteMs = 60_000;
 
+/** Counters that grow, lose a bucket, start anew and end, and a gauge: of both kinds. */
+function histogramsUntil(now: number, integer: boolean, hint: number): WireHistogram[] {
+  return Array.from({ length: 300 }, (_, i) => {
+    const timestamp = now - (300 - i) * 15_000;
+    if (i === 250) {
+      return { timestamp, integer, schema: 0, count: 0, sum: 'stale' };
+    }
+    const n = i < 100 ? i + 1 : i - 99;
+    const spans: [number, number][] =
+      i < 200
+        ? [[-2, 2]]
+        : [
+            [-2, 1],
+            [3, 1],
+          ];
+    return {
+      timestamp,
+      integer,
+      schema: 2,
+      zeroThreshold: 0.001,
+      zeroCount: n,
+      count: 4 * n,
+      sum: n / 8,
+      positiveSpans: spans,
+      positive: [n, 2 * n],
+      hint,
+    };
+  });
+}
+
 describe.skipIf(!available)('with a real Prometheus', () => {
   test('its blocks and log are imported, and what is exported it serves', async () => {
     const now = Math.floor(Date.now() / minuteMs) * minuteMs;
@@ -113,6 +144,47 @@ describe.skipIf(!available)('with a real Prometheus', () => {
     const again = await startPrometheus(dir.path, exported);
     cleanups.push(() => again.stop());
     expect(await everySample(again.url, now)).toEqual(want);
+  });
+
+  test('histograms that are exported it serves', async () => {
+    const now = Math.floor(Date.now() / minuteMs) * minuteMs;
+    const data = join(dir.path, 'data');
+    const server = await startServer({ dataDir: data });
+    cleanups.push(() => server.kill());
+    const one = (kind: string, integer: boolean, hint: number) => ({
+      labels: { __name__: 'h', kind },
+      floats: [[now - 310 * 15_000, 0.5]] as const,
+      histograms: histogramsUntil(now, integer, hint),
+    });
+    const all = [one('a', true, 0), one('b', false, 0), one('c', true, 3), one('d', false, 3)];
+    const body = encodeHistograms(all);
+    expect((await fetch(`${server.url}/api/v1/write`, { method: 'POST', body })).status).toBe(204);
+    const answer = async (url: string, query: string): Promise<unknown> => {
+      const parameters = new URLSearchParams({ query, time: `${now / 1000}` });
+      const response = await fetch(`${url}/api/v1/query?${parameters}`);
+      const { data } = (await response.json()) as { data: { result: { metric: object }[] } };
+      const byLabels = (a: { metric: object }, b: { metric: object }) =>
+        JSON.stringify(a.metric) < JSON.stringify(b.metric) ? -1 : 1;
+      return data.result.sort(byLabels);
+    };
+    // What they are; what functions make of them differs between versions.
+    const queries = ['h[1d]', 'h'];
+    const want = await Promise.all(queries.map((query) => answer(server.url, query)));
+    expect(await server.stop()).toBe(0);
+
+    const exported = join(dir.path, 'exported');
+    const written = JSON.parse(tsdb('export', data, '--prometheus', exported, '--json-report'));
+    expect(written).toMatchObject({ samples: 4 * 301, histograms: 4 * 300 });
+    for (const block of readdirSync(exported)) {
+      expect(run('promtool', 'tsdb', 'analyze', exported, block)).toContain(`Block ID: ${block}`);
+    }
+    const prometheus = await startPrometheus(dir.path, exported);
+    cleanups.push(() => prometheus.stop());
+    const got = await Promise.all(queries.map((query) => answer(prometheus.url, query)));
+    expect(got).toEqual(want);
+    const back = join(dir.path, 'back');
+    const report = JSON.parse(tsdb('import', back, '--prometheus', exported, '--json-report'));
+    expect(report).toMatchObject({ read: 4 * 301, stored: 4 * 301, histograms: 4 * 300 });
   });
 
   test('blocks that promtool made are imported', async () => {

@@ -187,7 +187,7 @@ test('a plan is explained, and analyzed where that is asked for', async () => {
           },
         ],
       },
-      { node: 'repeat', rewrites: ['step-invariant'] },
+      { node: 'repeat', rewrites: ['once'] },
     ],
   });
   expect(JSON.stringify(plain)).not.toContain('analyze');

@@ -54,15 +54,27 @@ export async function startNodeExporter(
   return { ...process, address };
 }
 
+export interface AgentOptions {
+  /** The program; `prometheus` on PATH unless given. */
+  readonly binary?: string | undefined;
+  /** Feature flags. */
+  readonly features?: readonly string[];
+}
+
 /** Starts Prometheus in agent mode with the configuration and waits until it is ready. */
-export async function startAgent(dir: string, config: string): Promise<RunningProcess> {
+export async function startAgent(
+  dir: string,
+  config: string,
+  { binary = 'prometheus', features = [] }: AgentOptions = {},
+): Promise<RunningProcess> {
   const configFile = join(dir, 'agent.yml');
   writeFileSync(configFile, config);
   const port = await freePort();
   const process = start(
-    'prometheus',
+    binary,
     [
-      ...agentFlags(),
+      ...agentFlags(binary),
+      ...(features.length > 0 ? [`--enable-feature=${features.join(',')}`] : []),
       `--config.file=${configFile}`,
       `--storage.agent.path=${join(dir, 'agent')}`,
       `--web.listen-address=127.0.0.1:${port}`,
@@ -101,8 +113,8 @@ export async function startPrometheus(
 }
 
 /** Prometheus 3 has `--agent`; version 2 has it behind a feature flag. */
-function agentFlags(): string[] {
-  const version = execFileSync('prometheus', ['--version'], { encoding: 'utf8' });
+function agentFlags(binary: string): string[] {
+  const version = execFileSync(binary, ['--version'], { encoding: 'utf8' });
   const major = Number(version.match(/version (\d+)\./)?.[1]);
   return major >= 3 ? ['--agent'] : ['--enable-feature=agent'];
 }

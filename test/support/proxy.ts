@@ -17,6 +17,8 @@ export interface RecordedWrite {
   readonly headers: IncomingMessage['headers'];
   readonly body: Buffer;
   readonly status: number;
+  /** Headers of the answer. */
+  readonly answer: IncomingMessage['headers'];
 }
 
 export interface ProxyOptions {
@@ -98,7 +100,8 @@ async function forward(
   const answerBody = await readAll(answer);
   const status = answer.statusCode ?? 0;
   response.writeHead(status, answer.headers).end(answerBody);
-  return { path: url.pathname, headers: request.headers, body, status };
+  const { headers } = request;
+  return { path: url.pathname, headers, body, status, answer: answer.headers };
 }
 
 async function readAll(stream: IncomingMessage): Promise<Buffer> {

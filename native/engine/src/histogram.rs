@@ -11,6 +11,8 @@
 //!
 //! Consecutive histograms of a series mostly share their [`Layout`], so it is behind an `Arc`.
 
+mod reduce;
+
 use std::sync::Arc;
 
 use crate::error::{Error, Result};

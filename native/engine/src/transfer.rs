@@ -1,11 +1,13 @@
-//! Moving data in and out of an open engine: Prometheus' blocks in both directions, JSON lines out.
+//! Moving data in and out of an open engine: Prometheus' blocks in both directions, JSON lines
+//! out.
 //!
 //! An import goes the way of every write (judged, logged, applied, later flushed), so that
 //! retention, limits and "last write wins" mean what they mean elsewhere; it flushes as it goes.
 
-use std::collections::{BTreeSet, VecDeque};
+mod export;
+
+use std::collections::VecDeque;
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, bounded};
 use serde::Serialize;
@@ -13,23 +15,15 @@ use serde::Serialize;
 use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorCode, Result};
-use crate::foreign::prometheus::block_writer::BlockWriter;
 use crate::foreign::prometheus::head::Logs;
 use crate::foreign::prometheus::{self, LeftOut, Samples, block::Visited};
 use crate::head::append::{Rejection, WriteOutcome};
-use crate::index::matcher::Matcher;
-use crate::labels::Labels;
-use crate::read::cancel::Cancel;
-use crate::read::json_lines;
-use crate::read::selection::{Filled, Selection, Target};
-use crate::read::session::Session;
-use crate::recover::create_durably;
 use crate::refs::TenantId;
-use crate::sample::{Sample, TimeRange, TimestampMs, Window};
-use crate::source::Scope;
-use crate::sync::Arc;
+use crate::sample::Sample;
 use crate::wire::WireBatch;
 use crate::wire::histogram::WireHistogram;
+
+pub use self::export::{ExportReport, ExportRequest, JsonExport, export_prometheus};
 
 /// Samples of a write of an import: large enough that a fsync is cheap, small enough for the queue.
 const BATCH_SAMPLES: usize = 1 << 16;
@@ -41,12 +35,6 @@ const BATCHES_WAITING: usize = 4;
 const HEAD_BYTES: u64 = 256 << 20;
 /// Sentences that are kept of one reason of refusal.
 const EXAMPLES_MAX: usize = 5;
-/// Width of the blocks that an export writes: what Prometheus compacts three times to.
-const EXPORT_WINDOW_MS: i64 = 54 * 3_600_000;
-/// Text of an export that is handed on at once.
-const PIECE_BYTES: usize = 256 << 10;
-/// Samples that a read of an export has room for at first.
-const READ_SAMPLES: usize = 64 << 10;
 
 /// What an import did. Every sample of the source is in one of the counts.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -227,183 +215,4 @@ fn flush(engine: &Engine) -> Result<()> {
         let _ = send.send(result);
     }));
     done.recv().unwrap_or_else(|_| Err(Error::new(ErrorCode::Closed, "the engine is closing")))
-}
-
-/// What is to be exported.
-#[derive(Debug, Clone)]
-pub struct ExportRequest {
-    /// Series that satisfy one of these; all when there is none.
-    pub selectors: Vec<Vec<Matcher>>,
-    /// Their samples in here.
-    pub range: TimeRange,
-}
-
-/// Columns that a selection is read into.
-struct Columns {
-    timestamps: Vec<f64>,
-    values: Vec<f64>,
-    /// Samples that were histograms.
-    histograms: u64,
-}
-
-impl Columns {
-    fn new() -> Self {
-        let column = || vec![0.0; READ_SAMPLES];
-        Self { timestamps: column(), values: column(), histograms: 0 }
-    }
-
-    /// Takes the histograms out of the first `count` samples, counts them, and returns how many
-    /// samples are left.
-    fn keep_floats(&mut self, selection: &Selection, count: usize) -> usize {
-        let histograms = selection.histograms();
-        self.histograms += histograms.len() as u64;
-        let mut next = histograms.iter().map(|(place, _)| *place as usize).peekable();
-        let mut kept = 0;
-        for place in 0..count {
-            if next.next_if_eq(&place).is_some() {
-                continue;
-            }
-            self.timestamps[kept] = self.timestamps[place];
-            self.values[kept] = self.values[place];
-            kept += 1;
-        }
-        kept
-    }
-
-    /// Reads the floats of series `index`; returns how many they are.
-    fn read(&mut self, selection: &mut Selection, index: usize) -> Result<usize> {
-        loop {
-            let mut offsets = [0; 2];
-            let (timestamps, values) = (&mut self.timestamps[..], &mut self.values[..]);
-            let mut target = Target { timestamps, values, offsets: &mut offsets };
-            match selection.read(index, &mut target)? {
-                Filled::Series(_) => return Ok(self.keep_floats(selection, offsets[1] as usize)),
-                Filled::Needs(samples) => {
-                    self.timestamps.resize(samples, 0.0);
-                    self.values.resize(samples, 0.0);
-                }
-            }
-        }
-    }
-}
-
-/// An export as JSON lines, piece by piece: `read/json_lines.rs`.
-pub struct JsonExport {
-    session: Session,
-    selection: Selection,
-    /// The next series.
-    series: usize,
-    columns: Columns,
-}
-
-impl JsonExport {
-    /// An export of what `session` sees.
-    ///
-    /// # Errors
-    /// `canceled`, `corruption`.
-    pub fn new(mut session: Session, request: &ExportRequest) -> Result<Self> {
-        let selection = session.select_any(&request.selectors, request.range)?;
-        Ok(Self { session, selection, series: 0, columns: Columns::new() })
-    }
-
-    /// Appends the next lines, some 256 KiB of them; nothing at the end.
-    ///
-    /// # Errors
-    /// `canceled`, `corruption`.
-    pub fn next_piece(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        while out.len() < PIECE_BYTES && self.series < self.selection.len() {
-            let count = self.columns.read(&mut self.selection, self.series)?;
-            let Columns { timestamps, values, .. } = &self.columns;
-            let (timestamps, values) = (&timestamps[..count], &values[..count]);
-            let labels = self.selection.labels(self.series);
-            json_lines::series(out, &self.session.dictionary, labels, timestamps, values);
-            self.series += 1;
-        }
-        Ok(())
-    }
-}
-
-/// What an export wrote.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ExportReport {
-    /// Blocks.
-    pub blocks: u64,
-    /// Series of all blocks; one that is in two counts twice.
-    pub series: u64,
-    /// Samples.
-    pub samples: u64,
-    /// Native histogram samples that were left out.
-    pub histograms: u64,
-}
-
-/// Writes what is in the blocks of `engine` into blocks of Prometheus in `dir`, which is empty or
-/// not there. The head is flushed before.
-///
-/// # Errors
-/// `bad_data` when `dir` is not empty, `canceled`, `corruption`, those of the disk.
-pub fn export_prometheus(
-    engine: &Engine,
-    request: &ExportRequest,
-    disk: &Arc<dyn Disk>,
-    dir: &Path,
-    now_ms: TimestampMs,
-) -> Result<ExportReport> {
-    create_durably(&**disk, dir)?;
-    if let Some(other) = disk.list(dir)?.first() {
-        let text = format!("the directory is not empty: it holds {:?}", other.name);
-        return Err(Error::bad_data(text).at(dir, None));
-    }
-    let mut report = ExportReport::default();
-    flush(engine)?;
-    let mut session = engine.session(Scope::default(), Cancel::default());
-    let mut windows = BTreeSet::new();
-    for range in session.block_ranges() {
-        let range = range.intersect(&request.range);
-        let mut window = Window::aligned(range.mint, EXPORT_WINDOW_MS);
-        while window.start <= range.maxt {
-            windows.insert(window);
-            window = Window::aligned(window.end, EXPORT_WINDOW_MS);
-        }
-    }
-    let mut names = ulid::Generator::new();
-    let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or(0));
-    for window in windows {
-        let ulid = names
-            .generate_from_datetime(now)
-            .map_err(|cause| Error::internal(format!("no name for a block: {cause}")))?;
-        let range = window.range().intersect(&request.range);
-        let selection = session.select_any(&request.selectors, range)?;
-        if !selection.is_empty() {
-            let writer = BlockWriter::create(disk.clone(), dir, ulid)?;
-            write_window(&session, selection, writer, &mut report)?;
-        }
-    }
-    Ok(report)
-}
-
-fn write_window(
-    session: &Session,
-    mut selection: Selection,
-    mut writer: BlockWriter,
-    report: &mut ExportReport,
-) -> Result<()> {
-    let mut columns = Columns::new();
-    let mut timestamps: Vec<TimestampMs> = Vec::new();
-    for index in 0..selection.len() {
-        let count = columns.read(&mut selection, index)?;
-        let text = |id: u32| session.dictionary.text(id);
-        let pairs = selection.labels(index).chunks_exact(2);
-        let labels = Labels::from_pairs(pairs.map(|pair| (text(pair[0]), text(pair[1]))))?;
-        timestamps.clear();
-        timestamps.extend(columns.timestamps[..count].iter().map(|t| *t as i64));
-        writer.add(labels, &timestamps, &columns.values[..count])?;
-    }
-    report.histograms += columns.histograms;
-    let stats = writer.stats();
-    if writer.finish()?.is_some() {
-        report.blocks += 1;
-        report.series += stats.num_series;
-        report.samples += stats.num_samples;
-    }
-    Ok(())
 }

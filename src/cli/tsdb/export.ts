@@ -18,8 +18,8 @@ const usage = `Usage: metricstor tsdb export <dir> --prometheus <outdir> [option
        metricstor tsdb export <dir> --json <file | -> [options]
 
 Writes what is in a data directory as blocks of Prometheus, into a directory that is empty or not
-there, or as JSON lines; a file called .gz is compressed. Both hold float samples: native histograms
-are left out. Put the blocks into the data directory of a Prometheus that is stopped.
+there, or as JSON lines; a file called .gz is compressed. Put the blocks into the data directory of a
+Prometheus that is stopped.
 
 Options:
 ${selectionUsage}  --json-report      print the report of --prometheus as JSON
@@ -47,10 +47,9 @@ export const verb: Verb = {
       } else if (prometheus !== undefined) {
         const report = await engine.exportPrometheus(prometheus, request);
         const { blocks, series, samples, histograms } = report;
-        const left = `${grouped(histograms)} native histogram samples were left out`;
         print(report, values['json-report'], [
-          `${grouped(blocks)} blocks, ${grouped(series)} series, ${grouped(samples)} samples`,
-          ...(histograms > 0 ? [left] : []),
+          `${grouped(blocks)} blocks, ${grouped(series)} series, ${grouped(samples)} samples, ` +
+            `${grouped(histograms)} of them native histograms`,
         ]);
       }
     } finally {

@@ -13,6 +13,7 @@ use crate::head::metadata::Metadata;
 use crate::head::series::Runs;
 use crate::head::shard::{Found, shard_of};
 use crate::head::tally::Tally;
+use crate::histogram::Histogram;
 use crate::labels::{Labels, LabelsHash};
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
 use crate::retention::Horizon;
@@ -142,7 +143,12 @@ impl Bounds {
         (self.reject_non_finite && !v.is_finite() && !is_stale(v)).then_some(ErrorCode::BadData)
     }
 
-    fn judge_histogram(&self, sample: &WireHistogram, series: &WireSeries<'_>) -> Result<()> {
+    /// What is stored of a histogram.
+    fn judge_histogram(
+        &self,
+        sample: &WireHistogram,
+        series: &WireSeries<'_>,
+    ) -> Result<Arc<Histogram>> {
         let WireHistogram { t, value, .. } = sample;
         if let Some(code) = self.judge(*t, 0.0) {
             return Err(self.explain(code, *t, 0.0, series));
@@ -228,9 +234,8 @@ impl Head {
             for sample in histograms_here {
                 match bounds.judge_histogram(sample, series) {
                     Err(error) => outcome.reject(&error, 1),
-                    Ok(()) => {
+                    Ok(h) => {
                         used[i] = true;
-                        let h = Arc::new(sample.value.clone());
                         let series = found.series;
                         histograms.push(histograms::Addressed { series, t: sample.t, h });
                     }

@@ -251,16 +251,19 @@ pub struct Addressed {
     pub h: Arc<Histogram>,
 }
 
-/// Judges what a histogram says; its time is judged as that of any sample.
+/// What is stored of a histogram: itself, or where it has a finer schema than is stored, the same
+/// at the finest that is. Its time is judged as that of any sample.
 ///
 /// # Errors
 /// `bad_data` with what is wrong.
-pub fn judge(h: &Histogram, reject_non_finite: bool) -> Result<()> {
+pub fn judge(h: &Histogram, reject_non_finite: bool) -> Result<Arc<Histogram>> {
     if reject_non_finite && h.has_non_finite() {
         let text = "histogram: a count or its sum is not finite (ingest.rejectNonFinite)";
         return Err(Error::new(ErrorCode::BadData, text));
     }
-    h.validate()
+    let h = h.reduced()?.unwrap_or_else(|| h.clone());
+    h.validate()?;
+    Ok(Arc::new(h))
 }
 
 impl Head {

@@ -1,74 +1,110 @@
 //! Series as JSON lines, for `/api/v1/export` and `metricstor tsdb export`: what
 //! `wire/json_lines.rs` reads, drawn there.
 
+mod histogram;
+
 use crate::dictionary::Dictionary;
 use crate::read::json;
+use crate::run::RunSlice;
+use crate::sample::TimestampMs;
 use crate::wire::json_lines::PLAIN_NAN_BITS;
 
 /// The most samples of a line, so that a reader that goes line by line knows what it needs: some
 /// 300 KiB of text. A longer series has several lines.
 pub const LINE_SAMPLES_MAX: usize = 8192;
+/// The most histograms of a line: they take a kilobyte or so each.
+const LINE_HISTOGRAMS_MAX: usize = 256;
 
-/// Appends samples of a series (its labels are ids of `dictionary`) as lines; times in whole
-/// milliseconds.
-pub fn series(
+/// Appends samples of a series (its labels are ids of `dictionary`) as lines: floats, then
+/// histograms.
+pub fn series(out: &mut Vec<u8>, dictionary: &Dictionary, labels: &[u32], run: &RunSlice<'_>) {
+    let RunSlice { timestamps, values, histograms } = *run;
+    if histograms.is_empty() {
+        return floats(out, dictionary, labels, timestamps, values);
+    }
+    let is_float = |i: &usize| run.histogram(*i).is_none();
+    let floats_at: Vec<usize> = (0..timestamps.len()).filter(is_float).collect();
+    let float_times: Vec<TimestampMs> = floats_at.iter().map(|i| timestamps[*i]).collect();
+    let float_values: Vec<f64> = floats_at.iter().map(|i| values[*i]).collect();
+    floats(out, dictionary, labels, &float_times, &float_values);
+    let samples = timestamps.iter().zip(histograms);
+    let samples: Vec<_> = samples.filter_map(|(t, h)| Some((*t, &**h.as_ref()?))).collect();
+    for samples in samples.chunks(LINE_HISTOGRAMS_MAX) {
+        out.extend_from_slice(br#"{"metric":"#);
+        json::labels(out, dictionary, labels);
+        out.extend_from_slice(br#","histograms":"#);
+        list(out, samples, |out, (_, h)| histogram::object(out, h));
+        out.extend_from_slice(br#","timestamps":"#);
+        list(out, samples, |out, (t, _)| integer(out, *t));
+        out.extend_from_slice(b"}\n");
+    }
+}
+
+fn floats(
     out: &mut Vec<u8>,
     dictionary: &Dictionary,
     labels: &[u32],
-    timestamps: &[f64],
+    timestamps: &[TimestampMs],
     values: &[f64],
 ) {
     let lines = timestamps.chunks(LINE_SAMPLES_MAX).zip(values.chunks(LINE_SAMPLES_MAX));
     for (timestamps, values) in lines {
-        line(out, dictionary, labels, timestamps, values);
+        out.extend_from_slice(br#"{"metric":"#);
+        json::labels(out, dictionary, labels);
+        out.extend_from_slice(br#","values":"#);
+        list(out, values, |out, value| float(out, *value));
+        out.extend_from_slice(br#","timestamps":"#);
+        list(out, timestamps, |out, t| integer(out, *t));
+        nan_bits(out, values);
+        out.extend_from_slice(b"}\n");
     }
+}
+
+/// The bits of those values that are another NaN than `null`.
+fn nan_bits(out: &mut Vec<u8>, values: &[f64]) {
+    if !values.iter().any(|value| is_odd_nan(*value)) {
+        return;
+    }
+    out.extend_from_slice(br#","nan_bits":{"#);
+    let odd = values.iter().enumerate().filter(|(_, value)| is_odd_nan(**value));
+    for (n, (i, value)) in odd.enumerate() {
+        let comma = if n > 0 { "," } else { "" };
+        let bits = value.to_bits();
+        out.extend_from_slice(format!("{comma}\"{i}\":\"{bits:016x}\"").as_bytes());
+    }
+    out.push(b'}');
 }
 
 const NEGATIVE_ZERO_BITS: u64 = 1 << 63;
 
-fn line(
-    out: &mut Vec<u8>,
-    dictionary: &Dictionary,
-    labels: &[u32],
-    timestamps: &[f64],
-    values: &[f64],
-) {
-    out.extend_from_slice(br#"{"metric":"#);
-    json::labels(out, dictionary, labels);
-    out.extend_from_slice(br#","values":["#);
-    for (i, value) in values.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        match *value {
-            v if v.is_nan() => out.extend_from_slice(b"null"),
-            f64::INFINITY => out.extend_from_slice(br#""Infinity""#),
-            f64::NEG_INFINITY => out.extend_from_slice(br#""-Infinity""#),
-            // Some readers take -0 for an integer, and those have no sign of zero.
-            v if v.to_bits() == NEGATIVE_ZERO_BITS => out.extend_from_slice(b"-0.0"),
-            v => json::number(out, v),
-        }
+fn is_odd_nan(value: f64) -> bool {
+    value.is_nan() && value.to_bits() != PLAIN_NAN_BITS
+}
+
+fn float(out: &mut Vec<u8>, value: f64) {
+    match value {
+        v if v.is_nan() => out.extend_from_slice(b"null"),
+        f64::INFINITY => out.extend_from_slice(br#""Infinity""#),
+        f64::NEG_INFINITY => out.extend_from_slice(br#""-Infinity""#),
+        // Some readers take -0 for an integer, and those have no sign of zero.
+        v if v.to_bits() == NEGATIVE_ZERO_BITS => out.extend_from_slice(b"-0.0"),
+        v => json::number(out, v),
     }
-    out.extend_from_slice(br#"],"timestamps":["#);
-    let mut number = itoa::Buffer::new();
-    for (i, t) in timestamps.iter().enumerate() {
+}
+
+fn integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+fn list<T>(out: &mut Vec<u8>, elements: &[T], mut write: impl FnMut(&mut Vec<u8>, &T)) {
+    out.push(b'[');
+    for (i, element) in elements.iter().enumerate() {
         if i > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(number.format(*t as i64).as_bytes());
+        write(out, element);
     }
     out.push(b']');
-    let odd = |value: &&f64| value.is_nan() && value.to_bits() != PLAIN_NAN_BITS;
-    if values.iter().any(|value| odd(&value)) {
-        out.extend_from_slice(br#","nan_bits":{"#);
-        for (n, (i, value)) in values.iter().enumerate().filter(|(_, v)| odd(v)).enumerate() {
-            let comma = if n > 0 { "," } else { "" };
-            let bits = value.to_bits();
-            out.extend_from_slice(format!("{comma}\"{i}\":\"{bits:016x}\"").as_bytes());
-        }
-        out.push(b'}');
-    }
-    out.extend_from_slice(b"}\n");
 }
 
 #[cfg(test)]
@@ -84,10 +120,10 @@ mod tests {
         let mut dictionary = Dictionary::default();
         let ids: Vec<u32> =
             labels.iter().flat_map(|(n, v)| [*n, *v]).map(|t| dictionary.intern(t)).collect();
-        let timestamps: Vec<f64> = samples.iter().map(|s| s.0 as f64).collect();
+        let timestamps: Vec<i64> = samples.iter().map(|s| s.0).collect();
         let values: Vec<f64> = samples.iter().map(|s| f64::from_bits(s.1)).collect();
         let mut out = Vec::new();
-        series(&mut out, &dictionary, &ids, &timestamps, &values);
+        series(&mut out, &dictionary, &ids, &RunSlice::floats(&timestamps, &values));
         String::from_utf8(out).unwrap()
     }
 

@@ -11,21 +11,28 @@
 //! value with that index: a reader that does not know it still gets a NaN. `read/json_lines.rs`
 //! writes what this reads.
 //!
+//! A line of native histograms has `histograms` in place of `values`, an object for each timestamp
+//! (`json_lines/histogram.rs`), so that a reader that does not know them refuses the line and does
+//! not take them for something else.
+//!
 //! A line that cannot be read is refused by its number, and the others are stored. Other members
 //! are read over.
 
+pub mod histogram;
+pub mod scan;
+
 use std::borrow::Cow;
 
+use self::scan::Json;
+pub use self::scan::PLAIN_NAN_BITS;
 use crate::error::{Error, Result};
 use crate::labels::encode_pair;
 use crate::sample::Sample;
+use crate::wire::histogram::WireHistogram;
 use crate::wire::{Refusal, WireBatch};
 
-/// The NaN that `null` stands for.
-pub const PLAIN_NAN_BITS: u64 = 0x7ff8_0000_0000_0001;
-
-/// How deep values may be nested that are read over.
-const DEPTH_MAX: usize = 32;
+/// The members of a line that are looked at.
+const MEMBERS: [&str; 5] = ["metric", "timestamps", "values", "nan_bits", "histograms"];
 
 /// Reads lines, of which the first has the number `first_line`. Empty ones are nothing.
 ///
@@ -45,6 +52,7 @@ pub fn parse(body: &[u8], first_line: u64) -> Result<WireBatch<'static>> {
             continue;
         }
         batch.samples.extend_from_slice(&line.samples);
+        batch.histograms.append(&mut line.histograms);
         batch.end_series(Cow::Owned(line.labels.clone()))?;
     }
     Ok(batch)
@@ -58,44 +66,55 @@ struct Line {
     values: Vec<f64>,
     timestamps: Vec<i64>,
     nan_bits: Vec<(usize, u64)>,
+    histograms: Vec<WireHistogram>,
 }
 
 impl Line {
     fn read(&mut self, text: &[u8]) -> Result<()> {
-        let mut json = Json { text, at: 0 };
-        let mut seen = [false; 4];
+        let mut json = Json::new(text);
+        let mut seen = [false; MEMBERS.len()];
+        self.clear();
         json.object(|json, name| {
-            let member = match name {
-                "metric" => 0,
-                "values" => 1,
-                "timestamps" => 2,
-                "nan_bits" => 3,
-                _ => return json.skip_value(0),
+            let Some(member) = MEMBERS.iter().position(|known| *known == name) else {
+                return json.skip_value(0);
             };
             if std::mem::replace(&mut seen[member], true) {
                 return Err(json.wrong(&format!("{name:?} occurs twice")));
             }
             match member {
                 0 => self.read_metric(json),
-                1 => self.read_values(json),
-                2 => self.read_timestamps(json),
-                _ => self.read_nan_bits(json),
+                1 => self.read_timestamps(json),
+                2 => self.read_values(json),
+                3 => self.read_nan_bits(json),
+                _ => self.read_histograms(json),
             }
         })?;
         json.end()?;
-        for (name, seen) in ["metric", "values", "timestamps"].iter().zip(seen) {
-            if !seen {
-                return Err(Error::bad_data(format!("there is no {name:?}")));
-            }
+        let [metric, timestamps, values, nan_bits, histograms] = seen;
+        let missing = match (values, histograms) {
+            _ if !metric => Some("there is no \"metric\""),
+            _ if !timestamps => Some("there is no \"timestamps\""),
+            (false, false) => Some("there is no \"values\""),
+            (true, true) => Some("it has \"values\" and \"histograms\""),
+            (false, true) if nan_bits => Some("it has \"nan_bits\" and \"histograms\""),
+            _ => None,
+        };
+        if let Some(text) = missing {
+            return Err(Error::bad_data(text));
         }
-        if !seen[3] {
-            self.nan_bits.clear();
-        }
-        self.join()
+        if histograms { self.join_histograms() } else { self.join() }
+    }
+
+    fn clear(&mut self) {
+        self.labels.clear();
+        self.samples.clear();
+        self.values.clear();
+        self.timestamps.clear();
+        self.nan_bits.clear();
+        self.histograms.clear();
     }
 
     fn read_metric(&mut self, json: &mut Json<'_>) -> Result<()> {
-        self.labels.clear();
         json.object(|json, name| {
             let value = json.string()?;
             encode_pair(&mut self.labels, name, &*value);
@@ -104,7 +123,6 @@ impl Line {
     }
 
     fn read_values(&mut self, json: &mut Json<'_>) -> Result<()> {
-        self.values.clear();
         json.array(|json| {
             self.values.push(json.value()?);
             Ok(())
@@ -112,7 +130,6 @@ impl Line {
     }
 
     fn read_timestamps(&mut self, json: &mut Json<'_>) -> Result<()> {
-        self.timestamps.clear();
         json.array(|json| {
             let text = json.number_text()?;
             let t = text.parse().map_err(|_| {
@@ -124,7 +141,6 @@ impl Line {
     }
 
     fn read_nan_bits(&mut self, json: &mut Json<'_>) -> Result<()> {
-        self.nan_bits.clear();
         json.object(|json, index| {
             let bits = json.string()?;
             let parsed = index.parse().ok().zip(u64::from_str_radix(&bits, 16).ok());
@@ -135,6 +151,25 @@ impl Line {
             self.nan_bits.push(entry);
             Ok(())
         })
+    }
+
+    fn read_histograms(&mut self, json: &mut Json<'_>) -> Result<()> {
+        json.array(|json| {
+            let value = histogram::read(json, self.histograms.last().map(|last| &last.value))?;
+            self.histograms.push(WireHistogram { t: 0, start_t: 0, value });
+            Ok(())
+        })
+    }
+
+    /// Gives each histogram its time.
+    fn join_histograms(&mut self) -> Result<()> {
+        let (histograms, timestamps) = (self.histograms.len(), self.timestamps.len());
+        if histograms != timestamps {
+            let text = format!("{histograms} histograms and {timestamps} timestamps");
+            return Err(Error::bad_data(text));
+        }
+        self.histograms.iter_mut().zip(&self.timestamps).for_each(|(h, t)| h.t = *t);
+        Ok(())
     }
 
     /// Puts times and values together.
@@ -153,190 +188,9 @@ impl Line {
                 }
             }
         }
-        self.samples.clear();
         let pairs = self.timestamps.iter().zip(&self.values);
         self.samples.extend(pairs.map(|(t, v)| Sample { t: *t, v: *v }));
         Ok(())
-    }
-}
-
-/// A position in a JSON text.
-struct Json<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Json<'a> {
-    fn wrong(&self, what: &str) -> Error {
-        Error::bad_data(format!("at byte {}: {what}", self.at))
-    }
-
-    /// The next byte that is not white space.
-    fn peek(&mut self) -> Option<u8> {
-        while let Some(byte) = self.text.get(self.at) {
-            if !matches!(byte, b' ' | b'\t' | b'\r') {
-                return Some(*byte);
-            }
-            self.at += 1;
-        }
-        None
-    }
-
-    fn take(&mut self, want: u8) -> Result<()> {
-        match self.peek() {
-            Some(got) if got == want => {
-                self.at += 1;
-                Ok(())
-            }
-            got => {
-                let got = got.map_or("the end".to_owned(), |byte| (byte as char).to_string());
-                Err(self.wrong(&format!("want {:?}, got {got:?}", want as char)))
-            }
-        }
-    }
-
-    fn took(&mut self, byte: u8) -> bool {
-        let there = self.peek() == Some(byte);
-        self.at += usize::from(there);
-        there
-    }
-
-    fn end(&mut self) -> Result<()> {
-        match self.peek() {
-            None => Ok(()),
-            Some(_) => Err(self.wrong("something follows the object")),
-        }
-    }
-
-    fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<()> {
-        self.take(b'{')?;
-        if self.took(b'}') {
-            return Ok(());
-        }
-        loop {
-            self.peek();
-            let name = self.string()?;
-            self.take(b':')?;
-            self.peek();
-            member(self, &name)?;
-            if !self.took(b',') {
-                return self.take(b'}');
-            }
-        }
-    }
-
-    fn array(&mut self, mut element: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        self.take(b'[')?;
-        if self.took(b']') {
-            return Ok(());
-        }
-        loop {
-            self.peek();
-            element(self)?;
-            if !self.took(b',') {
-                return self.take(b']');
-            }
-        }
-    }
-
-    /// A string. Without a backslash, the ordinary case, it is a part of the text.
-    fn string(&mut self) -> Result<Cow<'a, str>> {
-        self.take(b'"')?;
-        let start = self.at;
-        let rest = &self.text[start..];
-        let special = memchr::memchr2(b'"', b'\\', rest)
-            .ok_or_else(|| self.wrong("a string does not end"))?;
-        if rest[special] == b'"' {
-            let bytes = &rest[..special];
-            if bytes.iter().any(|byte| *byte < 0x20) {
-                return Err(self.wrong("a control character in a string"));
-            }
-            self.at = start + special + 1;
-            return match std::str::from_utf8(bytes) {
-                Ok(text) => Ok(Cow::Borrowed(text)),
-                Err(_) => Err(self.wrong("a string is not valid UTF-8")),
-            };
-        }
-        self.escaped_string(start).map(Cow::Owned)
-    }
-
-    /// The rare string with escapes: `start` is after its opening quote.
-    #[cold]
-    fn escaped_string(&mut self, start: usize) -> Result<String> {
-        let rest = &self.text[start..];
-        let mut end = 0;
-        loop {
-            match rest.get(end) {
-                Some(b'"') => break,
-                Some(b'\\') => end += 2,
-                Some(_) => end += 1,
-                None => return Err(self.wrong("a string does not end")),
-            }
-        }
-        self.at = start + end + 1;
-        let quoted = &self.text[start - 1..self.at];
-        serde_json::from_slice(quoted).map_err(|cause| self.wrong(&format!("a string: {cause}")))
-    }
-
-    fn number_text(&mut self) -> Result<&'a str> {
-        let rest = &self.text[self.at..];
-        let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-        let len = rest.iter().take_while(|byte| is_part(byte)).count();
-        let text = std::str::from_utf8(&rest[..len]).unwrap_or_default();
-        if text.is_empty() {
-            return Err(self.wrong("want a number"));
-        }
-        self.at += len;
-        Ok(text)
-    }
-
-    fn value(&mut self) -> Result<f64> {
-        match self.text.get(self.at) {
-            Some(b'n') => {
-                self.literal()?;
-                Ok(f64::from_bits(PLAIN_NAN_BITS))
-            }
-            Some(b'"') => {
-                let text = self.string()?;
-                match &*text {
-                    "Infinity" | "infinity" | "Inf" | "inf" | "+Inf" => Ok(f64::INFINITY),
-                    "-Infinity" | "-infinity" | "-Inf" | "-inf" => Ok(f64::NEG_INFINITY),
-                    "NaN" | "nan" | "null" | "Null" => Ok(f64::from_bits(PLAIN_NAN_BITS)),
-                    other => Err(self.wrong(&format!("{other:.40?} is not a value"))),
-                }
-            }
-            _ => {
-                let text = self.number_text()?;
-                match text.parse::<f64>() {
-                    Ok(value) if value.is_finite() => Ok(value),
-                    _ => Err(self.wrong(&format!("{text:.40} is not a number of 64 bits"))),
-                }
-            }
-        }
-    }
-
-    /// `null`, `true` or `false`.
-    fn literal(&mut self) -> Result<()> {
-        for word in ["null", "true", "false"] {
-            if self.text[self.at..].starts_with(word.as_bytes()) {
-                self.at += word.len();
-                return Ok(());
-            }
-        }
-        Err(self.wrong("want a value"))
-    }
-
-    fn skip_value(&mut self, depth: usize) -> Result<()> {
-        if depth > DEPTH_MAX {
-            return Err(self.wrong("values are nested too deep"));
-        }
-        match self.peek() {
-            Some(b'{') => self.object(|json, _| json.skip_value(depth + 1)),
-            Some(b'[') => self.array(|json| json.skip_value(depth + 1)),
-            Some(b'"') => self.string().map(drop),
-            Some(b'-' | b'0'..=b'9') => self.number_text().map(drop),
-            _ => self.literal(),
-        }
     }
 }
 
@@ -425,6 +279,11 @@ mod tests {
                 "not a NaN's bits",
             ),
             (r#"{"metric":{"a":"b"#, "does not end"),
+            (r#"{"metric":{"a":"b"},"histograms":[{}],"timestamps":[1,2]}"#, "1 histograms and 2"),
+            (
+                r#"{"metric":{"a":"b"},"histograms":[{}],"values":[1],"timestamps":[1]}"#,
+                "and \"histograms\"",
+            ),
         ] {
             let text = refused(line);
             assert!(text.starts_with("line 7: ") && text.contains(want), "{line}: {text}");

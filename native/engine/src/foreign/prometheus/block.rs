@@ -54,6 +54,8 @@ pub struct Stats {
     pub num_samples: u64,
     /// Those that are floats; not in blocks of older versions.
     pub num_float_samples: u64,
+    /// Those that are native histograms; not in blocks of older versions.
+    pub num_histogram_samples: u64,
     /// Series.
     pub num_series: u64,
     /// Chunks.

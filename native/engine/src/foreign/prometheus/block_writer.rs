@@ -1,4 +1,5 @@
-//! A block of Prometheus, to write: samples of series in label order into `XOR` chunks of 120.
+//! A block of Prometheus, to write: samples of series in label order into chunks of 120, `XOR` for
+//! floats, the two plain ones for histograms.
 //!
 //! Prepared under a temporary name, which Prometheus does not take for a block, and published by
 //! one rename.
@@ -10,7 +11,8 @@ use ulid::Ulid;
 
 use super::block::{CHUNKS_DIR, Compaction, INDEX_FILE, META_FILE, META_VERSION, Meta, Stats};
 use super::chunks::{HEADER_BYTES, MAGIC, VERSION};
-use super::float_chunk::{XOR, encode_xor};
+use super::float_chunk::{CHUNK_SAMPLES, XOR, encode_xor};
+use super::histogram_writer::HistogramChunk;
 use super::index::ChunkMeta;
 use super::index_writer::IndexWriter;
 use crate::codec::varint;
@@ -18,10 +20,9 @@ use crate::disk::publish::{publish_dir, temp_path};
 use crate::disk::{Disk, WriteFile};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
-use crate::sample::{TimeRange, TimestampMs};
+use crate::run::RunSlice;
+use crate::sample::TimeRange;
 
-/// Samples of a chunk, as Prometheus cuts them.
-const CHUNK_SAMPLES: usize = 120;
 /// A segment of chunks is full at this size; Prometheus' is, too, and an offset has 32 bits.
 const SEGMENT_BYTES: u64 = 512 << 20;
 
@@ -55,23 +56,46 @@ impl BlockWriter {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn add(&mut self, labels: Labels, ts: &[TimestampMs], vs: &[f64]) -> Result<()> {
-        if ts.is_empty() {
+    pub fn add(&mut self, labels: Labels, run: &RunSlice<'_>) -> Result<()> {
+        if run.timestamps.is_empty() {
             return Ok(());
         }
-        let mut chunks = Vec::with_capacity(ts.len().div_ceil(CHUNK_SAMPLES));
-        for (ts, vs) in ts.chunks(CHUNK_SAMPLES).zip(vs.chunks(CHUNK_SAMPLES)) {
-            let reference = self.write_chunk(&encode_xor(ts, vs)?)?;
-            let range = TimeRange::new(ts[0], ts[ts.len() - 1]);
-            chunks.push(ChunkMeta { mint: range.mint, maxt: range.maxt, reference });
-            self.range.include_range(&range);
+        let mut chunks = Vec::with_capacity(run.timestamps.len().div_ceil(CHUNK_SAMPLES));
+        let mut rest = *run;
+        while !rest.timestamps.is_empty() {
+            let (meta, taken) = self.write_next(&rest)?;
+            self.range.include_range(&TimeRange::new(meta.mint, meta.maxt));
+            chunks.push(meta);
+            rest = rest.slice(taken..rest.timestamps.len());
         }
         self.stats.num_series += 1;
         self.stats.num_chunks += chunks.len() as u64;
-        self.stats.num_samples += ts.len() as u64;
-        self.stats.num_float_samples += ts.len() as u64;
+        self.stats.num_samples += run.timestamps.len() as u64;
         self.index.add(labels, chunks);
         Ok(())
+    }
+
+    /// Writes a chunk of the first samples of `run`, which has one; returns how many they are.
+    fn write_next(&mut self, run: &RunSlice<'_>) -> Result<(ChunkMeta, usize)> {
+        let len = run.timestamps.len();
+        if let Some(h) = run.histogram(0) {
+            let mut chunk = HistogramChunk::new(run.timestamps[0], h);
+            let mut taken = 1;
+            while let Some(h) = run.histogram(taken).filter(|h| chunk.takes(h)) {
+                chunk.append(run.timestamps[taken], h);
+                taken += 1;
+            }
+            let ((mint, maxt), encoding) = (chunk.times(), chunk.encoding());
+            let reference = self.write_chunk(encoding, &chunk.finish())?;
+            self.stats.num_histogram_samples += taken as u64;
+            return Ok((ChunkMeta { mint, maxt, reference }, taken));
+        }
+        let floats = (0..len.min(CHUNK_SAMPLES)).take_while(|i| run.histogram(*i).is_none());
+        let taken = floats.count();
+        let (ts, vs) = (&run.timestamps[..taken], &run.values[..taken]);
+        let reference = self.write_chunk(XOR, &encode_xor(ts, vs)?)?;
+        self.stats.num_float_samples += taken as u64;
+        Ok((ChunkMeta { mint: ts[0], maxt: ts[taken - 1], reference }, taken))
     }
 
     /// Counts so far.
@@ -79,11 +103,11 @@ impl BlockWriter {
         self.stats
     }
 
-    fn write_chunk(&mut self, data: &[u8]) -> Result<u64> {
+    fn write_chunk(&mut self, encoding: u8, data: &[u8]) -> Result<u64> {
         let mut record = Vec::with_capacity(data.len() + 10);
         varint::write(&mut record, data.len() as u64);
         let covered = record.len();
-        record.push(XOR);
+        record.push(encoding);
         record.extend_from_slice(data);
         let crc = crc32c::crc32c(&record[covered..]);
         record.extend_from_slice(&crc.to_be_bytes());

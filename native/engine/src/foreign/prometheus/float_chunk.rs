@@ -4,7 +4,8 @@
 //! reads as zeros and is found out once, at the end of the chunk.
 
 use super::varbit::{StartTimes, Window, signed, uvarint, wrong};
-use crate::codec::bits::{self, BitReader};
+use super::varbit_writer::{Out, WriteWindow, fits_signed};
+use crate::codec::bits::BitReader;
 use crate::codec::varint;
 use crate::error::{Error, Result};
 use crate::sample::{STALE_BITS, TimestampMs};
@@ -21,6 +22,9 @@ pub const XOR2: u8 = 4;
 pub const HISTOGRAM_ST: u8 = 5;
 /// [`FLOAT_HISTOGRAM`] with start timestamps.
 pub const FLOAT_HISTOGRAM_ST: u8 = 6;
+
+/// Samples of a chunk that is written, as Prometheus cuts them.
+pub const CHUNK_SAMPLES: usize = 120;
 
 /// Appends the samples of a float chunk to both columns.
 ///
@@ -202,71 +206,38 @@ pub fn encode_xor(timestamps: &[TimestampMs], values: &[f64]) -> Result<Vec<u8>>
         let text = format!("a chunk of {} times, {} values", timestamps.len(), values.len());
         return Err(Error::internal(text));
     }
-    let mut out = XorEncoder { bytes: count.to_be_bytes().to_vec(), ..XorEncoder::default() };
+    let mut out = Out::default();
+    out.bytes.extend_from_slice(&count.to_be_bytes());
     varint::write_signed(&mut out.bytes, timestamps[0]);
     out.bytes.extend_from_slice(&values[0].to_bits().to_be_bytes());
-    let mut delta = 0i64;
+    let (mut delta, mut window) = (0i64, WriteWindow::default());
     for i in 1..timestamps.len() {
         let now = timestamps[i].wrapping_sub(timestamps[i - 1]);
         if i == 1 {
             varint::write(&mut out.bytes, now as u64);
         } else {
-            out.dod(now.wrapping_sub(delta));
+            write_dod(&mut out, now.wrapping_sub(delta));
         }
         delta = now;
-        out.xor(values[i].to_bits() ^ values[i - 1].to_bits());
+        window.write(values[i].to_bits() ^ values[i - 1].to_bits(), &mut out);
     }
     Ok(out.bytes)
 }
 
-#[derive(Default)]
-struct XorEncoder {
-    bytes: Vec<u8>,
-    /// Unused bits of the last byte.
-    free: u8,
-    leading: u32,
-    /// 0 before the first window.
-    width: u32,
-}
-
-impl XorEncoder {
-    fn push(&mut self, value: u64, width: u32) {
-        self.free = bits::push(&mut self.bytes, self.free, u128::from(value), width);
-    }
-
-    fn dod(&mut self, dod: i64) {
-        let fits = |width: u32| -((1i64 << (width - 1)) - 1) <= dod && dod <= 1 << (width - 1);
-        let low = |width: u32| dod as u64 & ((1 << width) - 1);
-        if dod == 0 {
-            self.push(0, 1);
-        } else if fits(14) {
-            self.push(0b10 << 14 | low(14), 16);
-        } else if fits(17) {
-            self.push(0b110 << 17 | low(17), 20);
-        } else if fits(20) {
-            self.push(0b1110 << 20 | low(20), 24);
-        } else {
-            self.push(0b1111, 4);
-            self.push(dod as u64, 64);
-        }
-    }
-
-    fn xor(&mut self, changed: u64) {
-        if changed == 0 {
-            return self.push(0, 1);
-        }
-        // Five bits hold the leading zeros.
-        let leading = changed.leading_zeros().min(31);
-        let trailing = changed.trailing_zeros();
-        let known = 64u32.saturating_sub(self.leading + self.width);
-        if self.width > 0 && leading >= self.leading && trailing >= known {
-            self.push(0b10, 2);
-        } else {
-            (self.leading, self.width) = (leading, 64 - leading - trailing);
-            // 64 does not fit into six bits and is written as 0, which no width is.
-            self.push(0b11 << 11 | u64::from(leading) << 6 | u64::from(self.width & 63), 13);
-        }
-        self.push(changed >> (64 - self.leading - self.width), self.width);
+/// The counterpart of [`xor_dod`].
+fn write_dod(out: &mut Out, dod: i64) {
+    let low = |width: u32| dod as u64 & ((1 << width) - 1);
+    if dod == 0 {
+        out.push(0, 1);
+    } else if fits_signed(dod, 14) {
+        out.push(0b10 << 14 | low(14), 16);
+    } else if fits_signed(dod, 17) {
+        out.push(0b110 << 17 | low(17), 20);
+    } else if fits_signed(dod, 20) {
+        out.push(0b1110 << 20 | low(20), 24);
+    } else {
+        out.push(0b1111, 4);
+        out.push(dod as u64, 64);
     }
 }
 

@@ -4,7 +4,9 @@
 //! <dir>/<ULID>/meta.json     what a block is                      block.rs
 //!              index         symbols, series, postings            index.rs, index_writer.rs
 //!              chunks/000001 samples                              chunks.rs, float_chunk.rs,
-//!                                                                 histogram_chunk.rs, varbit.rs
+//!                                                                 histogram_chunk.rs, varbit.rs,
+//!                                                                 histogram_writer.rs,
+//!                                                                 varbit_writer.rs
 //!              tombstones    deleted ranges                       tombstones.rs
 //! <dir>/wal/                 what is in no block yet, in order    head.rs, log.rs, record.rs
 //! <dir>/wbl/                 what came out of order               head.rs
@@ -22,12 +24,14 @@ mod chunks;
 pub mod float_chunk;
 pub mod head;
 pub mod histogram_chunk;
+mod histogram_writer;
 mod index;
 mod index_writer;
 mod log;
 mod record;
 mod tombstones;
 mod varbit;
+mod varbit_writer;
 
 use std::path::{Path, PathBuf};
 

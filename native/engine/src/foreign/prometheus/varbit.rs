@@ -76,7 +76,7 @@ pub fn uvarint(bits: &mut BitReader<'_>) -> Result<u64> {
 }
 
 /// How wide a number is by the ones before it; eight say 64.
-const WIDTHS: [u32; 8] = [0, 3, 6, 9, 12, 18, 25, 56];
+pub const WIDTHS: [u32; 8] = [0, 3, 6, 9, 12, 18, 25, 56];
 
 /// A signed number of 1 to 72 bits.
 pub fn varbit_int(bits: &mut BitReader<'_>) -> i64 {

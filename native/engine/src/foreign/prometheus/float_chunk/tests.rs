@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::bits;
 
 fn decoded(encoding: u8, data: &[u8]) -> Result<Vec<(i64, u64)>> {
     let (mut timestamps, mut values) = (Vec::new(), Vec::new());
