@@ -137,17 +137,19 @@ export class CrashWriter {
     const samples = [{ series: seriesKey(labels), timestamp, bits: histogramBits(count, sum) }];
     const sent = await this.send(samples, () => client.writeBody(body, remoteWriteHeaders));
     if (sent) this.acknowledgedHistograms++;
+    this.recent[random.integer(0, memory - 1)] = { labels, timestamp };
   }
 
-  /** Deletes some minutes of one of its series. */
+  /** Deletes one of its samples, and what the series has some minutes around it. */
   private async delete(url: string): Promise<void> {
-    const { random, clock } = this;
-    const labels = random.chance(0.8)
-      ? this.labelsOf(random.integer(0, this.seriesCount - 1))
-      : this.histogramLabels();
+    const { random } = this;
+    const known = this.recent.filter((one) => one !== undefined);
+    if (known.length === 0) return;
+    const { labels, timestamp } = random.pick(known);
     // Whole seconds: that is what a time in the API says exactly.
-    const to = Math.floor((clock.nowMs - random.integer(0, latestBackMs)) / 1000) * 1000;
-    const from = to - random.integer(1, 10) * minuteMs;
+    const second = Math.floor(timestamp / 1000) * 1000;
+    const from = second - random.integer(0, 5) * minuteMs;
+    const to = second + 1000 + random.integer(0, 5) * minuteMs;
     const series = seriesKey(labels);
     const matchers = labels.map(([name, value]) => `${name}="${value}"`);
     this.model.deleting(series, from, to);
