@@ -16,7 +16,8 @@ export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
 host=$(rustc -vV | sed -n 's/^host: //p')
 # With --target the flags stay away from build scripts, which must not be instrumented.
-cargo build --release --quiet --target "$host" --bins
+# Not all binaries: the one that writes seeds does not link with the flags.
+cargo build --release --quiet --target "$host" "${targets[@]/#/--bin=}"
 
 fuzz() {
   local target=$1 status=0 fresh

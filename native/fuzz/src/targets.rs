@@ -250,7 +250,7 @@ pub fn wal_replay(data: &[u8]) {
     let (first, second) = data.split_at(middle);
     put(&disk, &dir.join(format!("{:020}.wal", 0)), first);
     if let Some(second) = second.strip_prefix(b"NEXT") {
-        put(&disk, &dir.join(format!("{:020}.wal", first.len())), second);
+        put(&disk, &dir.join(format!("{:020}.wal", first.len().max(1))), second);
     }
     accepting_any(|| {
         let _ = wal::first_position(&disk, dir);
