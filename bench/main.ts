@@ -2,7 +2,7 @@
  * @file metricstor beside Prometheus and VictoriaMetrics, in one run on one machine.
  *
  *     npm run bench -- [--series 10000,100000] [--million] [--samples 2000000]
- *                      [--query-series 1000] [--hours 24] [--skip ingest,query,restart]
+ *                      [--query-series 10000] [--hours 24] [--skip ingest,query,restart]
  *                      [--restart 100000x100,1000000x4]
  *                      [--servers metricstor,prometheus,victoriametrics] [--pages file]
  *
@@ -24,7 +24,7 @@ const { values: flags } = parseArgs({
     series: { type: 'string', default: '10000,100000' },
     million: { type: 'boolean', default: false },
     samples: { type: 'string', default: '2000000' },
-    'query-series': { type: 'string', default: '1000' },
+    'query-series': { type: 'string', default: '10000' },
     hours: { type: 'string', default: '24' },
     pages: { type: 'string' },
     restart: { type: 'string', default: '100000x20' },
@@ -80,7 +80,9 @@ function printStorage(results: readonly StorageResult[], what: string): void {
 
 function printQueries(contenders: readonly Contender[], results: readonly QueryResult[]): void {
   console.log('\n## Reading\n');
-  console.log('Median latency / CPU of one query in ms; series in the answer where they differ.\n');
+  console.log(
+    'First time / median latency / CPU of one query in ms; series in the answer where they differ.\n',
+  );
   const names = [...new Set(results.map((one) => one.query))];
   printTable(
     ['query', ...contenders.map((one) => one.name)],
@@ -90,10 +92,46 @@ function printQueries(contenders: readonly Contender[], results: readonly QueryR
       return [
         name,
         ...row.map((one) => {
-          const cost = `${one.latencyMs.toFixed(1)} / ${one.cpuMs.toFixed(1)}`;
+          const times = [one.coldMs, one.latencyMs, one.cpuMs].map((ms) => ms.toFixed(1));
+          const cost = times.join(' / ');
           return same ? cost : `${cost} (${one.series} series)`;
         }),
       ];
+    }),
+  );
+  printRatios(contenders, results);
+}
+
+/** Queries that take a competitor less are not compared by ratio: fixed costs decide them. */
+const trivialMs = 2;
+
+/** Geometric means of what metricstor takes as a share of what the others take. */
+function printRatios(contenders: readonly Contender[], results: readonly QueryResult[]): void {
+  const own = results.filter((one) => one.contender === 'metricstor');
+  const others = contenders.filter((one) => one.name !== 'metricstor' && own.length > 0);
+  if (others.length === 0) {
+    return;
+  }
+  console.log(
+    `\nShare of what the others take, geometric mean over queries above ${trivialMs} ms:\n`,
+  );
+  printTable(
+    ['compared with', 'queries', 'first time', 'latency', 'CPU'],
+    others.map(({ name }) => {
+      const pairs = own.flatMap((mine) => {
+        const theirs = results.find((one) => one.contender === name && one.query === mine.query);
+        return theirs === undefined || theirs.latencyMs < trivialMs ? [] : [{ mine, theirs }];
+      });
+      const mean = (of: (one: QueryResult) => number): string => {
+        const logs = pairs.map(({ mine, theirs }) => Math.log(of(mine) / of(theirs)));
+        return Math.exp(logs.reduce((sum, log) => sum + log, 0) / logs.length).toFixed(2);
+      };
+      const shares = [
+        mean((one) => one.coldMs),
+        mean((one) => one.latencyMs),
+        mean((one) => one.cpuMs),
+      ];
+      return [name, String(pairs.length), ...shares];
     }),
   );
 }

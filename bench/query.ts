@@ -1,20 +1,15 @@
-/** @file Reading: ten dashboard queries over a day of data, and what that day takes on disk. */
+/** @file Reading: dashboard queries over a day of data, and what that day takes on disk. */
 import type { BenchServer, Contender } from './competitors.js';
+import { type DashboardQuery, dashboardQueries } from './dashboard.js';
 import { type LoadPlan, samplesPerRequest, startLoad } from './load.js';
 import { cpuSeconds, settle } from './process.js';
-
-export interface DashboardQuery {
-  readonly name: string;
-  readonly expression: string;
-  /** 0 is an instant query. */
-  readonly hours: number;
-  readonly stepSeconds: number;
-}
 
 export interface QueryResult {
   readonly contender: string;
   readonly query: string;
-  /** Median over the runs. */
+  /** Of the first time that it was asked. */
+  readonly coldMs: number;
+  /** Median over the runs after that. */
   readonly latencyMs: number;
   /** CPU of the server for one run. */
   readonly cpuMs: number;
@@ -28,73 +23,6 @@ export interface StorageResult {
   readonly bytesPerSample: number;
   readonly logBytesPerSample: number;
 }
-
-const instance = '10.0.0.1:9100';
-
-export const dashboardQueries: readonly DashboardQuery[] = [
-  {
-    name: 'requests a second, now',
-    expression: 'sum(rate(http_requests_total[5m]))',
-    hours: 0,
-    stepSeconds: 0,
-  },
-  {
-    name: 'busy instances, now',
-    expression: 'count by (job) (node_load1 > 10)',
-    hours: 0,
-    stepSeconds: 0,
-  },
-  {
-    name: 'one gauge, 1 h',
-    expression: `node_memory_available_bytes{instance="${instance}"}`,
-    hours: 1,
-    stepSeconds: 15,
-  },
-  {
-    name: 'requests by code, 1 h',
-    expression: 'sum by (code) (rate(http_requests_total[5m]))',
-    hours: 1,
-    stepSeconds: 15,
-  },
-  {
-    name: 'one counter, 24 h',
-    expression: `rate(http_requests_total{instance="${instance}",method="GET",code="200"}[5m])`,
-    hours: 24,
-    stepSeconds: 60,
-  },
-  {
-    name: 'latency quantile, 6 h',
-    expression:
-      'histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))',
-    hours: 6,
-    stepSeconds: 60,
-  },
-  {
-    name: 'error ratio by job, 6 h',
-    expression:
-      'sum by (job) (rate(http_requests_total{code=~"5.."}[5m])) / sum by (job) (rate(http_requests_total[5m]))',
-    hours: 6,
-    stepSeconds: 60,
-  },
-  {
-    name: 'CPU by instance, 24 h',
-    expression: '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m]))',
-    hours: 24,
-    stepSeconds: 300,
-  },
-  {
-    name: 'busiest instances, 24 h',
-    expression: 'topk(5, sum by (instance) (rate(http_requests_total[10m])))',
-    hours: 24,
-    stepSeconds: 300,
-  },
-  {
-    name: 'peak load, 24 h',
-    expression: 'max_over_time(node_load1[1h])',
-    hours: 24,
-    stepSeconds: 600,
-  },
-];
 
 const hourMs = 3_600_000;
 const intervalMs = 15_000;
@@ -137,7 +65,7 @@ async function measureQuery(
   query: DashboardQuery,
   endMs: number,
 ): Promise<Omit<QueryResult, 'contender'>> {
-  await ask(server, query, endMs);
+  const cold = await ask(server, query, endMs);
   const cpuBefore = cpuSeconds(server.pid);
   const start = performance.now();
   const runs: Asked[] = [];
@@ -147,10 +75,14 @@ async function measureQuery(
   const cpuMs = ((cpuSeconds(server.pid) - cpuBefore) * 1000) / runs.length;
   const latencies = runs.map((run) => run.milliseconds).sort((a, b) => a - b);
   const latencyMs = latencies[latencies.length >> 1];
-  return { query: query.name, latencyMs, cpuMs, series: runs[0].series };
+  const { series } = runs[0];
+  return { query: query.name, coldMs: cold.milliseconds, latencyMs, cpuMs, series };
 }
 
-/** Loads `series` × `hours` at 15 s into each contender, asks everything, and weighs the files. */
+/**
+ * Loads `series` × `hours` at 15 s into each contender, brings it into its final form on disk,
+ * weighs that and asks everything.
+ */
 export async function measureQueries(
   contenders: readonly Contender[],
   series: number,
@@ -175,12 +107,12 @@ export async function measureQueries(
       try {
         const { samples } = await load.send({ url: server.url, from: 0, to: scrapes });
         await server.makeVisible();
+        const { blocks, log } = await server.storedBytes();
         await settle(server.pid, 60_000);
         for (const query of dashboardQueries) {
           const result = await measureQuery(server, query, endMs);
           queries.push({ contender: contender.name, ...result });
         }
-        const { blocks, log } = await server.storedBytes();
         storage.push({
           contender: contender.name,
           samples,

@@ -1,6 +1,7 @@
 /**
  * @file From a configuration to the options of an engine.
  */
+import { availableParallelism } from 'node:os';
 import type { Config } from './config/schema.js';
 import { MetricstorError } from './errors.js';
 import type { NativeEngineOptions, RetentionRule } from './native/engine.js';
@@ -25,7 +26,7 @@ export function retentionRules({ retention }: Config): readonly RetentionRule[] 
 
 /** The engine's options of a configuration. */
 export function engineOptions(config: Config): NativeEngineOptions {
-  const { checkpoint, compaction, ingest, limits, storage } = config;
+  const { checkpoint, compaction, ingest, limits, query, storage } = config;
   return {
     dir: config.dataDir,
     sync: config.wal.sync,
@@ -53,5 +54,6 @@ export function engineOptions(config: Config): NativeEngineOptions {
     writeQueueBytes: ingest.writeQueueBytes,
     compactCpuShare: compaction.cpuShare,
     compactMaxBytes: compaction.maxBytes,
+    queryHelpers: query.helpers < 0 ? availableParallelism() - 1 : query.helpers,
   };
 }

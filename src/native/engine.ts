@@ -1,9 +1,9 @@
 /**
- * @file The typed façade over the add-on: implements `storage/`. With `tools.ts` its only importer.
+ * @file The typed façade over the add-on: implements `storage/`. With `selection.ts` and `tools.ts`
+ * its only importer.
  *
  * An engine is opened once, on the main thread; workers attach to it by its handle.
  */
-import { isErrorCode, MetricstorError } from '../errors.js';
 import { type PackedHistograms, packCells } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type { QueryResult } from '../model/result.js';
@@ -11,14 +11,17 @@ import type { Appender, Rejection, WriteOutcome, WriteRequest } from '../storage
 import type { DeleteCount, DeleteRequest, Deleter } from '../storage/deleter.js';
 import type { Maintenance } from '../storage/maintenance.js';
 import type {
+  Aggregation,
   ExemplarRequest,
   LabelAnswer,
   LabelMatcher,
   LabelRequest,
   MetadataRequest,
+  NativeAggregateOp,
   Querier,
   QuerySession,
-  SampleBatch,
+  Rollup,
+  RollupRequest,
   Scope,
   Selection,
   SelectRequest,
@@ -28,6 +31,13 @@ import type {
 import type { Exporter, ExportRequest, Snapshots } from '../storage/transfer.js';
 import { type Failure, fail, type TextAnswer, textOf } from './answers.js';
 import { loadAddon } from './load.js';
+import {
+  type AddonSelection,
+  guarded,
+  NativeSelection,
+  newAggregation,
+  newRollup,
+} from './selection.js';
 
 /** Series that are kept for a time of their own. */
 export interface RetentionRule {
@@ -65,6 +75,7 @@ export interface NativeEngineOptions {
   readonly writeQueueBytes: number;
   readonly compactCpuShare: number;
   readonly compactMaxBytes: number;
+  readonly queryHelpers: number;
 }
 
 /** Numbers of an engine by stable name (`native/engine/src/stats.rs`). */
@@ -82,18 +93,6 @@ interface WriteAnswer extends WriteOutcome {
 
 interface DeleteAnswer extends DeleteCount {
   readonly failure?: Failure;
-}
-
-interface AddonSelection {
-  labelIds(): Uint32Array;
-  labelOffsets(): Uint32Array;
-  read(first: number, timestamps: Float64Array, values: Float64Array, offsets: Uint32Array): number;
-  readonly required: number;
-  /** Of the last read. */
-  readonly histogramCount: number;
-  readonly histogramDoubles: number;
-  readHistograms(rows: Uint32Array, offsets: Uint32Array, packed: Float64Array): void;
-  close(): void;
 }
 
 type Selectors = readonly (readonly LabelMatcher[])[];
@@ -210,64 +209,19 @@ const addon = loadAddon() as Addon;
 /** The largest number that crosses the boundary as a limit. */
 const noLimit = 2 ** 32 - 1;
 
-/** Runs a synchronous call of the add-on and gives its errors their class. */
-function guarded<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && isErrorCode(error.code)) {
-      throw new MetricstorError(error.code, error.message, { cause: error });
-    }
-    throw error;
-  }
-}
-
 async function done(promise: Promise<DoneAnswer>): Promise<number> {
   const answer = await promise;
   if (answer.failure) fail(answer.failure);
   return answer.handle;
 }
 
-class NativeSelection implements Selection {
-  readonly labels: LabelTable;
-  readonly #inner: AddonSelection;
-
-  constructor(inner: AddonSelection) {
-    this.#inner = inner;
-    const offsets = inner.labelOffsets();
-    this.labels = { count: offsets.length - 1, ids: inner.labelIds(), offsets };
-  }
-
-  read(first: number, batch: SampleBatch): number {
-    return guarded(() => this.#inner.read(first, batch.timestamps, batch.values, batch.offsets));
-  }
-
-  histograms(): PackedHistograms | undefined {
-    const count = this.#inner.histogramCount;
-    if (count === 0) {
-      return undefined;
-    }
-    const rows = new Uint32Array(count);
-    const offsets = new Uint32Array(count + 1);
-    const packed = new Float64Array(this.#inner.histogramDoubles);
-    guarded(() => this.#inner.readHistograms(rows, offsets, packed));
-    return { rows, offsets, packed };
-  }
-
-  get required(): number {
-    return this.#inner.required;
-  }
-
-  close(): void {
-    this.#inner.close();
-  }
-}
-
 class NativeSession implements QuerySession {
   readonly #inner: AddonSession;
+  readonly #cancelToken: number;
 
-  constructor(inner: AddonSession) {
+  constructor(inner: AddonSession, cancelToken: number) {
     this.#inner = inner;
+    this.#cancelToken = cancelToken;
   }
 
   intern(text: string): number {
@@ -284,6 +238,18 @@ class NativeSession implements QuerySession {
 
   select({ matchers, mint, maxt }: SelectRequest): Selection {
     return new NativeSelection(guarded(() => this.#inner.select(matchers, mint, maxt)));
+  }
+
+  rollup(request: RollupRequest): Rollup {
+    return newRollup(request, this.#cancelToken);
+  }
+
+  aggregation(
+    op: NativeAggregateOp,
+    groups: Uint32Array,
+    size: { readonly count: number; readonly steps: number },
+  ): Aggregation {
+    return newAggregation(op, groups, size);
   }
 
   regex(pattern: string): SessionRegex {
@@ -422,9 +388,10 @@ export class NativeEngine implements Querier, Appender, Deleter, Maintenance, Ex
 
   openSession(scope: Scope, { cancelToken = 0, maxSeries = 0 }: SessionLimits): QuerySession {
     const { tenant, matchers } = scope;
-    return new NativeSession(
-      guarded(() => new addon.Session(this.handle, tenant, matchers, cancelToken, maxSeries)),
+    const inner = guarded(
+      () => new addon.Session(this.handle, tenant, matchers, cancelToken, maxSeries),
     );
+    return new NativeSession(inner, cancelToken);
   }
 
   async write(body: Uint8Array, request: WriteRequest): Promise<WriteOutcome> {

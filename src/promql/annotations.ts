@@ -97,6 +97,13 @@ export class AnnotationLog {
     this.add('info', `${text} ${goQuote(metric)}`, at);
   }
 
+  /** Where types are labels. */
+  notTypedCounter(metric: string, type: string, at: Expr): void {
+    const text =
+      'metric might not be a counter, __type__ label is not set to "counter" or "histogram"';
+    this.add('info', `${text}, got ${goQuote(type)}: ${goQuote(metric)}`, at);
+  }
+
   forcedMonotonicity(metric: string, repair: Repair, at: Expr): void {
     const link =
       'https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile';

@@ -17,6 +17,7 @@ import type { Buffers } from './exec/context.js';
 import { Evaluator } from './exec/evaluate.js';
 import { emptyLabels } from './exec/label-sets.js';
 import { removeNames } from './exec/names.js';
+import { newRowColumns } from './exec/native-rows.js';
 import { NodeProfile } from './exec/node-profile.js';
 import { rangeVectorResult } from './exec/range-vector.js';
 import type { Grid } from './exec/rows.js';
@@ -124,7 +125,7 @@ const longestKept = 4096;
  * limit, `timeout` and `canceled`, and what the session throws.
  */
 export class PromqlEngine {
-  private readonly buffers: Buffers = { batch: newBatch() };
+  private readonly buffers: Buffers = { batch: newBatch(), rows: newRowColumns() };
   private readonly parsed = new Map<string, Expr>();
 
   private readonly features: ReadonlySet<PromqlFeature>;
@@ -211,7 +212,8 @@ export class PromqlEngine {
     // Each operator has rows of this length.
     budget.answer(grid.steps);
     // The engine's buffers are this query's while it runs.
-    budget.hold(this.buffers.batch.values.length * 16, 0);
+    const { batch, rows } = this.buffers;
+    budget.hold(batch.values.length * 16 + rows.values.length * 9, 0);
     const evaluator = new Evaluator({
       query: query.query,
       plan: queryPlan,
@@ -220,6 +222,7 @@ export class PromqlEngine {
       annotations,
       buffers: this.buffers,
       delayedNames: this.features.has('promql-delayed-name-removal'),
+      typeLabels: this.features.has('type-and-unit-labels'),
       profile,
     });
     const { root } = queryPlan;

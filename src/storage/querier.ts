@@ -50,9 +50,98 @@ export interface SampleBatch {
   offsets: Uint32Array;
 }
 
+/** What is to be reckoned over windows of samples: `native/engine/src/rollup`. */
+export interface RollupRequest {
+  /** A PromQL function; or `value`, or `timestamp` in seconds, of an instant selector. */
+  readonly function: string;
+  /** Window `k` holds the samples with `end - rangeMs < t <= end`, where `end` is
+   * `firstEndMs + k * strideMs`. */
+  readonly windows: {
+    readonly firstEndMs: number;
+    readonly strideMs: number;
+    readonly rangeMs: number;
+    readonly steps: number;
+  };
+  /** The function's other arguments, a value a step. */
+  readonly parameters: readonly Float64Array[];
+  /** Calls fail with `canceled` once so much time has passed. */
+  readonly timeoutMs: number;
+}
+
+/** A request that is ready to be evaluated. */
+export interface Rollup {
+  /**
+   * Evaluates the samples of one series, all floats, into a row: a cell a step, `present` 1 where
+   * it has a value. Returns how many have one. Stale markers count as a selector sees them.
+   */
+  evaluate(
+    timestamps: Float64Array,
+    values: Float64Array,
+    cells: Float64Array,
+    present: Uint8Array,
+  ): number;
+}
+
+/**
+ * Rows of neighbouring series, in memory of JavaScript: row `i` owns `[i * steps, (i + 1) * steps)`
+ * of `values` and `present`, and has `counts[i]` values. The arrays have just the lengths of
+ * `counts.length` rows.
+ */
+export interface EvaluatedRows {
+  readonly values: Float64Array;
+  readonly present: Uint8Array;
+  readonly counts: Uint32Array;
+}
+
+/** How far an evaluation came. */
+export interface Evaluated {
+  readonly series: number;
+  /** Samples that were decoded, and those of the series that has most. */
+  readonly samples: number;
+  readonly longest: number;
+  /** Whether it ended because the next series has a native histogram. */
+  readonly histogram: boolean;
+}
+
+export type NativeAggregateOp =
+  | 'sum'
+  | 'avg'
+  | 'count'
+  | 'group'
+  | 'min'
+  | 'max'
+  | 'stddev'
+  | 'stdvar';
+
+/** Groups of series whose rows are added up, in the order of the series, as they are made. */
+export interface Aggregation {
+  /**
+   * Evaluates series of a selection from `first` on and adds up their rows, until about `samples`
+   * are decoded. `counts`, with an element for each series of the selection, gets how many values
+   * each has.
+   */
+  evaluate(
+    selection: Selection,
+    rollup: Rollup,
+    from: { readonly first: number; readonly samples: number },
+    counts: Uint32Array,
+  ): Evaluated;
+  /** Cell `group * steps + k` of both columns. */
+  finish(values: Float64Array, present: Uint8Array): void;
+}
+
 /** The series that a selector found, merged over head and blocks as of one instant. */
 export interface Selection {
   readonly labels: LabelTable;
+  /**
+   * Evaluates series from `first` on into rows, at most as many as there are `counts`, until about
+   * `samples` are decoded. Ends early before a series with a native histogram.
+   */
+  evaluate(
+    rollup: Rollup,
+    from: { readonly first: number; readonly samples: number },
+    rows: EvaluatedRows,
+  ): Evaluated;
   /**
    * Decodes whole series from index `first` on, as many as fit, and returns how many (at least 1).
    * Returns 0 when not even the first fits; `required` then says how many samples it has.
@@ -84,6 +173,13 @@ export interface QuerySession {
   /** The text of an id. */
   text(id: number): string;
   select(request: SelectRequest): Selection;
+  rollup(request: RollupRequest): Rollup;
+  /** Series `i` goes to group `groups[i]` of `count`. Absent where nothing is added up natively. */
+  aggregation?(
+    op: NativeAggregateOp,
+    groups: Uint32Array,
+    size: { readonly count: number; readonly steps: number },
+  ): Aggregation;
   labelNames(request: LabelRequest): LabelAnswer;
   labelValues(name: string, request: LabelRequest): LabelAnswer;
   /**

@@ -1,9 +1,7 @@
-/** @file The kernels against plain loops over each window, on seeded random series. */
+/** @file The native functions against plain loops over each window, on seeded random series. */
 import { describe, expect, test } from 'vitest';
-import { RowBuffer } from '../../src/promql/exec/rows.js';
-import { WindowFinder, type WindowKernel } from '../../src/promql/exec/window.js';
-import * as overTime from '../../src/promql/functions/over-time.js';
-import * as rate from '../../src/promql/functions/rate.js';
+import { newRollup } from '../../src/native/selection.js';
+import type { Rollup } from '../../src/storage/querier.js';
 
 /** The values of one window and its times. */
 interface Window {
@@ -43,22 +41,34 @@ function makeSeries(flavour: Flavour, seed: number): { times: number[]; values: 
   return { times, values };
 }
 
-/** Runs a kernel; undefined where it gives no value. */
+const steps = 60;
+
+function windowsOf(rangeMs: number) {
+  return { firstEndMs: 50_000, strideMs: 45_000, rangeMs, steps };
+}
+
+function rollupOf(name: string, rangeMs: number): Rollup {
+  return newRollup({
+    function: name,
+    windows: windowsOf(rangeMs),
+    parameters: [],
+    timeoutMs: 60_000,
+  });
+}
+
+/** Evaluates a series; undefined where it gives no value. */
 function run(
-  kernel: WindowKernel,
+  rollup: Rollup,
   series: { times: number[]; values: number[] },
   rangeMs: number,
 ): { got: (number | undefined)[]; windows: Window[] } {
-  const steps = 60;
-  const windows = { firstEndMs: 50_000, strideMs: 45_000, rangeMs, steps };
-  const finder = new WindowFinder(windows);
-  const timestamps = Float64Array.from([...series.times, 0, 0]);
-  const values = Float64Array.from([...series.values, 7, 7]);
-  finder.find({ timestamps, values, from: 0, to: series.times.length });
-  const out = new RowBuffer(steps);
-  const count = kernel(finder, out, []);
-  expect(count).toBe(out.flags.reduce((sum, flag) => sum + flag, 0));
-  const got = Array.from(out.values, (value, k) => (out.flags[k] === 1 ? value : undefined));
+  const windows = windowsOf(rangeMs);
+  const cells = new Float64Array(steps);
+  const flags = new Uint8Array(steps).fill(9);
+  const timestamps = Float64Array.from(series.times);
+  const count = rollup.evaluate(timestamps, Float64Array.from(series.values), cells, flags);
+  expect(count).toBe(flags.reduce((sum, flag) => sum + flag, 0));
+  const got = Array.from(cells, (value, k) => (flags[k] === 1 ? value : undefined));
   const expected = Array.from({ length: steps }, (_, k): Window => {
     const end = windows.firstEndMs + k * windows.strideMs;
     const inside = series.times.map((t) => t > end - rangeMs && t <= end);
@@ -112,33 +122,28 @@ function plainRate({ times, values, start, end }: Window, perSecond: boolean): n
   return result * (perSecond ? factor / ((end - start) / 1000) : factor);
 }
 
-/** Pairs of a kernel and the plain calculation; `undefined` means no value. */
-const cases: readonly [string, () => WindowKernel, (window: Window) => number | undefined][] = [
-  ['sum', overTime.sumOverTime, ({ values }) => neumaier(values)],
-  ['count', overTime.countOverTime, ({ values }) => values.length],
-  ['max', () => overTime.extremeOverTime('max'), ({ values }) => extreme(values, 1)],
-  ['min', () => overTime.extremeOverTime('min'), ({ values }) => extreme(values, -1)],
-  ['last', overTime.lastOverTime, ({ values }) => values[values.length - 1]],
-  ['first', overTime.firstOverTime, ({ values }) => values[0]],
-  ['rate', () => rate.extrapolatedRate(true, true), (window) => plainRate(window, true)],
-  ['increase', () => rate.extrapolatedRate(true, false), (window) => plainRate(window, false)],
+/** Pairs of a function and the plain calculation; `undefined` means no value. */
+const cases: readonly [string, (window: Window) => number | undefined][] = [
+  ['sum_over_time', ({ values }) => neumaier(values)],
+  ['count_over_time', ({ values }) => values.length],
+  ['max_over_time', ({ values }) => extreme(values, 1)],
+  ['min_over_time', ({ values }) => extreme(values, -1)],
+  ['last_over_time', ({ values }) => values[values.length - 1]],
+  ['first_over_time', ({ values }) => values[0]],
+  ['rate', (window) => plainRate(window, true)],
+  ['increase', (window) => plainRate(window, false)],
   [
     'changes',
-    () => rate.countMarks('changes'),
     ({ values }) => values.filter((v, i) => i > 0 && !sameNumber(v, values[i - 1])).length,
   ],
-  [
-    'resets',
-    () => rate.countMarks('resets'),
-    ({ values }) => values.filter((v, i) => i > 0 && v < values[i - 1]).length,
-  ],
+  ['resets', ({ values }) => values.filter((v, i) => i > 0 && v < values[i - 1]).length],
 ];
 
 function sameNumber(a: number, b: number): boolean {
   return a === b || (Number.isNaN(a) && Number.isNaN(b));
 }
 
-describe.each(cases)('%s', (_name, make, plain) => {
+describe.each(cases)('%s', (name, plain) => {
   test.each<[Flavour, number]>([
     ['whole', 60_000],
     ['whole', 1_000],
@@ -147,10 +152,10 @@ describe.each(cases)('%s', (_name, make, plain) => {
     ['special', 120_000],
     ['sparse', 90_000],
   ])('over %s numbers in windows of %d ms', (flavour, rangeMs) => {
-    // One kernel for several series: nothing may be left over from the one before.
-    const kernel = make();
+    // One for several series: nothing may be left over from the one before.
+    const rollup = rollupOf(name, rangeMs);
     for (const seed of [1, 2, 3]) {
-      const { got, windows } = run(kernel, makeSeries(flavour, seed), rangeMs);
+      const { got, windows } = run(rollup, makeSeries(flavour, seed), rangeMs);
       const want = windows.map((window) =>
         window.values.length === 0 ? undefined : plain(window),
       );
@@ -161,6 +166,6 @@ describe.each(cases)('%s', (_name, make, plain) => {
 
 test('the mean of values whose sum overflows is still their mean', () => {
   const series = { times: [10_000, 20_000, 30_000], values: [1e308, 1.2e308, 1.4e308] };
-  const { got } = run(overTime.avgOverTime(), series, 60_000);
+  const { got } = run(rollupOf('avg_over_time', 60_000), series, 60_000);
   expect(got[0]).toBeCloseTo(1.2e308, -300);
 });

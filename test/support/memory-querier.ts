@@ -1,5 +1,6 @@
 /**
- * @file A `Querier` over arrays, for tests of everything above the storage.
+ * @file A `Querier` over arrays, for tests of everything above the storage. Windows of floats are
+ * evaluated natively, as those of the engine are.
  *
  * Regular expressions run as JavaScript's; tests stay within what both syntaxes share.
  */
@@ -12,12 +13,17 @@ import {
 } from '../../src/model/histogram.js';
 import type { LabelTable } from '../../src/model/labels.js';
 import type { QueryResult } from '../../src/model/result.js';
+import { newRollup } from '../../src/native/selection.js';
 import type {
+  Evaluated,
+  EvaluatedRows,
   LabelAnswer,
   LabelMatcher,
   LabelRequest,
   Querier,
   QuerySession,
+  Rollup,
+  RollupRequest,
   SampleBatch,
   Scope,
   Selection,
@@ -209,6 +215,10 @@ export class MemorySession implements QuerySession {
     return order.sort((a, b) => compareLabels(sets[a], sets[b]) || a - b);
   }
 
+  rollup(request: RollupRequest): Rollup {
+    return newRollup(request);
+  }
+
   regex(pattern: string): SessionRegex {
     const regex = compile(pattern);
     return {
@@ -274,6 +284,35 @@ class MemorySelection implements Selection {
     private readonly range: { readonly mint: number; readonly maxt: number },
     private readonly onRead: (samples: number) => void,
   ) {}
+
+  evaluate(
+    rollup: Rollup,
+    { first, samples }: { readonly first: number; readonly samples: number },
+    { values, present, counts }: EvaluatedRows,
+  ): Evaluated {
+    const steps = values.length / counts.length;
+    const { mint, maxt } = this.range;
+    const done = { series: 0, samples: 0, longest: 0, histogram: false };
+    for (const one of this.found.slice(first, first + counts.length)) {
+      const from = lowerBound(one.timestamps, mint);
+      const to = lowerBound(one.timestamps, maxt + 1);
+      done.histogram = one.histograms?.slice(from, to).some((cell) => cell !== undefined) ?? false;
+      if (done.histogram || (done.series > 0 && done.samples >= samples)) {
+        break;
+      }
+      const start = done.series * steps;
+      counts[done.series++] = rollup.evaluate(
+        one.timestamps.subarray(from, to),
+        one.values.subarray(from, to),
+        values.subarray(start, start + steps),
+        present.subarray(start, start + steps),
+      );
+      done.samples += to - from;
+      done.longest = Math.max(done.longest, to - from);
+    }
+    this.onRead(done.samples);
+    return done;
+  }
 
   read(first: number, batch: SampleBatch): number {
     const { mint, maxt } = this.range;

@@ -39,6 +39,7 @@ export function keepEverything(dir: string): NativeEngineOptions {
     checkpointLogBytes: 256 * mebibyte,
     writeQueueBytes: 128 * mebibyte,
     compactCpuShare: 0.25,
+    queryHelpers: 1,
     compactMaxBytes: 64 * 2 ** 30,
   };
 }

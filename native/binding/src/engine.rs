@@ -94,6 +94,8 @@ pub struct OpenOptions {
     pub compact_cpu_share: f64,
     /// Bytes of blocks that are merged at a time.
     pub compact_max_bytes: f64,
+    /// Threads that help with large queries.
+    pub query_helpers: u32,
 }
 
 impl OpenOptions {
@@ -137,6 +139,7 @@ impl OpenOptions {
             write_queue_bytes: self.write_queue_bytes as u64,
             compact_cpu_share: self.compact_cpu_share,
             compact_max_bytes: self.compact_max_bytes as u64,
+            query_helpers: self.query_helpers as usize,
             ..defaults
         }
     }

@@ -4,6 +4,7 @@
 //! admin.rs      deletes
 //! engine.rs     class Engine: one method per verb
 //! session.rs    class Session and Selection: one query's reading, synchronous
+//! rollup.rs     windows evaluated over a selection, and what is added up at once
 //! registry.rs   open engines and cancel tokens of this process, so that worker threads attach
 //! export.rs    class JsonExport: an export as text, piece by piece
 //! tools.rs     verbs over directories; snapshots, imports and exports of an open engine
@@ -22,6 +23,7 @@ mod error;
 mod export;
 mod guard;
 mod registry;
+mod rollup;
 mod session;
 mod settle;
 mod tools;

@@ -374,6 +374,13 @@ pub struct JsSelection {
     required: u32,
 }
 
+impl JsSelection {
+    /// The engine's selection, unless it was closed.
+    pub fn open(&mut self) -> EngineResult<&mut Selection> {
+        self.inner.as_mut().ok_or_else(closed)
+    }
+}
+
 #[napi]
 impl JsSelection {
     /// Label ids; see `SeriesSets`.

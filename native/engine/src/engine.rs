@@ -8,6 +8,7 @@ use crate::background::compact::{CompactThread, Task};
 use crate::background::{Answer as TaskAnswer, Command, Found, Handle};
 use crate::backup;
 use crate::block::{Block, quarantine};
+use crate::cancel::Cancel;
 use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
 use crate::deletes::{DeleteAnswer, DeleteRequest, Deletes, Mode};
@@ -16,8 +17,8 @@ use crate::disk::{DirLock, Disk};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
 use crate::options::Options;
-use crate::read::cancel::Cancel;
 use crate::read::session::Session;
+use crate::read::threads::Helpers;
 use crate::read::view::View;
 use crate::recover::{Layout, create_durably, restore};
 use crate::refs::TenantId;
@@ -65,6 +66,8 @@ pub struct Engine {
     compaction: Mutex<Option<CompactThread>>,
     lock: Mutex<Option<Box<dyn DirLock>>>,
     waiting_bytes: Arc<AtomicU64>,
+    /// The threads that queries share.
+    helpers: Helpers,
     /// Held while a snapshot is made: the directory is not let go before.
     snapshots: Arc<Mutex<()>>,
 }
@@ -164,6 +167,7 @@ impl Engine {
         let compaction = CompactThread::start(store.clone())?;
         let deletes = Deletes::start(store.clone())?;
         let waiting_bytes = Arc::new(AtomicU64::new(0));
+        let helpers = Helpers::new(store.options.query_helpers);
         let writers = start_writers(&store, &waiting_bytes)?;
         Ok(Self {
             store,
@@ -173,6 +177,7 @@ impl Engine {
             compaction: Mutex::new(Some(compaction)),
             lock: Mutex::new(Some(lock)),
             waiting_bytes,
+            helpers,
             snapshots: Arc::default(),
         })
     }
@@ -197,6 +202,7 @@ impl Engine {
     /// A session for one query, over the store as it is now.
     pub fn session(&self, scope: Scope, cancel: Cancel) -> Session {
         Session::new(self.store.head.clone(), self.store.view.load_full(), scope, cancel)
+            .with_helpers(self.helpers.clone())
     }
 
     /// Makes blocks of what the head holds; `answer` is called when they are published.

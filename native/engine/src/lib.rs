@@ -3,10 +3,11 @@
 //! | layer | modules |
 //! |---|---|
 //! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`histogram`] |
-//! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`], [`allocator`], [`paged`] |
+//! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`], [`allocator`], [`paged`],
+//! |   | [`cancel`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
-//! | 3 | [`source`], [`merge`], [`label_order`], [`tombstone`], [`retention`] |
+//! | 3 | [`source`], [`merge`], [`label_order`], [`tombstone`], [`retention`], [`rollup`] |
 //! | 4 | [`head`], [`block`] |
 //! | 5 | [`compact`], [`read`], [`foreign`] |
 //! | 6 | [`commit`], [`deletes`], [`recover`], [`store`], [`background`] |
@@ -29,6 +30,7 @@ pub mod allocator;
 pub mod background;
 pub mod backup;
 pub mod block;
+pub mod cancel;
 pub mod chunk;
 pub mod clock;
 pub mod codec;
@@ -53,6 +55,7 @@ pub mod read;
 pub mod recover;
 pub mod refs;
 pub mod retention;
+pub mod rollup;
 pub mod run;
 pub mod sample;
 pub mod source;

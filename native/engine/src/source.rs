@@ -189,4 +189,10 @@ pub trait SourceSelection: Send {
     /// # Errors
     /// `corruption` when a chunk does not hold what it promises.
     fn read(&mut self, which: &[u32], range: TimeRange, out: &mut Columns) -> Result<()>;
+
+    /// The same series, to be read by another thread. `None` where there is no such thing: then
+    /// one thread reads all.
+    fn fork(&self) -> Option<Box<dyn SourceSelection>> {
+        None
+    }
 }

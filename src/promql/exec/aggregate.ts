@@ -15,6 +15,7 @@ import type { EvalContext } from './context.js';
 import { type Groups, groupSeries } from './groups.js';
 import { HistogramSums } from './histogram-sums.js';
 import { labelValue } from './label-sets.js';
+import { nativeAggregateRows } from './native-aggregate.js';
 import { type Row, type RowSink, sendGrid } from './rows.js';
 
 /** The rows of an aggregation. */
@@ -34,7 +35,9 @@ export function aggregateRows(ctx: EvalContext, node: AggregatePlan, sink: RowSi
       countValuesRows(ctx, node, sink);
       return;
     default:
-      streamingRows(ctx, node, op, sink);
+      if (!nativeAggregateRows(ctx, node, op, sink)) {
+        streamingRows(ctx, node, op, sink);
+      }
   }
 }
 

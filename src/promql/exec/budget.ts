@@ -143,6 +143,23 @@ export class Budget {
     }
   }
 
+  /** Milliseconds to the deadline. */
+  get leftMs(): number {
+    return Math.max(0, this.deadlineMs - Date.now());
+  }
+
+  /** Runs a native call; one that was ended by the deadline is a timeout. */
+  native<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      if (error instanceof MetricstorError && error.code === 'canceled') {
+        this.check();
+      }
+      throw error;
+    }
+  }
+
   /** Counts cells of work and looks at the clock now and then. */
   spend(cells: number): void {
     this.work += cells;

@@ -7,12 +7,22 @@ import type { QuerySession, SampleBatch } from '../../storage/querier.js';
 import type { AnnotationLog } from '../annotations.js';
 import type { Plan, SelectorPlan, SubqueryPlan } from '../plan.js';
 import type { Budget } from './budget.js';
+import type { NodeFigures } from './node-profile.js';
 import type { Grid, HistogramPolicy, RowSink } from './rows.js';
 
 /** Buffers that an engine owns and lends to one query after another. */
 export interface Buffers {
   /** For decoded samples; grows to at most `maxBatchSamples`. */
   readonly batch: SampleBatch;
+  /** For rows that are evaluated natively; grows to a few million cells at most. */
+  readonly rows: RowColumns;
+}
+
+/** Columns of rows, and how many values each row has. */
+export interface RowColumns {
+  values: Float64Array;
+  present: Uint8Array;
+  readonly counts: Uint32Array;
 }
 
 /** One query while it is evaluated. */
@@ -28,9 +38,18 @@ export interface EvalContext {
    * `label_replace` can still read it. Prometheus' `promql-delayed-name-removal`.
    */
   readonly delayedNames: boolean;
+  /**
+   * Whether the label `__type__` says what a counter is, instead of the end of the metric's name.
+   * Prometheus' `type-and-unit-labels`.
+   */
+  readonly typeLabels: boolean;
   /** Ids of `__name__`, `__type__` and `__unit__`: what "dropping the name" drops. */
   readonly metadataLabels: ReadonlySet<number>;
   readonly nameLabel: number;
+  /** Whether a part occurs more than once, so that it is evaluated once and kept. */
+  isShared(node: Plan): boolean;
+  /** Does a part of what a node is about; the figures, if anyone counts, are the node's. */
+  inNameOf<T>(node: Plan, work: (figures: NodeFigures | undefined) => T): T;
   /** Evaluates a vector row by row. */
   rows(node: Plan, sink: RowSink): void;
   /** Evaluates a vector into a grid; `histograms` says what becomes of histograms in it. */

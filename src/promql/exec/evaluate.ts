@@ -26,7 +26,7 @@ import type { Budget } from './budget.js';
 import type { Buffers, EvalContext, SeriesReader } from './context.js';
 import { operate } from './histogram-operators.js';
 import { droppingNames, mappingRows, policyOf } from './names.js';
-import type { NodeProfile } from './node-profile.js';
+import type { NodeFigures, NodeProfile } from './node-profile.js';
 import {
   type Grid,
   GridCollector,
@@ -52,6 +52,7 @@ export interface EvaluatorParts {
   readonly annotations: AnnotationLog;
   readonly buffers: Buffers;
   readonly delayedNames: boolean;
+  readonly typeLabels: boolean;
   /** Counts what each node takes. */
   readonly profile?: NodeProfile | undefined;
 }
@@ -70,6 +71,7 @@ export class Evaluator implements EvalContext {
   readonly annotations: AnnotationLog;
   readonly buffers: Buffers;
   readonly delayedNames: boolean;
+  readonly typeLabels: boolean;
   readonly metadataLabels: ReadonlySet<number>;
   readonly nameLabel: number;
   private readonly known = new Map<string, Known>();
@@ -82,6 +84,7 @@ export class Evaluator implements EvalContext {
     this.annotations = parts.annotations;
     this.buffers = parts.buffers;
     this.delayedNames = parts.delayedNames;
+    this.typeLabels = parts.typeLabels;
     const metadata = ['__name__', '__type__', '__unit__'].map((name) => this.session.intern(name));
     this.metadataLabels = new Set(metadata);
     this.nameLabel = metadata[0];
@@ -164,6 +167,16 @@ export class Evaluator implements EvalContext {
     } else {
       readSeries(this, node, reader);
     }
+  }
+
+  isShared(node: Plan): boolean {
+    const { plan, query } = this.parts;
+    return plan.shared.size > 0 && node.type === 'vector' && plan.shared.has(shareKey(node, query));
+  }
+
+  inNameOf<T>(node: Plan, work: (figures: NodeFigures | undefined) => T): T {
+    const { profile } = this.parts;
+    return profile === undefined ? work(undefined) : profile.part(node, work);
   }
 
   /** The grid of a part that occurs more than once, evaluated at its first use. */

@@ -14,11 +14,26 @@ export interface Groups {
   readonly of: Uint32Array;
 }
 
-/** Groups series by (or without) labels, comparing ids. */
-export function groupSeries(ctx: EvalContext, labels: LabelTable, by: Aggregate): Groups {
+/**
+ * Groups series by (or without) labels, comparing ids. Metric names that are `dropped` count as
+ * not there.
+ */
+export function groupSeries(
+  ctx: EvalContext,
+  labels: LabelTable,
+  by: Aggregate,
+  metricNames: 'kept' | 'dropped' = 'kept',
+): Groups {
   const names = new Set(by.grouping.map((name) => ctx.session.intern(name)));
   if (by.without) {
     names.add(ctx.nameLabel);
+  }
+  for (const name of metricNames === 'dropped' ? ctx.metadataLabels : []) {
+    if (by.without) {
+      names.add(name);
+    } else {
+      names.delete(name);
+    }
   }
   const index = new LabelIndex();
   const scratch = new LabelScratch();

@@ -48,6 +48,28 @@ function withoutNames(ctx: EvalContext, labels: LabelTable, dropName: Uint8Array
   return { labels: index.table(), target: index.count === labels.count ? null : target };
 }
 
+/** Whether all series differ also without their names. */
+export function hasDistinctNameless(ctx: EvalContext, labels: LabelTable): boolean {
+  const { ids, offsets, count } = labels;
+  // Of one metric, and named by nothing else, they do.
+  let metric = -1;
+  for (let i = 0; i < count; i++) {
+    let dropped = 0;
+    let name = 0;
+    for (let at = offsets[i]; at < offsets[i + 1]; at += 2) {
+      if (ctx.metadataLabels.has(ids[at])) {
+        dropped++;
+        name = ids[at + 1];
+      }
+    }
+    metric = i === 0 ? name : metric;
+    if (dropped !== 1 || name !== metric) {
+      return withoutNames(ctx, labels, null).target === null;
+    }
+  }
+  return true;
+}
+
 /** A table without the flagged names; throws where two series become equal. */
 export function distinctWithoutNames(
   ctx: EvalContext,

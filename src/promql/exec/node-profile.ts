@@ -45,10 +45,17 @@ export class NodeProfile {
 
   /** Evaluates a node, in the name of the one that is being evaluated. */
   run<T>(node: Plan, work: (figures: NodeFigures) => T): T {
+    return this.part(node, (figures) => {
+      figures.evaluations++;
+      return work(figures);
+    });
+  }
+
+  /** Does a part of evaluating a node. */
+  part<T>(node: Plan, work: (figures: NodeFigures) => T): T {
     const caller = this.current;
     const figures = this.figures.get(node) ?? noFigures();
     this.figures.set(node, figures);
-    figures.evaluations++;
     this.switchTo(figures);
     try {
       return work(figures);

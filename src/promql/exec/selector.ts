@@ -2,8 +2,9 @@
  * @file Reading series from storage in batches, and the value of an instant selector: the newest
  * sample within the lookback of each step.
  *
- * Follows `vectorSelectorSingle` in Prometheus' `promql/engine.go` (3.14): a window is open to the
- * left, and a stale marker as the newest sample means no value.
+ * Floats are evaluated natively; series with native histograms, and all behind the first of them,
+ * are read and looked at here. Follows `vectorSelectorSingle` in Prometheus' `promql/engine.go`
+ * (3.14): a window is open to the left, and a stale marker as the newest sample means no value.
  */
 import { MetricstorError } from '../../errors.js';
 import {
@@ -20,6 +21,7 @@ import { checkRegexes } from '../regexes.js';
 import type { Windows } from '../time-grid.js';
 import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
 import { labelBytes } from './label-sets.js';
+import { evaluateRows, rollupFor } from './native-rows.js';
 import { noHistograms, RowBuffer, type RowSink, sendRow } from './rows.js';
 
 /** The most samples decoded at once, but for a series that has more by itself. */
@@ -48,39 +50,57 @@ function isStale(values: Float64Array, bits: Uint32Array, index: number): boolea
   return Number.isNaN(value) && bits[2 * index] === staleLow && bits[2 * index + 1] === staleHigh;
 }
 
-/** Reads all series of a selector, batch by batch, stale markers included. */
-function readSelection(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReader): void {
+/** Calls `use` with the series of a selector. */
+export function withSelection(
+  ctx: EvalContext,
+  plan: SelectorPlan,
+  use: (selection: Selection) => void,
+): void {
   const { budget } = ctx;
   budget.check();
   const selection = select(ctx, plan);
   const tableBytes = labelBytes(selection.labels);
   try {
     budget.hold(tableBytes, 0);
-    const { count } = selection.labels;
-    budget.series += count;
-    reader.begin(selection.labels, null);
-    const { batch } = ctx.buffers;
-    ensureBatch(ctx, batch, firstBatchSamples);
-    for (let first = 0; first < count; ) {
-      const read = readBatch(ctx, selection, first, batch);
-      const decoded = batch.offsets[read];
-      const packed = selection.histograms();
-      const bytes = packed?.packed.byteLength ?? 0;
-      ctx.budget.hold(bytes, 0);
-      sendBatch(batch, packed, { first, read }, reader);
-      ctx.budget.release(bytes, 0);
-      budget.decoded(decoded);
-      budget.check();
-      first += read;
-      if (first < count) {
-        const more = (decoded / read) * (count - first);
-        ensureBatch(ctx, batch, Math.min(maxBatchSamples, more));
-      }
-    }
-    reader.end();
+    ctx.inNameOf(plan, () => {
+      budget.series += selection.labels.count;
+    });
+    use(selection);
   } finally {
     budget.release(tableBytes, 0);
     selection.close();
+  }
+}
+
+/** Takes the samples of a series, stale markers included; only valid during the call. */
+type TakeSamples = (series: number, samples: SeriesSamples) => void;
+
+/** Reads the series of a selection from `from` on, batch by batch, stale markers included. */
+export function readFrom(
+  ctx: EvalContext,
+  selection: Selection,
+  from: number,
+  take: TakeSamples,
+): void {
+  const { budget } = ctx;
+  const { count } = selection.labels;
+  const { batch } = ctx.buffers;
+  ensureBatch(ctx, batch, firstBatchSamples);
+  for (let first = from; first < count; ) {
+    const read = readBatch(ctx, selection, first, batch);
+    const decoded = batch.offsets[read];
+    const packed = selection.histograms();
+    const bytes = packed?.packed.byteLength ?? 0;
+    ctx.budget.hold(bytes, 0);
+    sendBatch(batch, packed, { first, read }, take);
+    ctx.budget.release(bytes, 0);
+    budget.decoded(decoded);
+    budget.check();
+    first += read;
+    if (first < count) {
+      const more = (decoded / read) * (count - first);
+      ensureBatch(ctx, batch, Math.min(maxBatchSamples, more));
+    }
   }
 }
 
@@ -128,7 +148,7 @@ function sendBatch(
   batch: SampleBatch,
   packed: PackedHistograms | undefined,
   { first, read }: { readonly first: number; readonly read: number },
-  reader: SeriesReader,
+  take: TakeSamples,
 ): void {
   const { timestamps, values, offsets } = batch;
   const samples: SeriesSamples = { timestamps, values, from: 0, to: 0 };
@@ -146,7 +166,7 @@ function sendBatch(
       samples.histograms = next > before ? cells : undefined;
     }
     if (samples.to > samples.from) {
-      reader.samples(first + i, samples);
+      take(first + i, samples);
     }
   }
 }
@@ -175,23 +195,32 @@ function ensureBatch(ctx: EvalContext, batch: SampleBatch, samples: number): voi
 
 /** Reads the series of a range selector without their stale markers. */
 export function readSeries(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReader): void {
+  withSelection(ctx, plan, (selection) => {
+    reader.begin(selection.labels, null);
+    readSeriesFrom(ctx, selection, 0, reader);
+    reader.end();
+  });
+}
+
+/** The samples of the series from `from` on, without stale markers. */
+export function readSeriesFrom(
+  ctx: EvalContext,
+  selection: Selection,
+  from: number,
+  reader: Pick<SeriesReader, 'histograms' | 'samples'>,
+): void {
   let bits = new Uint32Array(0);
-  readSelection(ctx, plan, {
-    histograms: 'take',
-    begin: (labels, dropName) => reader.begin(labels, dropName),
-    samples: (series, samples) => {
-      if (bits.buffer !== samples.values.buffer) {
-        bits = new Uint32Array(samples.values.buffer as ArrayBuffer);
-      }
-      dropStale(samples, bits);
-      if (samples.histograms !== undefined && reader.histograms === undefined) {
-        refuseHistograms(samples);
-      }
-      if (samples.to > samples.from) {
-        reader.samples(series, samples);
-      }
-    },
-    end: () => reader.end(),
+  readFrom(ctx, selection, from, (series, samples) => {
+    if (bits.buffer !== samples.values.buffer) {
+      bits = new Uint32Array(samples.values.buffer as ArrayBuffer);
+    }
+    dropStale(samples, bits);
+    if (samples.histograms !== undefined && reader.histograms === undefined) {
+      refuseHistograms(samples);
+    }
+    if (samples.to > samples.from) {
+      reader.samples(series, samples);
+    }
   });
 }
 
@@ -240,67 +269,38 @@ export function selectorRows(
   result: LookbackResult,
 ): void {
   const { windows } = plan;
-  const out = new RowBuffer(windows.steps);
-  let bits = new Uint32Array(0);
-  readSelection(ctx, plan, {
-    histograms: 'take',
-    begin: (labels, dropName) => sink.begin(labels, dropName),
-    samples: (series, samples) => {
-      if (bits.buffer !== samples.values.buffer) {
-        bits = new Uint32Array(samples.values.buffer as ArrayBuffer);
-      }
-      const from = result === 'value' ? samples.values : samples.timestamps;
-      const count = lookback(samples, bits, windows, from, out);
-      if (count > 0) {
-        if (result === 'timestamp') {
-          toSeconds(out.values);
+  const { steps } = windows;
+  const rollup = rollupFor(ctx, { function: result, windows, parameters: [] });
+  withSelection(ctx, plan, (selection) => {
+    sink.begin(selection.labels, null);
+    const first = evaluateRows(ctx, { plan, selection, rollup }, (series, row) =>
+      sink.row(series, row),
+    );
+    if (first < selection.labels.count) {
+      const out = new RowBuffer(steps);
+      readFrom(ctx, selection, first, (series, samples) => {
+        const columns = floatColumns(samples);
+        const count = ctx.budget.native(() => rollup.evaluate(...columns, out.values, out.flags));
+        if (count > 0) {
+          out.filled(count);
+          const holds = result === 'value' && samples.histograms !== undefined;
+          out.histograms = holds ? lookbackCells(samples, windows, out) : undefined;
+          sendRow(sink, series, out, steps);
+          ctx.budget.spend(steps);
         }
-        out.filled(count);
-        out.histograms =
-          result === 'value' && samples.histograms !== undefined
-            ? lookbackCells(samples, windows, out)
-            : undefined;
-        sendRow(sink, series, out, windows.steps);
-        ctx.budget.spend(windows.steps);
-      }
-    },
-    end: () => sink.end(),
+      });
+    }
+    sink.end();
   });
 }
 
-/** Two pointers over samples and steps; returns the number of steps with a value. */
-function lookback(
-  samples: SeriesSamples,
-  bits: Uint32Array,
-  windows: Windows,
-  column: Float64Array,
-  out: RowBuffer,
-): number {
+/** The times and values of a series. */
+export function floatColumns(samples: SeriesSamples): [Float64Array, Float64Array] {
   const { timestamps, values, from, to } = samples;
-  const { firstEndMs, strideMs, rangeMs, steps } = windows;
-  const cells = out.values;
-  const { flags } = out;
-  // The newest sample at or before the step is `next - 1`.
-  let next = from;
-  let count = 0;
-  for (let k = 0; k < steps; k++) {
-    const time = firstEndMs + k * strideMs;
-    while (next < to && timestamps[next] <= time) {
-      next++;
-    }
-    const at = next - 1;
-    if (at < from || timestamps[at] <= time - rangeMs || isStale(values, bits, at)) {
-      flags[k] = 0;
-    } else {
-      cells[k] = column[at];
-      flags[k] = 1;
-      count++;
-    }
-  }
-  return count;
+  return [timestamps.subarray(from, to), values.subarray(from, to)];
 }
 
-/** The histograms among the values that `lookback` found; undefined when there is none. */
+/** The histograms among the values of a lookback; undefined when there is none. */
 function lookbackCells(
   { timestamps, histograms, from, to }: SeriesSamples,
   { firstEndMs, strideMs, steps }: Windows,
@@ -323,10 +323,4 @@ function lookbackCells(
     }
   }
   return any ? cells : undefined;
-}
-
-function toSeconds(milliseconds: Float64Array): void {
-  for (let k = 0; k < milliseconds.length; k++) {
-    milliseconds[k] /= 1000;
-  }
 }

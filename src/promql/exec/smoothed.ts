@@ -25,7 +25,8 @@ export function smoothedRows(
     onMixed: (labels, series) => annotateRange(ctx, plan.expr, 'mixedKinds', { labels, series }),
     evaluate: (window) => smoothedHistogram(ctx, plan, edges, window),
   };
-  windowRows(ctx, plan, [], { kernel: smoothedFloat(edges), keepsName: true, ofHistograms }, sink);
+  const kernel = smoothedFloat(edges);
+  windowRows(ctx, plan, [], { native: 'value', kernel, keepsName: true, ofHistograms }, sink);
 }
 
 function smoothedFloat(edges: Edges): WindowKernel {

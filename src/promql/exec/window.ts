@@ -1,14 +1,21 @@
 /**
- * @file Functions over windows of samples: one pair of pointers finds the windows of a series, a
- * kernel turns them into a row.
+ * @file Functions over windows of samples.
+ *
+ * Floats of a selector are evaluated natively, batch by batch; those of a subquery natively too,
+ * series by series. What knows native histograms, or samples around the edges of windows, is here:
+ * one pair of pointers finds the windows of a series, a kernel turns them into a row.
  */
 import type { HistogramCells } from '../../model/histogram.js';
 import type { LabelTable } from '../../model/labels.js';
+import type { Rollup } from '../../storage/querier.js';
 import type { SelectorPlan, SubqueryPlan } from '../plan.js';
 import type { Windows } from '../time-grid.js';
-import type { EvalContext, SeriesSamples } from './context.js';
+import type { Budget } from './budget.js';
+import type { EvalContext, SeriesReader, SeriesSamples } from './context.js';
 import { addHistogramWindows, type HistogramFunction } from './histogram-window.js';
-import { noSeries, RowBuffer, type RowSink, sendRow } from './rows.js';
+import { evaluateRows, rollupFor } from './native-rows.js';
+import { noSeries, type Row, RowBuffer, type RowSink, sendRow } from './rows.js';
+import { floatColumns, readSeriesFrom, withSelection } from './selector.js';
 
 /**
  * The windows of one series: window `k` is the samples `[first[k], last[k])` of both columns,
@@ -87,20 +94,29 @@ export class WindowFinder {
   }
 }
 
-/** What a window function does besides its kernel. */
+/** What a window function is made of. */
 export interface WindowFunction {
-  readonly kernel: WindowKernel;
+  /** The native function for series of floats: a name of `RollupRequest`. */
+  readonly native: string;
+  /** Its arguments behind those that the call has, a value a step. */
+  readonly more?: readonly Float64Array[];
+  /** In place of the native function: of samples around the edges of windows. */
+  readonly kernel?: WindowKernel | undefined;
   /** For `last_over_time` and `first_over_time`, which act like `offset`. */
   readonly keepsName: boolean;
   /**
-   * What becomes of histograms: `all` where the kernel takes every kind of sample; `float` leaves
-   * them out, and tells `onMixed` of windows that have both; undefined is an error where one is.
+   * What becomes of histograms: `all` where every kind of sample is taken; `float` leaves them out,
+   * and tells `onMixed` of windows that have both; undefined is an error where one is.
    */
   readonly histograms?: 'all' | 'float';
+  /** For `all`: evaluates a series that has some, where it is not only about times. */
+  readonly ofAll?: WindowKernel;
   /** The part of the function that takes histograms; `histograms` is undefined then. */
   readonly ofHistograms?: HistogramFunction;
   /** Called for a series with floats and histograms in one window. */
   readonly onMixed?: (labels: LabelTable, series: number) => void;
+  /** Called for every row. */
+  readonly onRow?: (row: Row) => void;
   /** Called once for every series that gives a value. */
   readonly onSeries?: (labels: LabelTable, series: number) => void;
 }
@@ -142,6 +158,57 @@ function mixes(finder: WindowFinder, all: SeriesSamples): boolean {
   return false;
 }
 
+/** Evaluates one series after the other from its samples, whatever they are. */
+class SeriesWindows {
+  private readonly finder: WindowFinder;
+  private readonly out: RowBuffer;
+
+  constructor(
+    private readonly fn: WindowFunction,
+    private readonly rollup: Rollup,
+    private readonly scalars: readonly Float64Array[],
+    private readonly budget: Budget,
+    windows: Windows,
+  ) {
+    this.finder = new WindowFinder(windows);
+    this.out = new RowBuffer(windows.steps);
+  }
+
+  /** The row of a series, valid until the next; undefined when it has no value. */
+  row(all: SeriesSamples, labels: LabelTable, series: number): RowBuffer | undefined {
+    const { fn, finder, out } = this;
+    out.histograms = undefined;
+    finder.labels = labels;
+    finder.series = series;
+    const separate = all.histograms !== undefined && fn.histograms !== 'all';
+    let count = this.floats(separate ? separateFloats(all) : all, all.histograms !== undefined);
+    if (separate && fn.ofHistograms !== undefined) {
+      count = addHistogramWindows(fn.ofHistograms, all, finder, { labels, series }, out);
+    } else if (separate && mixes(finder, all)) {
+      fn.onMixed?.(labels, series);
+    }
+    out.filled(count);
+    return count > 0 ? out : undefined;
+  }
+
+  private floats(samples: SeriesSamples, bounds: boolean): number {
+    const { fn, finder, out, rollup } = this;
+    const own = samples.histograms === undefined ? fn.kernel : (fn.ofAll ?? fn.kernel);
+    if (own === undefined) {
+      if (bounds) {
+        finder.find(samples);
+      }
+      const columns = floatColumns(samples);
+      return this.budget.native(() => rollup.evaluate(...columns, out.values, out.flags));
+    }
+    if (!finder.find(samples)) {
+      out.flags.fill(0);
+      return 0;
+    }
+    return own(finder, out, this.scalars);
+  }
+}
+
 /** The rows of a window function; `sink` gets the labels of the input. */
 export function windowRows(
   ctx: EvalContext,
@@ -151,43 +218,54 @@ export function windowRows(
   sink: RowSink,
 ): void {
   const edged = input.kind === 'subquery' ? undefined : input.edges?.outer;
-  const finder = new WindowFinder(edged ?? input.windows);
-  const out = new RowBuffer(input.windows.steps);
-  let table: LabelTable | undefined;
-  ctx.series(input, {
+  const { steps } = input.windows;
+  const rollup = rollupOf(ctx, input, scalars, fn);
+  const each = new SeriesWindows(fn, rollup, scalars, ctx.budget, edged ?? input.windows);
+  let table = noSeries;
+  const reader: SeriesReader = {
     histograms: fn.histograms === undefined && fn.ofHistograms === undefined ? undefined : 'take',
     begin: (labels, dropName) => {
       table = labels;
-      finder.labels = labels;
       sink.begin(labels, dropName);
     },
     samples: (series, all) => {
-      out.histograms = undefined;
-      finder.series = series;
-      const separate = all.histograms !== undefined && fn.histograms !== 'all';
-      const samples = separate ? separateFloats(all) : all;
-      const found = finder.find(samples);
-      let count = found ? fn.kernel(finder, out, scalars) : 0;
-      if (separate && table !== undefined) {
-        if (fn.ofHistograms !== undefined) {
-          if (!found) {
-            out.flags.fill(0);
-          }
-          const place = { labels: table, series };
-          count = addHistogramWindows(fn.ofHistograms, all, finder, place, out);
-        } else if (found && mixes(finder, all)) {
-          fn.onMixed?.(table, series);
-        }
-      }
-      ctx.budget.spend(input.windows.steps + samples.to - samples.from);
-      if (count > 0) {
-        out.filled(count);
-        sendRow(sink, series, out, input.windows.steps);
-        if (fn.onSeries !== undefined && table !== undefined && hasFloat(out)) {
-          fn.onSeries(table, series);
+      const row = each.row(all, table, series);
+      ctx.budget.spend(steps + all.to - all.from);
+      if (row !== undefined) {
+        sendRow(sink, series, row, steps);
+        fn.onRow?.(row);
+        if (hasFloat(row)) {
+          fn.onSeries?.(table, series);
         }
       }
     },
     end: () => sink.end(),
+  };
+  if (input.kind === 'subquery' || fn.kernel !== undefined) {
+    ctx.series(input, reader);
+    return;
+  }
+  withSelection(ctx, input, (selection) => {
+    reader.begin(selection.labels, null);
+    const first = evaluateRows(ctx, { plan: input, selection, rollup }, (series, row) => {
+      sink.row(series, row);
+      fn.onRow?.(row);
+      fn.onSeries?.(table, series);
+    });
+    if (first < selection.labels.count) {
+      readSeriesFrom(ctx, selection, first, reader);
+    }
+    reader.end();
   });
+}
+
+/** The native part of a window function. */
+export function rollupOf(
+  ctx: EvalContext,
+  input: SelectorPlan | SubqueryPlan,
+  scalars: readonly Float64Array[],
+  fn: WindowFunction,
+): Rollup {
+  const parameters = [...scalars, ...(fn.more ?? [])];
+  return rollupFor(ctx, { function: fn.native, windows: input.windows, parameters });
 }

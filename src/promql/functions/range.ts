@@ -1,5 +1,5 @@
 /**
- * @file The functions over range vectors: which kernel, which name, which annotations.
+ * @file The functions over range vectors: what of them is native, which name, which annotations.
  */
 import { MetricstorError } from '../../errors.js';
 import type { Histogram } from '../../model/histogram.js';
@@ -7,8 +7,8 @@ import type { Expr } from '../ast.js';
 import type { EvalContext } from '../exec/context.js';
 import type { HistogramFunction, HistogramWindow } from '../exec/histogram-window.js';
 import { labelValue } from '../exec/label-sets.js';
-import type { WindowFunction, WindowKernel } from '../exec/window.js';
-import { WindowFinder } from '../exec/window.js';
+import type { Row } from '../exec/rows.js';
+import { WindowFinder, type WindowFunction, type WindowKernel } from '../exec/window.js';
 import { RunningHistogram } from '../histogram/running.js';
 import type { CallPlan, SelectorPlan, SubqueryPlan } from '../plan.js';
 import { absentLabels } from './absent.js';
@@ -16,26 +16,21 @@ import { edgedHistogramRate } from './edged-histogram-rate.js';
 import { edgedRate, edgesOf } from './edges.js';
 import { histogramRate, type RateKind, type RateNote } from './histogram-rate.js';
 import type { Implementation } from './implementation.js';
-import * as overTime from './over-time.js';
 import { isQuantile } from './quantile.js';
 import { annotateRange, nameOf, placeOfArgument } from './range-notes.js';
 import * as rate from './rate.js';
 
-/** Of samples of all kinds. */
-function counting(make: () => WindowKernel): Implementation {
-  return {
-    kind: 'window',
-    make: () => ({ kernel: make(), keepsName: false, histograms: 'all' }),
-  };
-}
+/** Of samples of all kinds: their number or times. */
+const counting: Implementation = {
+  kind: 'window',
+  make: (_ctx, { name }) => ({ native: name, keepsName: false, histograms: 'all' }),
+};
 
 /** Of floats: histograms are left out, which a window with both tells. */
-function ofFloats(make: () => WindowKernel): Implementation {
-  return {
-    kind: 'window',
-    make: (ctx, node) => ({ kernel: make(), keepsName: false, ...leavingOut(ctx, node) }),
-  };
-}
+const ofFloats: Implementation = {
+  kind: 'window',
+  make: (ctx, node) => ({ native: node.name, keepsName: false, ...leavingOut(ctx, node) }),
+};
 
 function leavingOut(
   ctx: EvalContext,
@@ -51,7 +46,7 @@ function leavingOut(
 }
 
 /** `sum_over_time` and `avg_over_time`. */
-function total(make: () => WindowKernel, op: 'sum' | 'avg'): Implementation {
+function total(op: 'sum' | 'avg'): Implementation {
   return {
     kind: 'window',
     make: (ctx, node) => {
@@ -61,7 +56,7 @@ function total(make: () => WindowKernel, op: 'sum' | 'avg'): Implementation {
         onMixed: (labels, series) => annotateRange(ctx, at, 'mixedKinds', { labels, series }),
         evaluate: (window) => totalOfHistograms(ctx, op, window, at),
       };
-      return { kernel: make(), keepsName: false, ofHistograms };
+      return { native: node.name, keepsName: false, ofHistograms };
     },
   };
 }
@@ -98,8 +93,9 @@ function instantDelta(counter: boolean): Implementation {
     kind: 'window',
     make: (ctx, node) => {
       const at = placeOfArgument(node);
-      const kernel = rate.instantDelta(counter, (note, of) => annotateRange(ctx, at, note, of));
-      return { kernel, keepsName: false, histograms: 'all' };
+      const tell: rate.TellOfSeries = (note, of) => annotateRange(ctx, at, note, of);
+      const ofAll = rate.instantDelta(counter, tell);
+      return { native: node.name, ofAll, keepsName: false, histograms: 'all' };
     },
   };
 }
@@ -123,40 +119,41 @@ function ratesOfHistograms(ctx: EvalContext, node: CallPlan, kind: RateKind): Hi
   };
 }
 
-function rateKernel(node: CallPlan, { counter, perSecond }: RateKind): WindowKernel {
+/** The kernel of a rate between edges; undefined for any other, which is native. */
+function edgedKernel(node: CallPlan, { counter, perSecond }: RateKind): WindowKernel | undefined {
   const edges = edgesOf(node);
-  return edges === undefined
-    ? rate.extrapolatedRate(counter, perSecond)
-    : edgedRate(counter, perSecond, edges);
+  return edges && edgedRate(counter, perSecond, edges);
 }
 
 /** `changes` and `resets`. */
 function marks(what: 'changes' | 'resets'): Implementation {
   return {
     kind: 'window',
-    make: (_ctx, node) => ({
-      kernel: rate.countMarks(what, edgesOf(node)),
-      keepsName: false,
-      histograms: 'all',
-    }),
+    make: (_ctx, node) => {
+      const edges = edgesOf(node);
+      const ofAll = rate.countMarks(what, edges);
+      const kernel = edges && ofAll;
+      return { native: what, kernel, ofAll, keepsName: false, histograms: 'all' };
+    },
   };
 }
 
 const delta: Implementation = {
   kind: 'window',
   make: (ctx, node) => ({
-    kernel: rateKernel(node, { counter: false, perSecond: false }),
+    native: 'delta',
+    kernel: edgedKernel(node, { counter: false, perSecond: false }),
     keepsName: false,
     ofHistograms: ratesOfHistograms(ctx, node, { counter: false, perSecond: false }),
   }),
 };
 
 /** The first or the last sample of each window, whatever it is. */
-function end(make: () => WindowKernel, which: 'newest' | 'oldest'): Implementation {
+function end(which: 'newest' | 'oldest'): Implementation {
   return {
     kind: 'window',
-    make: () => ({
-      kernel: make(),
+    make: (_ctx, { name }) => ({
+      native: name,
       keepsName: true,
       ofHistograms: {
         mixed: which,
@@ -167,18 +164,32 @@ function end(make: () => WindowKernel, which: 'newest' | 'oldest'): Implementati
   };
 }
 
+/** Where types are labels: informs of a named series whose type is not that of a counter. */
+function tellType(ctx: EvalContext, node: CallPlan, name: string, typeId: number): void {
+  const type = ctx.session.text(typeId);
+  if (name !== '' && type !== 'counter' && type !== 'histogram') {
+    ctx.annotations.notTypedCounter(name, type, placeOfArgument(node));
+  }
+}
+
 /** `rate` and `increase` inform about metrics that may not be counters, once a name. */
 function counterFunction(perSecond: boolean): Implementation {
   return {
     kind: 'window',
     make: (ctx, node) => {
       const known = new Set<number>([0]);
+      const typeLabel = ctx.session.intern('__type__');
       return {
-        kernel: rateKernel(node, { counter: true, perSecond }),
+        native: node.name,
+        kernel: edgedKernel(node, { counter: true, perSecond }),
         keepsName: false,
         ofHistograms: ratesOfHistograms(ctx, node, { counter: true, perSecond }),
         onSeries: (labels, series) => {
           const id = labelValue(labels, series, ctx.nameLabel);
+          if (ctx.typeLabels) {
+            tellType(ctx, node, ctx.session.text(id), labelValue(labels, series, typeLabel));
+            return;
+          }
           if (known.has(id)) {
             return;
           }
@@ -196,27 +207,27 @@ function counterFunction(perSecond: boolean): Implementation {
 const quantileOverTime: Implementation = {
   kind: 'window',
   make: (ctx, node) => {
-    const quantile = overTime.quantileOverTime();
     const q = ctx.scalars(node.args[0]);
-    const invalid = q.some((value) => !isQuantile(value));
-    const kernel: WindowKernel = (series, out, scalars) => {
-      const count = quantile(series, out, scalars);
-      for (let k = 0; invalid && k < out.steps; k++) {
-        if (out.flags[k] !== 0 && !isQuantile(q[k])) {
+    const invalid = q.findIndex((value) => !isQuantile(value)) >= 0;
+    const onRow = (row: Row): void => {
+      for (let k = 0; k < q.length; k++) {
+        const has = row.present === null || row.present[row.presentBase + k] !== 0;
+        if (has && !isQuantile(q[k])) {
           ctx.annotations.invalidQuantile(q[k], node.args[0].expr);
         }
       }
-      return count;
     };
-    return { kernel, keepsName: false, ...leavingOut(ctx, node) };
+    const tells = invalid ? { onRow } : {};
+    return { native: node.name, keepsName: false, ...tells, ...leavingOut(ctx, node) };
   },
 };
 
 const predictLinear: Implementation = {
   kind: 'window',
   make: (ctx, node) => {
-    const kernel = rate.prediction(node.grid.startMs, node.grid.stepMs);
-    return { kernel, keepsName: false, ...leavingOut(ctx, node) };
+    const { startMs, stepMs, steps } = node.grid;
+    const times = Float64Array.from({ length: steps }, (_, k) => startMs + k * stepMs);
+    return { native: node.name, more: [times], keepsName: false, ...leavingOut(ctx, node) };
   },
 };
 
@@ -225,8 +236,7 @@ const doubleExponentialSmoothing: Implementation = {
   make: (ctx, node) => {
     checkFactor(ctx, node, 1, 'smoothing');
     checkFactor(ctx, node, 2, 'trend');
-    const kernel = overTime.doubleExponentialSmoothing();
-    return { kernel, keepsName: false, ...leavingOut(ctx, node) };
+    return { native: node.name, keepsName: false, ...leavingOut(ctx, node) };
   },
 };
 
@@ -281,30 +291,30 @@ export function rangeArgument(node: CallPlan): SelectorPlan | SubqueryPlan {
 
 export const rangeFunctions = {
   absent_over_time: absentOverTime,
-  avg_over_time: total(overTime.avgOverTime, 'avg'),
+  avg_over_time: total('avg'),
   changes: marks('changes'),
-  count_over_time: counting(overTime.countOverTime),
+  count_over_time: counting,
   delta,
-  deriv: ofFloats(rate.derivative),
+  deriv: ofFloats,
   double_exponential_smoothing: doubleExponentialSmoothing,
-  first_over_time: end(overTime.firstOverTime, 'oldest'),
+  first_over_time: end('oldest'),
   idelta: instantDelta(false),
   increase: counterFunction(false),
   irate: instantDelta(true),
-  last_over_time: end(overTime.lastOverTime, 'newest'),
-  mad_over_time: ofFloats(overTime.madOverTime),
-  max_over_time: ofFloats(() => overTime.extremeOverTime('max')),
-  min_over_time: ofFloats(() => overTime.extremeOverTime('min')),
+  last_over_time: end('newest'),
+  mad_over_time: ofFloats,
+  max_over_time: ofFloats,
+  min_over_time: ofFloats,
   predict_linear: predictLinear,
-  present_over_time: counting(overTime.presentOverTime),
+  present_over_time: counting,
   quantile_over_time: quantileOverTime,
   rate: counterFunction(true),
   resets: marks('resets'),
-  stddev_over_time: ofFloats(() => overTime.varianceOverTime(true)),
-  stdvar_over_time: ofFloats(() => overTime.varianceOverTime(false)),
-  sum_over_time: total(overTime.sumOverTime, 'sum'),
-  ts_of_first_over_time: counting(overTime.timeOfFirst),
-  ts_of_last_over_time: counting(overTime.timeOfLast),
-  ts_of_max_over_time: ofFloats(() => overTime.timeOfExtreme('max')),
-  ts_of_min_over_time: ofFloats(() => overTime.timeOfExtreme('min')),
+  stddev_over_time: ofFloats,
+  stdvar_over_time: ofFloats,
+  sum_over_time: total('sum'),
+  ts_of_first_over_time: counting,
+  ts_of_last_over_time: counting,
+  ts_of_max_over_time: ofFloats,
+  ts_of_min_over_time: ofFloats,
 } satisfies Record<string, Implementation>;

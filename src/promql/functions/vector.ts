@@ -52,7 +52,6 @@ function sorting(
     kind: 'rows',
     rows: (ctx: EvalContext, node: CallPlan, sink: RowSink) => {
       if (!isInstant(node.grid)) {
-        ctx.annotations.sortInRangeQuery(node.expr);
         const { steps } = node.grid;
         ctx.rows(node.args[0], {
           histograms,
@@ -60,6 +59,8 @@ function sorting(
           row: (series, row) => sendRow(sink, series, row, steps),
           end: () => sink.end(),
         });
+        // After what is inside, so that of two the outer one is shown.
+        ctx.annotations.sortInRangeQuery(node.expr);
         return;
       }
       const grid = ctx.grid(node.args[0], histograms);

@@ -19,7 +19,8 @@ export interface Bounded {
 
 /** A number and what rounding took from it. */
 export class Compensated {
-  comp = 0;
+  /** Negative zero until something was added: it leaves the sign of a zero as it is. */
+  comp = -0;
 
   constructor(public value: number) {}
 

@@ -251,7 +251,7 @@ export class HistogramTally {
   private each(change: (value: number) => number): void {
     for (const number of [this.zero, this.total, this.observed]) {
       number.value = change(number.value);
-      number.comp = change(number.comp);
+      number.comp = number.comp === 0 ? number.comp : change(number.comp);
     }
     for (const side of [this.positive, this.negative]) {
       side.count = side.count.map(change);

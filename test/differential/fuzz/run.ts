@@ -46,7 +46,7 @@ function hasSeries({ data }: ApiEnvelope): boolean {
   return Array.isArray(result) && result.length > 0;
 }
 
-const totals = { asked: 0, answered: 0, failed: 0, differ: 0 };
+const totals = { asked: 0, answered: 0, failed: 0, differ: 0, aborted: 0 };
 
 async function fuzzWorld(worldSeed: number): Promise<void> {
   const directory = temporaryDirectory('fuzz');
@@ -68,7 +68,10 @@ async function fuzzWorld(worldSeed: number): Promise<void> {
         const question = nextQuestion(writer, random);
         const [want, got] = await Promise.all(
           [prometheus, server].map(({ url }) => ask(url, question)),
-        );
+        ).catch((cause: unknown) => {
+          const log = server.logs.slice(-5).map((line) => JSON.stringify(line));
+          throw new Error([question.query, ...log].join('\n'), { cause });
+        });
         totals.asked++;
         totals.answered += hasSeries(want) ? 1 : 0;
         totals.failed += want.status === 'error' ? 1 : 0;
@@ -89,7 +92,13 @@ async function fuzzWorld(worldSeed: number): Promise<void> {
 }
 
 for (let i = 0; i < worlds; i++) {
-  await fuzzWorld(seed + 1000 * i);
+  try {
+    await fuzzWorld(seed + 1000 * i);
+  } catch (error) {
+    // One of the servers ended: the other worlds are asked about all the same.
+    totals.aborted++;
+    console.log(error);
+  }
   console.log(`seed ${seed}: ${JSON.stringify(totals)}`);
 }
-process.exitCode = totals.differ > 0 ? 1 : 0;
+process.exitCode = totals.differ + totals.aborted > 0 ? 1 : 0;

@@ -21,7 +21,6 @@ pub(super) struct ColumnReader {
     /// A timeline is kept in the slot of its number's remainder.
     kept: Vec<Option<Kept>>,
     scratch: Scratch,
-    values: Vec<f64>,
 }
 
 #[derive(Debug)]
@@ -50,7 +49,7 @@ impl ColumnReader {
         if !timeline.range.overlaps(&range) {
             return Ok(());
         }
-        let Self { kept, scratch, values } = self;
+        let Self { kept, scratch } = self;
         let times = times_of(kept, file, &timeline, scratch)?;
         let start = times.partition_point(|t| *t < range.mint);
         let end = times.partition_point(|t| *t <= range.maxt);
@@ -67,19 +66,11 @@ impl ColumnReader {
         };
         let damaged = |what: &str| file.damaged_column(column, what);
         let bytes = frame.column(column.column).ok_or_else(|| damaged("there is none"))?;
-        let decode = |scratch: &mut Scratch, to: &mut [f64]| {
-            dense::decode_values(bytes, scratch, to).map_err(|cause| damaged(cause.message()))
-        };
         let before = out.values.len();
-        if end - start == times.len() {
-            out.values.resize(before + times.len(), 0.0);
-            decode(scratch, &mut out.values[before..])
-                .inspect_err(|_| out.values.truncate(before))?;
-        } else {
-            values.resize(times.len(), 0.0);
-            decode(scratch, values)?;
-            out.values.extend_from_slice(&values[start..end]);
-        }
+        out.values.resize(before + end - start, 0.0);
+        dense::decode_part(bytes, scratch, (times.len(), start), &mut out.values[before..])
+            .inspect_err(|_| out.values.truncate(before))
+            .map_err(|cause| damaged(cause.message()))?;
         out.timestamps.extend_from_slice(&times[start..end]);
         Ok(())
     }

@@ -111,7 +111,7 @@ impl Block {
     }
 
     /// Whether the block can hold anything for the request.
-    fn concerns(&self, request: &SelectRequest) -> bool {
+    pub(super) fn concerns(&self, request: &SelectRequest) -> bool {
         request.scope.tenant == self.meta.tenant
             && !request.range.is_empty()
             && request.range.overlaps(&self.meta.range())
@@ -168,7 +168,7 @@ impl SeriesSource for Block {
 pub(super) struct BlockSelection {
     block: Arc<Block>,
     /// Their numbers, ascending.
-    series: Vec<u32>,
+    series: Arc<[u32]>,
     /// For each pair of the block its value's id, or 0 where it was not needed yet: a value is
     /// never empty, and 0 is the empty text. Zeroed memory costs nothing until it is touched.
     ids: Vec<u32>,
@@ -186,7 +186,7 @@ pub(super) struct BlockSelection {
 
 impl BlockSelection {
     /// The series of these numbers, which ascend.
-    pub(super) fn new(block: Arc<Block>, series: Vec<u32>) -> Self {
+    pub(super) fn new(block: Arc<Block>, series: Arc<[u32]>) -> Self {
         Self {
             block,
             series,
@@ -199,6 +199,11 @@ impl BlockSelection {
             weighing: SeriesWalk::default(),
             reader: ColumnReader::default(),
         }
+    }
+
+    /// The same series, with memory of its own.
+    pub(super) fn again(&self) -> Self {
+        Self::new(Arc::clone(&self.block), Arc::clone(&self.series))
     }
 
     fn number(&self, index: usize) -> Result<u32> {
@@ -282,5 +287,9 @@ impl SourceSelection for BlockSelection {
             out.end_series();
         }
         Ok(())
+    }
+
+    fn fork(&self) -> Option<Box<dyn SourceSelection>> {
+        Some(Box::new(self.again()))
     }
 }

@@ -50,21 +50,27 @@ impl HeadSource {
             from: self.from,
             to: self.to,
             index,
-            series,
+            series: series.into(),
             symbols: Vec::new(),
             replaced: 0,
         }
     }
 
-    fn postings(&self, index: &MemoryIndex, request: &SelectRequest) -> Result<RoaringBitmap> {
+    fn postings(
+        &self,
+        index: &RwLock<MemoryIndex>,
+        request: &SelectRequest,
+    ) -> Result<RoaringBitmap> {
         let matchers: Vec<_> = request.all_matchers().collect();
-        Ok(self.head.without_emptied(select(index, &matchers)?))
+        let found = select(&*index.read(), &matchers)?;
+        // Series are locked before their index.
+        Ok(self.head.without_emptied(found))
     }
 
     /// The series that a label query is about; `None` means all that the index has.
     fn within(
         &self,
-        index: &MemoryIndex,
+        index: &RwLock<MemoryIndex>,
         request: &SelectRequest,
     ) -> Result<Option<RoaringBitmap>> {
         let all = request.all_matchers().next().is_none() && !self.head.has_emptied();
@@ -81,15 +87,14 @@ impl SeriesSource for HeadSource {
         let Some(index) = self.head.index(request.scope.tenant) else {
             return Ok(Box::new(self.selection(Arc::default(), Vec::new())));
         };
-        let found = self.postings(&index.read(), request)?;
+        let found = self.postings(&index, request)?;
         Ok(Box::new(self.selection(index, found.iter().map(SeriesRef).collect())))
     }
 
     fn label_names(&self, request: &SelectRequest, out: &mut BTreeSet<String>) -> Result<()> {
         if let Some(index) = self.head.index(request.scope.tenant) {
-            let index = index.read();
             let within = self.within(&index, request)?;
-            index.label_names(within.as_ref(), out);
+            index.read().label_names(within.as_ref(), out);
         }
         Ok(())
     }
@@ -101,9 +106,8 @@ impl SeriesSource for HeadSource {
         out: &mut BTreeSet<String>,
     ) -> Result<()> {
         if let Some(index) = self.head.index(request.scope.tenant) {
-            let index = index.read();
             let within = self.within(&index, request)?;
-            index.label_values(name, within.as_ref(), out);
+            index.read().label_values(name, within.as_ref(), out);
         }
         Ok(())
     }
@@ -115,7 +119,7 @@ pub struct HeadSelection {
     from: Generation,
     to: Generation,
     index: Arc<RwLock<MemoryIndex>>,
-    series: Vec<SeriesRef>,
+    series: Arc<[SeriesRef]>,
     symbols: Vec<(u32, u32)>,
     replaced: u64,
 }
@@ -160,5 +164,17 @@ impl SourceSelection for HeadSelection {
             out.end_series();
         }
         Ok(())
+    }
+
+    fn fork(&self) -> Option<Box<dyn SourceSelection>> {
+        Some(Box::new(Self {
+            head: self.head.clone(),
+            from: self.from,
+            to: self.to,
+            index: self.index.clone(),
+            series: self.series.clone(),
+            symbols: Vec::new(),
+            replaced: 0,
+        }))
     }
 }

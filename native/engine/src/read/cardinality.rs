@@ -6,11 +6,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::head::Head;
 use crate::index::select::PostingsSource;
 use crate::labels::METRIC_NAME;
-use crate::read::cancel::Cancel;
 use crate::refs::{SeriesRef, TenantId};
 use crate::sample::TimeRange;
 

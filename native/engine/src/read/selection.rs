@@ -8,12 +8,13 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
+use crate::cancel::Cancel;
 use crate::dictionary::Dictionary;
 use crate::error::Result;
 use crate::histogram::Histogram;
 use crate::label_order::{LabelIds, sort_order};
-use crate::merge::{RunSlice, merge};
-use crate::read::cancel::Cancel;
+use crate::read::reader::{Layout, Origin, Reader};
+use crate::read::threads::Helpers;
 use crate::sample::TimeRange;
 use crate::source::{Columns, SourceSelection};
 use crate::sync::Arc;
@@ -22,13 +23,6 @@ use crate::sync::Arc;
 const GROUP_SAMPLES: usize = 256 << 10;
 /// Most series of a group.
 const GROUP_SERIES: usize = 512;
-
-/// Where a series of the selection is in a source.
-#[derive(Debug, Clone, Copy)]
-struct Origin {
-    source: u32,
-    local: u32,
-}
 
 /// Samples of some series that were decoded and not yet all handed out.
 #[derive(Default)]
@@ -41,19 +35,16 @@ struct Group {
 
 /// See the page above.
 pub struct Selection {
-    parts: Vec<Box<dyn SourceSelection>>,
-    range: TimeRange,
-    cancel: Cancel,
     ids: Vec<u32>,
     offsets: Vec<u32>,
-    origins: Vec<Origin>,
-    /// `origins` of series `i` are `[origin_offsets[i], origin_offsets[i + 1])`, oldest write
-    /// first.
-    origin_offsets: Vec<u32>,
+    layout: Layout,
+    reader: Reader,
     group: Group,
     /// How many series the next group takes.
     group_series: usize,
-    scratch: Vec<Columns>,
+    /// The same of the chunks in which windows are evaluated, once it is known.
+    pub(super) chunk_series: Option<usize>,
+    pub(super) helpers: Helpers,
     /// The histograms among the samples that the last read copied, with their places.
     histograms: Vec<(u32, Arc<Histogram>)>,
 }
@@ -119,21 +110,25 @@ impl Selection {
             }
         }
         let (ids, offsets) = in_order(dictionary, ids, offsets, &mut places);
-        let (origins, origin_offsets) = arrange(&places, offsets.len() - 1);
-        let scratch = parts.iter().map(|_| Columns::default()).collect();
+        let layout = Layout::new(range, cancel, &places, offsets.len() - 1);
         Ok(Self {
-            parts,
-            range,
-            cancel,
             ids,
             offsets,
-            origins,
-            origin_offsets,
+            layout,
+            reader: Reader::new(parts),
             group: Group::default(),
             group_series: 8,
-            scratch,
+            chunk_series: None,
+            helpers: Helpers::default(),
             histograms: Vec::new(),
         })
+    }
+
+    /// The same, with the help of threads for evaluating windows.
+    #[must_use]
+    pub(super) fn with_helpers(mut self, helpers: Helpers) -> Self {
+        self.helpers = helpers;
+        self
     }
 
     /// Number of series.
@@ -207,46 +202,27 @@ impl Selection {
         Ok(Filled::Series(done))
     }
 
+    /// What decoding needs.
+    pub(super) fn reading(&mut self) -> (&Layout, &mut Reader) {
+        (&self.layout, &mut self.reader)
+    }
+
     /// Decodes the group that begins at series `first`.
     fn decode_group(&mut self, first: usize) -> Result<()> {
-        self.cancel.check()?;
         let end = (first + self.group_series).min(self.len());
-        let mut wanted: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
-        let origins = self.origin_offsets[first] as usize..self.origin_offsets[end] as usize;
-        for origin in &self.origins[origins] {
-            wanted[origin.source as usize].push(origin.local);
-        }
-        for (i, part) in self.parts.iter_mut().enumerate() {
-            self.scratch[i].clear();
-            if !wanted[i].is_empty() {
-                part.read(&wanted[i], self.range, &mut self.scratch[i])?;
-            }
-        }
-        self.assemble(first, end);
+        self.reader.decode(&self.layout, first, end)?;
+        let group = &mut self.group;
+        group.columns.clear();
+        (group.first, group.end) = (first, end);
+        self.reader.for_each(&self.layout, first, end, |samples| {
+            group.columns.extend(samples);
+            group.columns.end_series();
+            true
+        });
         let samples = self.group.columns.timestamps.len();
         let per_series = (samples / (end - first)).max(1);
         self.group_series = (GROUP_SAMPLES / per_series).clamp(1, GROUP_SERIES);
         Ok(())
-    }
-
-    fn assemble(&mut self, first: usize, end: usize) {
-        let group = &mut self.group;
-        group.columns.clear();
-        (group.first, group.end) = (first, end);
-        let mut cursor = vec![0usize; self.parts.len()];
-        let mut runs: Vec<RunSlice<'_>> = Vec::new();
-        for series in first..end {
-            runs.clear();
-            let span =
-                self.origin_offsets[series] as usize..self.origin_offsets[series + 1] as usize;
-            for origin in &self.origins[span] {
-                let source = origin.source as usize;
-                runs.push(self.scratch[source].run(cursor[source]));
-                cursor[source] += 1;
-            }
-            merge(&mut runs, |run| group.columns.extend(&run));
-            group.columns.end_series();
-        }
     }
 }
 
@@ -274,23 +250,4 @@ fn in_order(
         *series = place_of[*series as usize];
     }
     (sorted_ids, sorted_offsets)
-}
-
-/// Groups origins by series, keeping the order of the sources.
-fn arrange(places: &[(u32, Origin)], series: usize) -> (Vec<Origin>, Vec<u32>) {
-    let mut offsets = vec![0u32; series + 1];
-    for (s, _) in places {
-        offsets[*s as usize + 1] += 1;
-    }
-    for i in 0..series {
-        offsets[i + 1] += offsets[i];
-    }
-    let mut next = offsets.clone();
-    let mut origins = vec![Origin { source: 0, local: 0 }; places.len()];
-    for (s, origin) in places {
-        let at = &mut next[*s as usize];
-        origins[*at as usize] = *origin;
-        *at += 1;
-    }
-    (origins, offsets)
 }

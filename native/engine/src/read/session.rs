@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::cancel::Cancel;
 use crate::dictionary::Dictionary;
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
@@ -9,9 +10,9 @@ use crate::head::exemplars::SeriesExemplars;
 use crate::head::metadata::Metadata;
 use crate::index::matcher::Matcher;
 use crate::label_order::{LabelIds, sort_order};
-use crate::read::cancel::Cancel;
 use crate::read::cardinality::{Cardinality, cardinality};
 use crate::read::selection::Selection;
+use crate::read::threads::Helpers;
 use crate::read::view::View;
 use crate::sample::TimeRange;
 use crate::source::{Scope, SelectRequest, SeriesSource};
@@ -56,6 +57,7 @@ pub struct Session {
     cancel: Cancel,
     /// Most series of a selection, counted once for each source that has them; 0 means no limit.
     max_series: usize,
+    helpers: Helpers,
     /// Text of the label ids of every selection of this session.
     pub dictionary: Dictionary,
 }
@@ -63,7 +65,22 @@ pub struct Session {
 impl Session {
     /// A session over a view.
     pub fn new(head: Arc<Head>, view: Arc<View>, scope: Scope, cancel: Cancel) -> Self {
-        Self { head, view, scope, cancel, max_series: 0, dictionary: Dictionary::default() }
+        Self {
+            head,
+            view,
+            scope,
+            cancel,
+            max_series: 0,
+            helpers: Helpers::default(),
+            dictionary: Dictionary::default(),
+        }
+    }
+
+    /// Lets large selections have the help of threads; without, they have none.
+    #[must_use]
+    pub fn with_helpers(mut self, helpers: Helpers) -> Self {
+        self.helpers = helpers;
+        self
     }
 
     /// Refuses selections of more series than `max_series`, before a label of them is looked up:
@@ -98,7 +115,8 @@ impl Session {
                 parts.push(part);
             }
         }
-        Selection::new(parts, range, &mut self.dictionary, self.cancel.clone())
+        let found = Selection::new(parts, range, &mut self.dictionary, self.cancel.clone())?;
+        Ok(found.with_helpers(self.helpers.clone()))
     }
 
     /// The series that satisfy all matchers of one of `selectors` (all series when there is none)

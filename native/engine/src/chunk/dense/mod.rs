@@ -54,6 +54,7 @@ pub struct Scratch {
     other: Vec<u8>,
     pco: DecompressorScratch,
     check: Vec<f64>,
+    doubles: Vec<f64>,
 }
 
 impl std::fmt::Debug for Scratch {
@@ -149,6 +150,24 @@ fn ordered(bits: u64) -> i64 {
 /// # Errors
 /// `corruption` for bytes that no encoder wrote for so many values; `out` is then of no use.
 pub fn decode_values(bytes: &[u8], scratch: &mut Scratch, out: &mut [f64]) -> Result<()> {
+    decode_part(bytes, scratch, (out.len(), 0), out)
+}
+
+/// Fills `out` with the values from place `first` on of the column of `count` values in all of
+/// `bytes`.
+///
+/// # Errors
+/// As [`decode_values`]; `internal` for a part that the column does not have.
+pub fn decode_part(
+    bytes: &[u8],
+    scratch: &mut Scratch,
+    (count, first): (usize, usize),
+    out: &mut [f64],
+) -> Result<()> {
+    let part = first..first + out.len();
+    if part.end > count {
+        return Err(Error::internal(format!("values {part:?} of a column of {count}")));
+    }
     let (form, mut rest) = bytes.split_first().ok_or_else(|| corruption("it has no first byte"))?;
     let exceptions = if form & FLAG_EXCEPTIONS == 0 {
         None
@@ -160,22 +179,28 @@ pub fn decode_values(bytes: &[u8], scratch: &mut Scratch, out: &mut [f64]) -> Re
     let codec = Codec::from_bits(form >> CODEC_SHIFT);
     match form & ((1 << CODEC_SHIFT) - 1) {
         exponent @ 0..=EXPONENT_MAX => {
-            let ints = decode_integers(codec, rest, scratch, out.len())?;
-            decimal::unscale(ints, exponent, out);
+            let ints = decode_integers(codec, rest, scratch, count)?;
+            decimal::unscale(&ints[part.clone()], exponent, out);
         }
         FORM_BITS => {
-            let ints = decode_integers(codec, rest, scratch, out.len())?;
-            for (to, int) in out.iter_mut().zip(ints) {
+            let ints = decode_integers(codec, rest, scratch, count)?;
+            for (to, int) in out.iter_mut().zip(&ints[part.clone()]) {
                 *to = f64::from_bits(ordered(*int as u64) as u64);
             }
         }
-        FORM_DOUBLES if codec == Codec::Entropy => entropy::decode(rest, &mut scratch.pco, out)?,
+        FORM_DOUBLES if codec == Codec::Entropy && out.len() == count => {
+            entropy::decode(rest, &mut scratch.pco, out)?;
+        }
+        FORM_DOUBLES if codec == Codec::Entropy => {
+            scratch.doubles.resize(count, 0.0);
+            entropy::decode(rest, &mut scratch.pco, &mut scratch.doubles)?;
+            out.copy_from_slice(&scratch.doubles[part.clone()]);
+        }
         other => return Err(corruption(&format!("form {other} with codec {codec:?}"))),
     }
     match exceptions {
-        Some(list) => {
-            put_exceptions(list, out).ok_or_else(|| corruption("exceptions past its end"))
-        }
+        Some(list) => put_exceptions(list, count, first, out)
+            .ok_or_else(|| corruption("exceptions past its end")),
         None => Ok(()),
     }
 }
@@ -202,14 +227,19 @@ fn skip_exceptions(bytes: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-fn put_exceptions(bytes: &[u8], out: &mut [f64]) -> Option<()> {
-    let (count, mut rest) = varint::read(bytes)?;
+fn put_exceptions(bytes: &[u8], count: usize, first: usize, out: &mut [f64]) -> Option<()> {
+    let (exceptions, mut rest) = varint::read(bytes)?;
     let mut at = 0usize;
-    for _ in 0..count {
+    for _ in 0..exceptions {
         let (gap, tail) = varint::read(rest)?;
         let (bits, tail) = tail.split_first_chunk()?;
         at = at.checked_add(usize::try_from(gap).ok()?)?;
-        *out.get_mut(at)? = f64::from_bits(u64::from_le_bytes(*bits));
+        if at >= count {
+            return None;
+        }
+        if let Some(value) = at.checked_sub(first).and_then(|at| out.get_mut(at)) {
+            *value = f64::from_bits(u64::from_le_bytes(*bits));
+        }
         rest = tail;
     }
     Some(())
