@@ -2,15 +2,16 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
-import { queryRaw } from '../support/query.js';
+import { ask, queryRaw } from '../support/query.js';
 import { Random } from '../support/random.js';
+import { seriesKey } from '../support/recording.js';
 import {
   launchServer,
   type RunningServer,
   startServer,
   temporaryDirectory,
 } from '../support/server.js';
-import { CrashWriter, type DataClock } from './load.js';
+import { CrashWriter, type DataClock, type SentExemplar } from './load.js';
 import { AcknowledgedSamples } from './model.js';
 
 const rounds = Number(process.env.METRICSTOR_CRASH_ROUNDS ?? 3);
@@ -51,6 +52,9 @@ test(
       const selector = `{__name__=~"crash_.+"}[${range}ms]`;
       const stored = await queryRaw(server.url, selector, clock.nowMs);
       expect(model.violations(stored)).toEqual([]);
+      const exemplars = await storedExemplars(server.url, startMs - dayMs, clock.nowMs + dayMs);
+      const sent = load.flatMap((writer) => writer.exemplars);
+      expect(sent.filter((one) => !exemplars.has(exemplarKey(one))).slice(0, 10)).toEqual([]);
     };
 
     let killedInPublication = 0;
@@ -60,7 +64,7 @@ test(
       let stopping = false;
       const { url } = server;
       const writing = Promise.all(load.map((writer) => writer.run(url, () => stopping)));
-      const merging = mergeUntil(url, () => stopping);
+      const merging = mergeUntil(url, random, () => stopping);
       await delay(random.integer(100, 2500));
       stopping = random.chance(0.3);
       await server.kill();
@@ -80,14 +84,24 @@ test(
     expect(await server.stop()).toBe(0);
     // A running server merges and removes blocks while they are listed.
     const blocks = countBlocks(data.path);
-    const requests = load.reduce((sum, writer) => sum + writer.acknowledgedRequests, 0);
+    const sum = (of: (writer: CrashWriter) => number): number =>
+      load.reduce((total, writer) => total + of(writer), 0);
+    const requests = sum((writer) => writer.acknowledgedRequests);
+    const deletes = sum((writer) => writer.acknowledgedDeletes);
+    const histograms = sum((writer) => writer.acknowledgedHistograms);
+    const exemplars = sum((writer) => writer.exemplars.length);
     console.log(
       `crash test: ${model.acknowledged} samples of ${model.seriesCount} series acknowledged in ` +
-        `${requests} requests, ${model.rewritten} rewritten, ${blocks} blocks, ` +
+        `${requests} requests, ${model.rewritten} rewritten, ${model.deleted} deleted by ` +
+        `${deletes} deletes, ${histograms} histograms, ${exemplars} exemplars, ${blocks} blocks, ` +
         `${merges} merges asked for, ${killedInPublication} kills while a file or block was being published`,
     );
     expect(model.acknowledged).toBeGreaterThan(rounds * 100);
     expect(model.rewritten).toBeGreaterThan(0);
+    // A few rounds on a busy machine may be too short for what comes seldom.
+    if (rounds >= 20) {
+      expect(Math.min(model.deleted, deletes, histograms, exemplars)).toBeGreaterThan(0);
+    }
     expect(blocks).toBeGreaterThan(1);
     expect(merges).toBeGreaterThan(0);
     expect(existsSync(join(data.path, 'quarantine'))).toBe(false);
@@ -99,15 +113,51 @@ test(
   60_000 + rounds * 30_000,
 );
 
-/** Has blocks merged again and again until the server is gone; returns how often that was done. */
-async function mergeUntil(url: string, stopped: () => boolean): Promise<number> {
+/**
+ * Has blocks merged, and now and then the head flushed or blocks cleaned, again and again until the
+ * server is gone; returns how often that was done.
+ */
+async function mergeUntil(url: string, random: Random, stopped: () => boolean): Promise<number> {
   for (let done = 0; ; done++) {
     if (stopped()) return done;
-    const answer = await post(`${url}/api/v1/admin/tsdb/compact`);
+    const seldom = random.chance(0.5) ? 'flush' : 'clean_tombstones';
+    const what = random.chance(0.7) ? 'compact' : seldom;
+    const answer = await post(`${url}/api/v1/admin/tsdb/${what}`);
     if (answer === undefined) return done;
     expect(answer).toBe(204);
     await delay(50);
   }
+}
+
+function exemplarKey({ series, timestamp, trace }: SentExemplar): string {
+  return `${series} ${timestamp} ${trace}`;
+}
+
+/** The exemplars that the server has, each by its key. */
+async function storedExemplars(url: string, from: number, to: number): Promise<Set<string>> {
+  const form = {
+    query: '{__name__=~"crash_.+"}',
+    start: String(Math.floor(from / 1000)),
+    end: String(Math.ceil(to / 1000)),
+  };
+  const answer = await ask(`${url}/api/v1/query_exemplars`, { form });
+  expect(answer.status).toBe(200);
+  const { data } = JSON.parse(answer.text) as {
+    data: readonly {
+      readonly seriesLabels: Readonly<Record<string, string>>;
+      readonly exemplars: readonly {
+        readonly labels: { readonly trace_id: string };
+        readonly timestamp: number;
+      }[];
+    }[];
+  };
+  const found = data.flatMap(({ seriesLabels, exemplars }) => {
+    const series = seriesKey(Object.entries(seriesLabels));
+    return exemplars.map(({ labels, timestamp }) =>
+      exemplarKey({ series, timestamp: Math.round(timestamp * 1000), trace: labels.trace_id }),
+    );
+  });
+  return new Set(found);
 }
 
 /** The status of the answer; undefined when the server is gone. */

@@ -1,8 +1,17 @@
 /**
  * @file The load under which the server is killed: several writers whose timestamps run faster than
- * the clock, with late samples, rewritten timestamps and new series in every request mix.
+ * the clock, with late samples, backfill, rewritten timestamps and new series in every request mix;
+ * floats by both versions of remote_write, with exemplars, native histograms, and deletes.
  */
-import { RemoteWriteClient, type WireSeries } from '../../src/client/remote-write.js';
+import {
+  type DescribedSeries,
+  RemoteWriteClient,
+  remoteWriteHeaders,
+  type WireSeries,
+  type WriteAnswer,
+} from '../../src/client/remote-write.js';
+import { encodeHistograms } from '../support/histogram-wire.js';
+import { ask, histogramBits } from '../support/query.js';
 import type { Random } from '../support/random.js';
 import { bitsOf, seriesKey } from '../support/recording.js';
 import type { AcknowledgedSamples, WrittenSample } from './model.js';
@@ -13,10 +22,19 @@ export interface DataClock {
 }
 
 const minuteMs = 60_000;
+/** How far back a sample goes that is backfilled. */
+const backfillMs = 20 * 60 * minuteMs;
 /** How far back a late sample goes: across several flushed windows. */
 const latestBackMs = 30 * minuteMs;
 /** How many of its own samples a writer remembers for rewriting. */
 const memory = 500;
+
+/** An exemplar that the server acknowledged. */
+export interface SentExemplar {
+  readonly series: string;
+  readonly timestamp: number;
+  readonly trace: string;
+}
 
 interface Remembered {
   readonly labels: readonly (readonly [string, string])[];
@@ -29,6 +47,9 @@ export class CrashWriter {
   private seriesCount = 20;
   acknowledgedRequests = 0;
   refusedRequests = 0;
+  acknowledgedDeletes = 0;
+  acknowledgedHistograms = 0;
+  readonly exemplars: SentExemplar[] = [];
 
   constructor(
     private readonly name: string,
@@ -42,16 +63,12 @@ export class CrashWriter {
     const client = new RemoteWriteClient({ url, timeoutMs: 20_000 });
     try {
       while (!stopped()) {
-        const { series, samples } = this.nextRequest();
-        this.model.sending(samples);
-        const answer = await client.write(series);
-        if (answer.status === 204) {
-          this.model.acknowledge(samples);
-          this.acknowledgedRequests++;
-        } else if (answer.status === 503) {
-          this.refusedRequests++;
-        } else {
-          throw new Error(`a write was answered ${answer.status}: ${answer.body}`);
+        if (this.random.chance(0.05)) await this.delete(url);
+        else if (this.random.chance(0.15)) await this.writeHistograms(client);
+        else if (this.random.chance(0.3)) await this.writeDescribed(client);
+        else {
+          const { series, samples } = this.nextRequest();
+          await this.send(samples, () => client.write(series));
         }
       }
     } catch (error) {
@@ -60,6 +77,102 @@ export class CrashWriter {
     } finally {
       client.close();
     }
+  }
+
+  /** Whether the server said that it has them. */
+  private async send(
+    samples: readonly WrittenSample[],
+    request: () => Promise<WriteAnswer>,
+  ): Promise<boolean> {
+    this.model.sending(samples);
+    const answer = await request();
+    if (answer.status === 204) {
+      this.model.acknowledge(samples);
+      this.acknowledgedRequests++;
+      return true;
+    }
+    if (answer.status !== 503) {
+      throw new Error(`a write was answered ${answer.status}: ${answer.body}`);
+    }
+    this.refusedRequests++;
+    return false;
+  }
+
+  /** By remote_write 2.0: the newest sample of each series has an exemplar. */
+  private async writeDescribed(client: RemoteWriteClient): Promise<void> {
+    const { series, samples } = this.nextRequest();
+    // An exemplar behind a newer one of its series would be refused.
+    const timestampMs = this.clock.nowMs;
+    const trace = `${this.name}-${this.random.integer(0, 2 ** 31)}`;
+    const described: DescribedSeries[] = series.map((one) => ({
+      ...one,
+      exemplars: [{ labels: [['trace_id', trace]], timestampMs, value: 1.5 }],
+      metadata: { type: 'gauge', help: 'Under the kill.' },
+    }));
+    if (!(await this.send(samples, () => client.writeDescribed(described)))) return;
+    for (const { labels } of series) {
+      this.exemplars.push({ series: seriesKey(labels), timestamp: timestampMs, trace });
+    }
+  }
+
+  private async writeHistograms(client: RemoteWriteClient): Promise<void> {
+    const { random, clock } = this;
+    clock.nowMs += random.integer(500, 4000);
+    const labels = this.histogramLabels();
+    const count = random.integer(1, 1000);
+    const histogram = {
+      timestamp: clock.nowMs - (random.chance(0.2) ? random.integer(1, latestBackMs) : 0),
+      integer: random.chance(0.7),
+      schema: random.integer(-2, 4),
+      count,
+      sum: random.next() * 1e6,
+      positiveSpans: [[random.integer(-3, 3), 2]] as const,
+      positive: [random.integer(0, count), 0],
+    };
+    histogram.positive[1] = count - histogram.positive[0];
+    const { timestamp, sum } = histogram;
+    const body = encodeHistograms([
+      { labels: Object.fromEntries(labels), histograms: [histogram] },
+    ]);
+    const samples = [{ series: seriesKey(labels), timestamp, bits: histogramBits(count, sum) }];
+    const sent = await this.send(samples, () => client.writeBody(body, remoteWriteHeaders));
+    if (sent) this.acknowledgedHistograms++;
+    this.recent[random.integer(0, memory - 1)] = { labels, timestamp };
+  }
+
+  /** Deletes one of its samples, and what the series has some minutes around it. */
+  private async delete(url: string): Promise<void> {
+    const { random } = this;
+    const known = this.recent.filter((one) => one !== undefined);
+    if (known.length === 0) return;
+    const { labels, timestamp } = random.pick(known);
+    // Whole seconds: that is what a time in the API says exactly.
+    const second = Math.floor(timestamp / 1000) * 1000;
+    const from = second - random.integer(0, 5) * minuteMs;
+    const to = second + 1000 + random.integer(0, 5) * minuteMs;
+    const series = seriesKey(labels);
+    const matchers = labels.map(([name, value]) => `${name}="${value}"`);
+    this.model.deleting(series, from, to);
+    const form = {
+      'match[]': `{${matchers.join(',')}}`,
+      start: String(from / 1000),
+      end: String(to / 1000),
+    };
+    const answer = await ask(`${url}/api/v1/admin/tsdb/delete_series`, { form });
+    if (answer.status === 204) {
+      this.model.acknowledgeDelete(series, from, to);
+      this.acknowledgedDeletes++;
+    } else if (answer.status !== 503) {
+      throw new Error(`a delete was answered ${answer.status}: ${answer.text}`);
+    }
+  }
+
+  private histogramLabels(): (readonly [string, string])[] {
+    return [
+      ['__name__', 'crash_histogram'],
+      ['index', String(this.random.integer(0, 3))],
+      ['writer', this.name],
+    ];
   }
 
   private nextRequest(): { series: WireSeries[]; samples: WrittenSample[] } {
@@ -77,7 +190,8 @@ export class CrashWriter {
     };
     for (let i = random.integer(5, 40); i > 0; i--) {
       const labels = this.labelsOf(random.integer(0, this.seriesCount - 1));
-      const late = random.chance(0.1) ? random.integer(1, latestBackMs) : random.integer(0, 500);
+      const back = random.chance(0.2) ? backfillMs : latestBackMs;
+      const late = random.chance(0.1) ? random.integer(1, back) : random.integer(0, 500);
       add(labels, clock.nowMs - late);
     }
     const known = this.recent.filter((one) => one !== undefined);

@@ -54,6 +54,36 @@ test('an acknowledged rewrite leaves the new value alone', () => {
 
 test('what nobody wrote must not be there', () => {
   expect(new AcknowledgedSamples().violations(stored(1))).toEqual([
-    'a at 1: there, and was never written',
+    'a at 1: there, and was never written, or is deleted',
   ]);
+});
+
+test('what an acknowledged delete took must not be there, and what lies beside it must', () => {
+  const model = modelOf((m) => {
+    m.sending(written(1));
+    m.acknowledge(written(1));
+    m.deleting('a', 2, 9);
+    m.acknowledgeDelete('a', 2, 9);
+  });
+  expect(model.violations(stored(1))).toEqual([]);
+  expect(model.violations(stored(undefined))).toHaveLength(1);
+  model.deleting('a', 0, 1);
+  model.acknowledgeDelete('a', 0, 1);
+  expect(model.deleted).toBe(1);
+  expect(model.violations(stored(undefined))).toEqual([]);
+  expect(model.violations(stored(1))).toHaveLength(1);
+});
+
+test('an unanswered delete may have happened, until the next acknowledged write', () => {
+  const model = modelOf((m) => {
+    m.sending(written(1));
+    m.acknowledge(written(1));
+    m.deleting('a', 0, 9);
+  });
+  expect(model.violations(stored(1))).toEqual([]);
+  expect(model.violations(stored(undefined))).toEqual([]);
+  expect(model.violations(stored(2))).toHaveLength(1);
+  model.sending(written(2));
+  model.acknowledge(written(2));
+  expect(model.violations(stored(undefined))).toHaveLength(1);
 });

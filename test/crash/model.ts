@@ -15,6 +15,8 @@ interface Cell {
   acknowledged: bigint | undefined;
   /** Values of later writes without an answer: each may be there or not. */
   readonly uncertain: Set<bigint>;
+  /** Whether a delete without an answer may have taken it. */
+  mayBeGone: boolean;
 }
 
 /**
@@ -25,8 +27,9 @@ export class AcknowledgedSamples {
   private readonly series = new Map<string, Map<number, Cell>>();
   private acknowledgedSamples = 0;
   private rewrittenSamples = 0;
+  private deletedSamples = 0;
 
-  /** Samples that must be there, each timestamp once. */
+  /** Samples that had to be there, each timestamp once. */
   get acknowledged(): number {
     return this.acknowledgedSamples;
   }
@@ -34,6 +37,11 @@ export class AcknowledgedSamples {
   /** Acknowledged writes that replaced an acknowledged value. */
   get rewritten(): number {
     return this.rewrittenSamples;
+  }
+
+  /** Acknowledged samples that an acknowledged delete took. */
+  get deleted(): number {
+    return this.deletedSamples;
   }
 
   get seriesCount(): number {
@@ -53,6 +61,24 @@ export class AcknowledgedSamples {
       else this.rewrittenSamples++;
       cell.acknowledged = sample.bits;
       cell.uncertain.clear();
+      cell.mayBeGone = false;
+    }
+  }
+
+  /** A delete of a series' samples from `from` to `to` is about to be sent. */
+  deleting(series: string, from: number, to: number): void {
+    for (const [timestamp, cell] of this.series.get(series) ?? []) {
+      if (timestamp >= from && timestamp <= to) cell.mayBeGone = true;
+    }
+  }
+
+  /** The server said that these are deleted: none may be read from now on. */
+  acknowledgeDelete(series: string, from: number, to: number): void {
+    const cells = this.series.get(series);
+    for (const [timestamp, cell] of cells ?? []) {
+      if (timestamp < from || timestamp > to) continue;
+      if (cell.acknowledged !== undefined) this.deletedSamples++;
+      cells?.delete(timestamp);
     }
   }
 
@@ -68,6 +94,7 @@ export class AcknowledgedSamples {
         const bits = samples?.get(timestamp);
         if (bits === cell.acknowledged || (bits !== undefined && cell.uncertain.has(bits)))
           continue;
+        if (bits === undefined && cell.mayBeGone) continue;
         if (bits === undefined) report(series, timestamp, 'acknowledged, and not there');
         else report(series, timestamp, `altered to ${bits.toString(16)}`);
       }
@@ -75,7 +102,7 @@ export class AcknowledgedSamples {
     for (const [series, samples] of stored) {
       for (const timestamp of samples.keys()) {
         if (this.series.get(series)?.has(timestamp)) continue;
-        report(series, timestamp, 'there, and was never written');
+        report(series, timestamp, 'there, and was never written, or is deleted');
       }
     }
     return found;
@@ -89,7 +116,7 @@ export class AcknowledgedSamples {
     }
     let cell = cells.get(timestamp);
     if (cell === undefined) {
-      cell = { acknowledged: undefined, uncertain: new Set() };
+      cell = { acknowledged: undefined, uncertain: new Set(), mayBeGone: false };
       cells.set(timestamp, cell);
     }
     return cell;

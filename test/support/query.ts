@@ -58,7 +58,11 @@ interface MatrixAnswer {
     readonly resultType: string;
     readonly result: readonly {
       readonly metric: Readonly<Record<string, string>>;
-      readonly values: readonly (readonly [number, string])[];
+      readonly values?: readonly (readonly [number, string])[];
+      readonly histograms?: readonly (readonly [
+        number,
+        { readonly count: string; readonly sum: string },
+      ])[];
     }[];
   };
 }
@@ -68,7 +72,8 @@ export const someNaN = 0x7ff8000000000001n;
 
 /**
  * The raw samples of a range selector such as `{job="x"}[1h]` at `timeMs`, by an instant query.
- * Stale markers are not in the answer, and every NaN reads as `someNaN`.
+ * Stale markers are not in the answer, every NaN reads as `someNaN`, and a native histogram as
+ * `histogramBits` of its count and sum.
  */
 export async function queryRaw(
   serverUrl: string,
@@ -86,13 +91,21 @@ export async function queryRaw(
   const { data } = JSON.parse(answer.text) as MatrixAnswer;
   if (data.resultType !== 'matrix') throw new Error(`${selector} gave a ${data.resultType}`);
   const series: SeriesBits = new Map();
-  for (const { metric, values } of data.result) {
+  for (const { metric, values = [], histograms = [] } of data.result) {
     const samples = samplesOf(series, seriesKey(Object.entries(metric)));
+    for (const [seconds, { count, sum }] of histograms) {
+      samples.set(Math.round(seconds * 1000), histogramBits(Number(count), Number(sum)));
+    }
     for (const [seconds, text] of values) {
       samples.set(Math.round(seconds * 1000), parseValue(text));
     }
   }
   return series;
+}
+
+/** What stands for a native histogram among the bits of floats. */
+export function histogramBits(count: number, sum: number): bigint {
+  return bitsOf(sum) ^ (bitsOf(count) << 64n);
 }
 
 /** The bits of a value as Prometheus prints it. */

@@ -6,6 +6,20 @@
 //!
 //! The same functions run under libFuzzer (`fuzz_targets/`) and, over the committed corpus, in an
 //! ordinary test of the engine (`engine/tests/fuzz_corpus.rs`).
+//!
+//! ```text
+//! here        chunks, labels, the log, the index, tombstones, descriptions, patterns
+//! stored.rs   checkpoints, the chunks of a block, small files
+//! foreign.rs  Prometheus' blocks and log, JSON lines
+//! ```
+
+#[path = "foreign.rs"]
+mod foreign;
+#[path = "stored.rs"]
+mod stored;
+
+pub use foreign::{json_lines, prometheus_block, prometheus_chunk, prometheus_log};
+pub use stored::{block_chunks, checkpoint, saved_files, small_files};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -53,6 +67,14 @@ pub const TARGETS: &[Target] = &[
     ("index_open", index_open),
     ("block_meta", block_meta),
     ("go_regex", regex),
+    ("checkpoint", checkpoint),
+    ("block_chunks", block_chunks),
+    ("saved_files", saved_files),
+    ("small_files", small_files),
+    ("json_lines", json_lines),
+    ("prometheus_chunk", prometheus_chunk),
+    ("prometheus_block", prometheus_block),
+    ("prometheus_log", prometheus_log),
 ];
 
 /// The largest body that a compressed input may make.
@@ -228,7 +250,7 @@ pub fn wal_replay(data: &[u8]) {
     let (first, second) = data.split_at(middle);
     put(&disk, &dir.join(format!("{:020}.wal", 0)), first);
     if let Some(second) = second.strip_prefix(b"NEXT") {
-        put(&disk, &dir.join(format!("{:020}.wal", first.len())), second);
+        put(&disk, &dir.join(format!("{:020}.wal", first.len().max(1))), second);
     }
     accepting_any(|| {
         let _ = wal::first_position(&disk, dir);
@@ -283,15 +305,19 @@ pub fn index_open(data: &[u8]) {
 
 /// `meta.json`.
 pub fn block_meta(data: &[u8]) {
-    // The checksum closes the text: put the right one behind whatever the input begins with.
-    let open = String::from_utf8_lossy(data);
-    let digits = format!("{:08x}", crc_of(&open));
-    let text = format!("{open},\n  \"checksum\": \"crc32c:{digits}\"\n}}\n");
+    let text = sealed(data);
     if let Ok(meta) = Meta::decode(Path::new("meta.json"), text.as_bytes()) {
         let again = meta.encode().unwrap();
         assert_eq!(Meta::decode(Path::new("meta.json"), again.as_bytes()).unwrap(), meta);
     }
     let _ = Meta::decode(Path::new("meta.json"), data);
+}
+
+/// The checksum closes a text: the right one behind whatever the input begins with.
+fn sealed(data: &[u8]) -> String {
+    let open = String::from_utf8_lossy(data);
+    let digits = format!("{:08x}", crc_of(&open));
+    format!("{open},\n  \"checksum\": \"crc32c:{digits}\"\n}}\n")
 }
 
 /// Bit by bit, after RFC 3720, §12.1: the crate that the engine uses is no dependency here.
@@ -321,6 +347,17 @@ pub fn regex(data: &[u8]) {
             assert!(matcher.matches(literal), "{pattern:?} does not match its {literal:?}");
         }
     }
+}
+
+/// The parts of an input, which the word NEXT divides.
+fn parts<const N: usize>(data: &[u8]) -> [&[u8]; N] {
+    let mut rest = data;
+    std::array::from_fn(|_| {
+        let end = rest.windows(4).position(|mark| mark == b"NEXT").unwrap_or(rest.len());
+        let part = &rest[..end];
+        rest = rest.get(end + 4..).unwrap_or_default();
+        part
+    })
 }
 
 fn put(disk: &FaultyDisk, path: &Path, bytes: &[u8]) {

@@ -12,6 +12,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::codec::checksum;
 use crate::disk::{Disk, publish};
 use crate::error::{Error, Result};
 use crate::head::Head;
@@ -120,7 +121,9 @@ fn unframe(bytes: &[u8], magic: [u8; 8]) -> std::result::Result<&[u8], (usize, S
     match (covered.strip_prefix(&magic), version.map(u32::from_le_bytes)) {
         (None, _) => Err((0, "the magic is not that of this kind of file".to_owned())),
         (_, None) => Err((8, format!("a file of {} bytes, want at least {least}", bytes.len()))),
-        _ if got != want => Err((0, format!("checksum {got:08x}, want {want:08x}"))),
+        _ if !checksum::matches(got, want) => {
+            Err((0, format!("checksum {got:08x}, want {want:08x}")))
+        }
         (_, Some(version)) if version != VERSION => {
             Err((8, format!("version {version} is needed, this build knows {VERSION}")))
         }

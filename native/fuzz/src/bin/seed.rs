@@ -49,8 +49,80 @@ fn main() {
     ] {
         write("go_regex", name, pattern.as_bytes());
     }
+    stored_files(fixtures);
+    foreign_files(&fixtures.join("prometheus-3.14"));
     // A log's header holds a random salt: this one is written once and then kept.
     write("wal_replay", "empty-segments", b"MSTRWAL\nNEXTMSTRWAL\n");
+}
+
+/// What the head and blocks keep on disk.
+fn stored_files(fixtures: &Path) {
+    let read = |file: &str| std::fs::read(fixtures.join(file)).unwrap();
+    let directory = |file: &str| read(&format!("directory-v2/{file}"));
+    let head = |file: &str| read(&format!("head-v1/{file}"));
+    let chunks = "00000000000000000001.chunks";
+    write("checkpoint", "v1", &together(&[head("checkpoint"), head(chunks)]));
+    let killed = [directory("head/checkpoint"), directory(&format!("head/{chunks}"))];
+    write("checkpoint", "killed", &together(&killed));
+    let blocks = [("recent", "BGHXFXNEH78Y4MD4"), ("cold", "197BHHT2JVQD7B1K")];
+    for (which, (name, block)) in blocks.into_iter().enumerate() {
+        let chunks = directory(&format!("blocks/01M3250V00{block}/chunks"));
+        write("block_chunks", name, &[&[which as u8], &chunks[..]].concat());
+    }
+    write("saved_files", "v1", &together(&[directory("exemplars"), directory("metadata")]));
+    let manifest = br#"{"version":1,"format":"{}","createdMs":1,"blocks":[{"ulid":"a","files":[
+        {"name":"index","bytes":3,"crc32c":"00000000"}]}],"tombstones":"4d53"}"#;
+    let open = manifest.strip_suffix(b"}").unwrap().to_vec();
+    let small = [directory("metricstor.json"), directory("wal/cut"), open];
+    write("small_files", "all", &together(&small));
+}
+
+/// What other programs write.
+fn foreign_files(fixtures: &Path) {
+    let lines = br#"
+{"metric":{"__name__":"up","job":"a"},"values":[1,null,"NaN"],"timestamps":[1,2,3]}
+{"metric":{"__name__":"x\u00e9"},"values":["Infinity",-0.5e3],"timestamps":[-1,1790000000000]}
+"#;
+    write("json_lines", "two", lines);
+    for (name, block) in
+        [("plain", "01M7YKTH4RJW95N4XVABSQFQ4G"), ("start-times", "01M7YKTJGQB6GXEE1S2FMACHMB")]
+    {
+        let dir = fixtures.join(name);
+        let read = |file: &str| std::fs::read(dir.join(file)).unwrap();
+        let of_block = |file: &str| read(&format!("{block}/{file}"));
+        let chunks = of_block("chunks/000001");
+        each_chunk(&chunks, |number, chunk| {
+            write("prometheus_chunk", &format!("{name}-{number}"), chunk);
+        });
+        let parts = [of_block("index"), chunks, of_block("tombstones")];
+        write("prometheus_block", name, &together(&parts));
+        // A segment is filled up with zeros.
+        let log = read("wal/00000000");
+        let end = log.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        write("prometheus_log", name, &log[..end]);
+    }
+}
+
+/// The chunks of a segment of Prometheus: each a varint of its length, encoding, data and checksum,
+/// after a header of 8 bytes. Those here are shorter than 16 KiB.
+fn each_chunk(segment: &[u8], mut visit: impl FnMut(usize, &[u8])) {
+    let (mut rest, mut number) = (&segment[8..], 0);
+    while let [first, second, ..] = *rest {
+        let (len, head) = if first < 128 {
+            (usize::from(first), 1)
+        } else {
+            (usize::from(first & 127) | usize::from(second) << 7, 2)
+        };
+        let Some(chunk) = rest.get(head..head + 1 + len) else { break };
+        visit(number, chunk);
+        number += 1;
+        rest = rest.get(head + 1 + len + 4..).unwrap_or_default();
+    }
+}
+
+/// Parts of one input.
+fn together(parts: &[Vec<u8>]) -> Vec<u8> {
+    parts.join(&b"NEXT"[..])
 }
 
 fn gorilla_chunks() {

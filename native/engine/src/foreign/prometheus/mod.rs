@@ -23,7 +23,7 @@ mod bytes;
 mod chunks;
 pub mod float_chunk;
 pub mod head;
-mod histogram_chunk;
+pub mod histogram_chunk;
 mod histogram_writer;
 mod index;
 mod index_writer;
@@ -97,7 +97,8 @@ impl Samples {
     }
 }
 
-/// Takes samples of a series: its labels in canonical encoding, and what it has.
+/// Takes samples of a series: its labels as the source has them, in the encoding of canonical ones,
+/// and what it has.
 pub type Sink<'a> = dyn FnMut(&[u8], &mut Samples) -> Result<()> + 'a;
 
 /// The blocks of a data directory, ascending by time, then name. A directory that is itself a block

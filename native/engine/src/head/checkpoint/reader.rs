@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::contents::{Cursor, Files, malformed, read};
 use super::{CHECKPOINT_KIND, Info, path, section};
+use crate::codec::checksum;
 use crate::disk::Disk;
 use crate::disk::sections::{SectionFile, u32_at, u64_at};
 use crate::error::{Error, ErrorCode, Result};
@@ -163,7 +164,7 @@ impl Checkpoint {
         let start = self.file.range(section::SERIES)?.start + slice.range.start;
         let bytes = &self.file.section(section::SERIES)?[slice.range.clone()];
         let got = crc32c::crc32c(bytes);
-        if got != slice.crc {
+        if !checksum::matches(got, slice.crc) {
             let want = slice.crc;
             let message =
                 format!("a slice of the checkpoint has checksum {got:08x}, want {want:08x}");

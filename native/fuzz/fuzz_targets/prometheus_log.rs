@@ -1,0 +1,3 @@
+//! libFuzzer over the target `prometheus_log` (`../src/targets.rs`).
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| metricstor_fuzz::prometheus_log(data));
