@@ -115,9 +115,9 @@ export const configSchema = Type.Object({
       written: '0',
       minimum: 0,
       description:
-        'Size of blocks and log on disk, such as `50GB`. Past it the oldest blocks go, but never ' +
-        'those of the newest window. With it the log is flushed at a quarter of this size at the ' +
-        'latest. 0 means no limit.',
+        'Size of blocks, log and files of the head on disk, such as `50GB`. Past it the oldest ' +
+        'blocks go, but never those of the newest window. With it the head is flushed once log ' +
+        'and files of the head are a quarter of this size. 0 means no limit.',
     }),
     rules: rules({
       written: '[]',
@@ -154,7 +154,9 @@ export const configSchema = Type.Object({
     logBytes: bytes({
       written: '256MiB',
       minimum: 1024 ** 2,
-      description: 'They are also written down when the log has grown by this.',
+      description:
+        'They are also written down when the log has grown by this, or has twenty more samples ' +
+        'of each series, and two million in all.',
     }),
   }),
   ingest: Type.Object({
@@ -271,7 +273,9 @@ export const configSchema = Type.Object({
       minimum: 1024 ** 2,
       description:
         'Memory that all queries together may use for their columns and for answers that are not ' +
-        'sent yet; a query that would need more gets 503.',
+        'sent yet; a query that would need more gets 503. While unsent answers hold half of it, ' +
+        'queries wait; a client that takes nothing of a large answer for 10 s is cut off. The ' +
+        'process has, beside this and the head, JavaScript heaps of a few hundred MiB.',
     }),
     maxSeries: integer({
       written: '1000000',
@@ -339,7 +343,7 @@ export const configSchema = Type.Object({
       description: 'Size of the log at which the head is flushed.',
     }),
     walSegmentBytes: bytes({
-      written: '128MiB',
+      written: '32MiB',
       minimum: 64 * 1024,
       maximum: 1024 ** 3,
       description: 'Size at which a segment of the log is full.',

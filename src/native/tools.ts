@@ -54,6 +54,14 @@ export interface Analysis {
     readonly series: number;
     readonly newSeries: number;
   }[];
+  /** Deletes that blocks are read with. */
+  readonly tombstones: number;
+  /** What they take in each block; it is counted elsewhere, too, for as long as it is there. */
+  readonly deleted: readonly {
+    readonly ulid: string;
+    readonly series: number;
+    readonly samples: number;
+  }[];
 }
 
 export interface CopyReport {

@@ -65,6 +65,7 @@ const engineMetrics: readonly EngineMetric[] = [
     'Room that is left on the file system of the data directory.',
   ),
   gauge('walBytes', 'wal_bytes', 'Size of the log on disk.'),
+  gauge('headFileBytes', 'head_file_bytes', 'Size of checkpoint and chunk files of the head.'),
   gauge('queueBytes', 'write_queue_bytes', 'Writes prepared but not yet logged.'),
   gauge('waitingBodyBytes', 'write_waiting_bytes', 'Request bodies waiting to be decoded.'),
   counter('seriesCreated', 'series_created_total', 'Series that came into memory.'),
@@ -139,6 +140,11 @@ const engineMetrics: readonly EngineMetric[] = [
   ),
   counter('deletes', 'deletes_total', 'Deletes that were acknowledged.'),
   counter('headSamplesDeleted', 'head_samples_deleted_total', 'Samples deleted in memory.'),
+  counter(
+    'headDeleteFailures',
+    'head_delete_failures_total',
+    'Series in memory from which a delete could not be carried out: they are damaged.',
+  ),
 ];
 
 /** The engine's metrics in the text format; a number that the engine does not have is left out. */

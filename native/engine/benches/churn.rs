@@ -1,5 +1,5 @@
-//! Memory over a day in which a tenth of 100,000 series is replaced each hour: what is allocated and
-//! what is resident after each flush, and after most series have ended.
+//! Memory over a day in which a tenth of 100,000 series is replaced each hour: what is allocated
+//! and what is resident after each flush, and after most series have ended.
 //!
 //! `cargo bench -p metricstor-engine --bench churn [-- SERIES [SCRAPES_AN_HOUR]]`, a few minutes.
 //! Fails when memory does not come back. With another allocator: `LD_PRELOAD=libmimalloc.so …`

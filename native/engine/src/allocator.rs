@@ -2,6 +2,10 @@
 //!
 //! The C library keeps what is freed in the middle of its heaps, and a head that has just been
 //! flushed frees much there: without this the resident memory of a server would stay at its peak.
+//!
+//! mimalloc 2 in place of the C library was measured and rejected: over a day of churn (the bench
+//! `churn` with 20,000 series, of which 4.3 MB are allocated) it holds 16 to 21 MB, glibc with this
+//! 11 to 15.
 
 /// Returns free memory of all heaps to the system, where the C library can.
 ///

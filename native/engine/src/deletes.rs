@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! thread "deletes"   asks the log for a record of its tombstones
-//! log thread         at the record's place: blocks hide them, the head drops them   apply()
+//! log thread         at the record's place: blocks and head hide them               apply()
 //! thread "deletes"   the file of tombstones is replaced, then the answer
+//!                    the head drops what is hidden, a slice of series at a time
 //! ```
 //!
 //! The record's position P orders the delete among the writes: what was logged before it is
@@ -13,11 +14,13 @@
 //!
 //! One thread serves one delete at a time; a bounded number waits.
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
-use roaring::RoaringBitmap;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorCode, Result};
+use crate::head::delete::Cleaner;
 use crate::index::matcher::Matcher;
 use crate::read::count::{Counted, count};
 use crate::read::session::Session;
@@ -35,6 +38,9 @@ const WAITING_MAX: usize = 64;
 /// Tombstones that may wait for their blocks to be written anew. Each costs every reader of a block
 /// that it concerns a look; past it, cleaning is due.
 const TOMBSTONES_MAX: usize = 10_000;
+/// Deletes that the head may hide at a time: each costs every read and write of a series a look,
+/// about 50 ns. A further one waits until some are carried out.
+const HIDDEN_MAX: usize = 16;
 /// How often a delete is submitted anew because a generation ended meanwhile.
 const ATTEMPTS: usize = 8;
 
@@ -115,13 +121,39 @@ fn closed() -> Error {
     Error::new(ErrorCode::Closed, "the engine is closing")
 }
 
+/// Answers what is asked and, while nothing is, carries out in the head what was deleted, half of
+/// the time at most: writes wait for a slice, and a processor is not taken from them.
 fn serve(store: &Arc<Store>, jobs: &Receiver<Job>, cancel: &Cancel) {
-    for Job { request, mode, answer } in jobs {
-        answer(match mode {
-            Mode::Delete => delete(store, &request).map(|()| Counted::default()),
-            Mode::DryRun => dry_run(store, request, cancel.clone()),
-        });
+    let mut cleaner = Cleaner::default();
+    let mut pause = Some(Duration::ZERO);
+    loop {
+        let job = match pause {
+            Some(pause) => jobs.recv_timeout(pause),
+            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match job {
+            Ok(Job { request, mode, answer }) => {
+                answer(match mode {
+                    Mode::Delete => delete(store, &request).map(|()| Counted::default()),
+                    Mode::DryRun => dry_run(store, request, cancel.clone()),
+                });
+                pause = Some(Duration::ZERO);
+            }
+            Err(RecvTimeoutError::Timeout) => pause = clean(store, &mut cleaner),
+            // The last checkpoint carries out what is left.
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
     }
+}
+
+/// Carries out a slice; returns how long to leave the others alone, `None` when nothing is left.
+fn clean(store: &Store, cleaner: &mut Cleaner) -> Option<Duration> {
+    let begun = Instant::now();
+    let more = cleaner.step(&store.head).unwrap_or_else(|error| {
+        store.note_failure(&error);
+        true
+    });
+    more.then(|| begun.elapsed())
 }
 
 /// What a delete would take now.
@@ -143,6 +175,11 @@ fn delete(store: &Arc<Store>, request: &DeleteRequest) -> Result<()> {
              may: clean_tombstones does it now"
         );
         return Err(Error::new(ErrorCode::LimitExceeded, text));
+    }
+    let mut cleaner = Cleaner::default();
+    let most = HIDDEN_MAX.saturating_sub(tombstones.len());
+    while store.head.waiting_deletes() > most {
+        clean(store, &mut cleaner);
     }
     log(store, &tombstones)?;
     store.save_tombstones()?;
@@ -201,15 +238,15 @@ fn log(store: &Arc<Store>, tombstones: &[Arc<Tombstone>]) -> Result<()> {
     Err(Error::new(ErrorCode::Overloaded, "the log rotates too fast for this delete"))
 }
 
-/// On the log thread, at the place of the record: blocks first, which costs no time, so that a
-/// query is likely to see all of the delete or nothing.
+/// On the log thread, at the place of the record: neither costs much time, so that a query is
+/// likely to see all of the delete or nothing.
 fn apply(store: &Store, position: Position, tombstones: &[Arc<Tombstone>]) -> Result<()> {
     store.replace_view(|view| {
         let with_these = view.tombstones.with(position, tombstones);
         view.with_tombstones(Arc::new(with_these))
     });
     for tombstone in tombstones {
-        store.head.delete(tombstone, &RoaringBitmap::new())?;
+        store.head.bury(tombstone)?;
     }
     Ok(())
 }

@@ -10,7 +10,9 @@ use std::path::Path;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::block::hidden::HiddenBlock;
 use crate::block::meta::Meta;
+use crate::block::tombstones::TombstoneList;
 use crate::block::{self, Block};
 use crate::dictionary::Dictionary;
 use crate::disk::Disk;
@@ -201,6 +203,9 @@ pub fn verify(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Verified> {
             Err(error) => verified.findings.push(Finding::from(&error)),
         }
     }
+    if let Err(error) = TombstoneList::read(&**disk, &layout.blocks) {
+        verified.findings.push(Finding::from(&error));
+    }
     verify_log(&**disk, &layout, &mut verified)?;
     Ok(verified)
 }
@@ -312,6 +317,17 @@ pub struct Churn {
     pub new_series: u64,
 }
 
+/// What is deleted in a block and takes its space until the block is written anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeletedIn {
+    /// The block.
+    pub ulid: String,
+    /// Series with deleted samples.
+    pub series: u64,
+    /// Deleted samples.
+    pub samples: u64,
+}
+
 /// What the blocks of a directory are made of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -334,6 +350,10 @@ pub struct Analysis {
     pub pairs: Vec<Count>,
     /// One entry a block, by time.
     pub churn: Vec<Churn>,
+    /// Deletes that blocks are read with. The other counts are of what is in the blocks.
+    pub tombstones: u64,
+    /// One entry for each block in which something is deleted, by time.
+    pub deleted: Vec<DeletedIn>,
 }
 
 /// Counts what the blocks in `dir` hold; lists are cut after `top` entries. What is in the log
@@ -344,15 +364,19 @@ pub struct Analysis {
 pub fn analyze(disk: &Arc<dyn Disk>, dir: &Path, top: usize) -> Result<Analysis> {
     let layout = Layout::new(dir);
     let mut counting = Counting::default();
-    let (mut blocks, mut churn) = (Vec::new(), Vec::new());
+    let (mut blocks, mut churn, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
+    let tombstones = TombstoneList::read(&**disk, &layout.blocks)?;
     for info in list(&**disk, dir)? {
         let path = layout.blocks.join(&info.ulid);
-        let counted = Block::open(disk.clone(), &path).and_then(|block| counting.add(block));
+        let counted = Block::open(disk.clone(), &path)
+            .and_then(|block| Ok((counting.add(block.clone())?, deleted_in(block, &tombstones)?)));
         match counted {
             Err(error) if went(&**disk, &path, &error) => continue,
-            new_series => {
+            counted => {
+                let (new_series, gone) = counted?;
                 let (start, end, series) = (info.start, info.end, info.series);
-                churn.push(Churn { start, end, series, new_series: new_series? });
+                churn.push(Churn { start, end, series, new_series });
+                deleted.extend(gone);
                 blocks.push(info);
             }
         }
@@ -369,7 +393,16 @@ pub fn analyze(disk: &Arc<dyn Disk>, dir: &Path, top: usize) -> Result<Analysis>
         pairs: counting.pairs(top),
         blocks,
         churn,
+        tombstones: tombstones.len() as u64,
+        deleted,
     })
+}
+
+fn deleted_in(block: Arc<Block>, tombstones: &TombstoneList) -> Result<Option<DeletedIn>> {
+    let ulid = block.meta().ulid.to_string();
+    let seen = HiddenBlock::new(block, tombstones.iter().cloned(), None, None);
+    let (series, samples) = seen.count_deleted()?;
+    Ok((samples > 0).then_some(DeletedIn { ulid, series, samples }))
 }
 
 /// Series and pairs that were seen.

@@ -118,10 +118,11 @@ pub struct Options {
     /// How often the head is written down, in milliseconds of the clock, so that a start has that
     /// much log to read at most.
     pub checkpoint_interval_ms: i64,
-    /// The head is also written down when so many bytes were logged since the last time: a second
-    /// or two of replay.
+    /// The head is also written down when so many bytes were logged since the last time, or so many
+    /// samples that reading them again takes longer: a second or two of replay.
     pub checkpoint_log_bytes: u64,
-    /// Size in bytes at which a log segment is full.
+    /// Size in bytes at which a log segment is full. The log is cut by whole segments, so a start
+    /// may read one in vain.
     pub wal_segment_bytes: u64,
     /// Bytes of prepared but not yet logged writes; past it a write gets `overloaded`.
     pub write_queue_bytes: u64,
@@ -158,7 +159,7 @@ impl Options {
             wal_max_bytes: 4 << 30,
             checkpoint_interval_ms: 300_000,
             checkpoint_log_bytes: 256 << 20,
-            wal_segment_bytes: 128 << 20,
+            wal_segment_bytes: 32 << 20,
             write_queue_bytes: 128 << 20,
             retention_interval_ms: 60_000,
             compact_cpu_share: 0.25,

@@ -118,6 +118,16 @@ impl TimeRange {
         let after = (other.maxt < self.maxt).then(|| Self::new(other.maxt + 1, self.maxt));
         [before, after]
     }
+
+    /// What no range of `others` contains, ascending and apart.
+    #[must_use]
+    pub fn without_all(&self, others: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut left: Vec<Self> = if self.is_empty() { Vec::new() } else { vec![*self] };
+        for other in others {
+            left = left.iter().flat_map(|piece| piece.without(&other)).flatten().collect();
+        }
+        left
+    }
 }
 
 /// A half-open window of time `[start, end)`, as blocks are aligned to.
@@ -154,6 +164,16 @@ mod tests {
         assert!(is_stale(f64::from_bits(STALE_BITS)));
         assert!(!is_stale(f64::NAN));
         assert!(!is_stale(f64::from_bits(STALE_BITS | 1 << 51)));
+    }
+
+    #[test]
+    fn a_range_without_many_is_what_none_of_them_takes() {
+        let range = TimeRange::new(0, 100);
+        let holes = [(20, 29), (90, 200), (25, 39), (-5, 0)];
+        let kept = range.without_all(holes.iter().map(|(a, b)| TimeRange::new(*a, *b)));
+        assert_eq!(kept, [TimeRange::new(1, 19), TimeRange::new(40, 89)]);
+        assert!(range.without_all([TimeRange::ALL].into_iter()).is_empty());
+        assert!(TimeRange::EMPTY.without_all(std::iter::empty()).is_empty());
     }
 
     #[test]

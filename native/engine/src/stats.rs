@@ -38,6 +38,8 @@ pub struct Counters {
     pub checkpoint_failures: AtomicU64,
     /// Bytes of full chunks that left the heap for chunk files.
     pub chunk_bytes_offloaded: AtomicU64,
+    /// Bytes of checkpoint and chunk files on disk.
+    pub head_file_bytes: AtomicU64,
     /// Bytes of a torn log tail that recovery cut.
     pub torn_bytes: AtomicU64,
 }
@@ -64,5 +66,6 @@ pub fn counter_stats(counters: &Counters, out: &mut Stats) {
     out.push(("checkpoints", get(&counters.checkpoints)));
     out.push(("checkpointFailures", get(&counters.checkpoint_failures)));
     out.push(("chunkBytesOffloaded", get(&counters.chunk_bytes_offloaded)));
+    out.push(("headFileBytes", get(&counters.head_file_bytes)));
     out.push(("tornBytes", get(&counters.torn_bytes)));
 }

@@ -9,9 +9,10 @@ const usage = `Usage: metricstor tsdb analyze <dir> [--top n] [--json]
 
 Says what takes the space in the blocks of a data directory: bytes by block and file, the metrics
 with the most series, the labels with the most values, the pairs of label and value with the most
-series, and how many of each block's series no earlier block had. Lists have 10 entries unless --top
-says otherwise. Changes nothing; may be used beside a running server. What is in the log alone is
-not counted.
+series, and how many of each block's series no earlier block had; also how many samples are deleted
+and wait for their blocks to be written anew, which the other counts have, too. Lists have 10 entries
+unless --top says otherwise. Changes nothing; may be used beside a running server. What is in the log
+alone is not counted.
 `;
 
 export const verb: Verb = {
@@ -35,6 +36,7 @@ function describe(analysis: Analysis): string[] {
     `${grouped(blocks.length)} blocks, ${bytesText(bytes)}`,
     `${grouped(series)} series, ${grouped(samples)} samples, ` +
       `${bytesPerSample.toFixed(2)} bytes a sample`,
+    ...deletedLines(analysis),
     ...section(
       'Blocks',
       ['from', 'to', 'series', 'new', 'samples', 'B/sample', 'files'],
@@ -58,6 +60,17 @@ function describe(analysis: Analysis): string[] {
     ),
     ...section('Pairs of label and value by series', ['pair', 'series'], counts(analysis.pairs)),
   ];
+}
+
+/** What is deleted and still there. */
+function deletedLines({ tombstones, deleted }: Analysis): string[] {
+  const samples = deleted.reduce((sum, block) => sum + block.samples, 0);
+  return tombstones === 0
+    ? []
+    : [
+        `${grouped(samples)} of these samples, in ${grouped(deleted.length)} blocks, are deleted ` +
+          `(${grouped(tombstones)} deletes): clean_tombstones or compaction brings the space back`,
+      ];
 }
 
 function counts(entries: Analysis['metrics']): string[][] {

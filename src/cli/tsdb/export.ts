@@ -1,13 +1,14 @@
 /**
  * @file `metricstor tsdb export`.
  */
-import { UsageError } from '../arguments.js';
 import { writeJsonLines } from './json-lines.js';
 import {
   grouped,
+  movingOptions,
   openToRead,
   print,
   readArguments,
+  readOtherSide,
   readSelection,
   selectionOptions,
   selectionUsage,
@@ -28,24 +29,16 @@ ${selectionUsage}  --json-report      print the report of --prometheus as JSON
 export const verb: Verb = {
   usage,
   async run(parameters) {
-    const options = {
-      ...selectionOptions,
-      prometheus: { type: 'string' },
-      json: { type: 'string' },
-      'json-report': { type: 'boolean' },
-    } as const;
+    const options = { ...selectionOptions, ...movingOptions } as const;
     const { values, paths } = readArguments(parameters, { usage, count: 1, options });
-    const { prometheus, json } = values;
-    if ((prometheus === undefined) === (json === undefined)) {
-      throw new UsageError('want --prometheus or --json', usage);
-    }
+    const { kind, path } = readOtherSide(values, usage);
     const request = readSelection(values, usage);
     const engine = await openToRead(paths[0] as string);
     try {
-      if (json !== undefined) {
-        await writeJsonLines(engine, request, json);
-      } else if (prometheus !== undefined) {
-        const report = await engine.exportPrometheus(prometheus, request);
+      if (kind === 'json') {
+        await writeJsonLines(engine, request, path);
+      } else {
+        const report = await engine.exportPrometheus(path, request);
         const { blocks, series, samples, histograms } = report;
         print(report, values['json-report'], [
           `${grouped(blocks)} blocks, ${grouped(series)} series, ${grouped(samples)} samples, ` +

@@ -5,10 +5,17 @@ import type { Config } from '../../config/schema.js';
 import { engineOptions } from '../../engine-options.js';
 import type { ImportReport, NativeEngine } from '../../native/engine.js';
 import { type ImportOutcome, importLines } from '../../storage/import-lines.js';
-import { UsageError } from '../arguments.js';
 import { loadChecked } from '../check-config.js';
 import { readJsonLines } from './json-lines.js';
-import { grouped, open, print, readArguments, type Verb } from './verb.js';
+import {
+  grouped,
+  movingOptions,
+  open,
+  print,
+  readArguments,
+  readOtherSide,
+  type Verb,
+} from './verb.js';
 
 const usage = `Usage: metricstor tsdb import <dir> --prometheus <promdir> [options]
        metricstor tsdb import <dir> --json <file | -> [options]
@@ -28,17 +35,12 @@ export const verb: Verb = {
   usage,
   async run(parameters, environment) {
     const options = {
-      prometheus: { type: 'string' },
-      json: { type: 'string' },
+      ...movingOptions,
       config: { type: 'string', short: 'c' },
       'retention-days': { type: 'string' },
-      'json-report': { type: 'boolean' },
     } as const;
     const { values, paths } = readArguments(parameters, { usage, count: 1, options });
-    const { prometheus, json } = values;
-    if ((prometheus === undefined) === (json === undefined)) {
-      throw new UsageError('want --prometheus or --json', usage);
-    }
+    const { kind, path } = readOtherSide(values, usage);
     const days = values['retention-days'];
     const { config } = loadChecked({
       file: values.config ?? environment.METRICSTOR_CONFIG,
@@ -49,11 +51,11 @@ export const verb: Verb = {
     });
     const engine = await open({ ...engineOptions(config), dir: paths[0] as string });
     try {
-      if (prometheus !== undefined) {
-        const report = await engine.importPrometheus(prometheus);
+      if (kind === 'prometheus') {
+        const report = await engine.importPrometheus(path);
         print(report, values['json-report'], describeBlocks(report));
-      } else if (json !== undefined) {
-        const report = await importJson(engine, json, config);
+      } else {
+        const report = await importJson(engine, path, config);
         print(report, values['json-report'], describeLines(report));
       }
     } finally {

@@ -39,6 +39,34 @@ export function readArguments<const T extends Options>(
   }
 }
 
+/** The options of what moves data in or out: the other side, and how to report. */
+export const movingOptions = {
+  prometheus: { type: 'string' },
+  json: { type: 'string' },
+  'json-report': { type: 'boolean' },
+} as const;
+
+/** The directory of a Prometheus, or a file of JSON lines (`-`: the standard one). */
+export interface OtherSide {
+  readonly kind: 'prometheus' | 'json';
+  readonly path: string;
+}
+
+/** The other side of a move. Throws `UsageError` with the verb's usage unless there is one. */
+export function readOtherSide(
+  values: { readonly prometheus?: string | undefined; readonly json?: string | undefined },
+  usage: string,
+): OtherSide {
+  const { prometheus, json } = values;
+  if (prometheus !== undefined && json === undefined) {
+    return { kind: 'prometheus', path: prometheus };
+  }
+  if (json !== undefined && prometheus === undefined) {
+    return { kind: 'json', path: json };
+  }
+  throw new UsageError('want --prometheus or --json', usage);
+}
+
 /** The options that say which samples are meant. */
 export const selectionOptions = {
   match: { type: 'string', multiple: true },

@@ -15,6 +15,7 @@ use crate::allocator;
 use crate::disk::publish;
 use crate::error::{Error, Result};
 use crate::head::checkpoint::{self, Captured, CheckpointWriter, Info};
+use crate::head::delete::Cleaner;
 use crate::head::{chunk_file, offload};
 use crate::refs::{Position, SHARD_COUNT};
 use crate::sample::TimestampMs;
@@ -62,7 +63,7 @@ impl Checkpoints {
     /// Goes on from what the start found.
     pub fn new(store: Arc<Store>, found: &Found) -> Self {
         let (taken_ms, logged) = (store.clock.now_ms(), store.wal.stats().bytes);
-        Self {
+        let checkpoints = Self {
             store,
             next_file: found.next_file,
             holds: if found.stale_checkpoint { Holds::Older } else { Holds::From(found.flushed) },
@@ -72,6 +73,16 @@ impl Checkpoints {
             applied: 0,
             replayed: found.replayed,
             retry_at: None,
+        };
+        checkpoints.note_size();
+        checkpoints
+    }
+
+    /// Notes what the head has on disk. A directory that cannot be listed leaves what was noted.
+    fn note_size(&self) {
+        if let Ok(files) = self.store.disk.list(&self.store.layout.head) {
+            let bytes = files.iter().map(|file| file.len).sum();
+            self.store.counters.head_file_bytes.store(bytes, Ordering::Relaxed);
         }
     }
 
@@ -118,7 +129,9 @@ impl Checkpoints {
     fn take(&mut self, from: Position) -> Result<()> {
         let (taken_ms, logged) = (self.store.clock.now_ms(), self.store.wal.stats().bytes);
         let applied = self.store.head.counters().applied.load(Ordering::Relaxed);
-        match self.try_take(from) {
+        let taken = self.try_take(from);
+        self.note_size();
+        match taken {
             Ok(()) => {
                 self.store.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
                 (self.taken_ms, self.logged, self.replayed) = (taken_ms, logged, false);
@@ -140,6 +153,10 @@ impl Checkpoints {
         let (disk, dir, head) = (&*store.disk, &store.layout.head, &*store.head);
         let left = offload::offload(head, disk, dir, &mut self.next_file)?;
         store.counters.chunk_bytes_offloaded.fetch_add(left, Ordering::Relaxed);
+        // Whatever comes meanwhile is carried out as it is captured, for which writes wait.
+        if let Err(error) = Cleaner::default().finish(head) {
+            store.note_failure(&error);
+        }
         let mut writer = CheckpointWriter::create(head, disk, dir)?;
         // Before the slices: a replay counts what is written meanwhile.
         let samples = head.counters().samples.load(Ordering::Relaxed);
@@ -203,7 +220,9 @@ impl Checkpoints {
             }
             Ok(())
         };
-        clear().inspect_err(|error| store.note_failure(error))?;
+        let cleared = clear().inspect_err(|error| store.note_failure(error));
+        self.note_size();
+        cleared?;
         self.holds = Holds::From(from);
         Ok(())
     }

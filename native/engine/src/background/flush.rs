@@ -161,12 +161,20 @@ impl FlushCycle {
             && self.store.layout.saved.is_behind(&self.store.head)
     }
 
+    /// Bytes of the head's files, where retention has a size: it drops blocks and not these.
+    fn files_that_count(&self) -> u64 {
+        match self.store.options.retention.size_bytes {
+            0 => 0,
+            _ => self.store.counters.head_file_bytes.load(Ordering::Relaxed),
+        }
+    }
+
     /// Whether the active generation is to end: its newest sample left the window of its time, or
     /// it is too large.
     fn is_due(&self) -> bool {
         let (options, counters) = (&self.store.options, self.store.head.counters());
         if counters.bytes.load(Ordering::Relaxed) >= options.head_max_bytes
-            || self.store.wal.bytes() >= options.wal_max_bytes
+            || self.store.wal.bytes() + self.files_that_count() >= options.wal_max_bytes
         {
             return true;
         }

@@ -63,7 +63,8 @@ impl Retention {
         }
         let view = store.view.load_full();
         let sizes: Vec<_> = view.blocks.iter().map(|b| (b.meta(), b.bytes())).collect();
-        retention::oversized(&sizes, store.wal.bytes(), limit)
+        let beside = store.wal.bytes() + store.counters.head_file_bytes.load(Ordering::Relaxed);
+        retention::oversized(&sizes, beside, limit)
     }
 
     fn drop_blocks(&self, gone: &[Ulid]) {

@@ -10,8 +10,9 @@
 //! A series is found by a selection while it keeps a chunk that overlaps what is asked and not
 //! hidden. A chunk may reach across the edge of a deleted range and have no sample left, so a
 //! series may be found and read as empty; Prometheus' tombstones behave alike. Label names and
-//! values that are asked for without a matcher are those of the index, deleted series included,
-//! until the block is rewritten.
+//! values that are asked for without a matcher are those of all series but the ones of which
+//! nothing is left, which are looked up once; Prometheus has those of deleted series until it
+//! rewrites the block.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -46,6 +47,8 @@ struct Classes(OnceLock<Vec<RoaringBitmap>>);
 pub struct HiddenBlock {
     block: Arc<Block>,
     graves: Vec<Arc<Grave>>,
+    /// Series of which the graves leave nothing, once somebody asked.
+    gone: Arc<OnceLock<RoaringBitmap>>,
     classes: Arc<Classes>,
     horizon: Option<Arc<Horizon>>,
 }
@@ -75,13 +78,18 @@ impl HiddenBlock {
             known(&placed).unwrap_or_else(|| Arc::new(Grave { placed, series: OnceLock::new() }))
         };
         let concerning = tombstones.filter(|placed| placed.concerns(block.meta()));
-        let graves = concerning.map(bury).collect();
+        let graves: Vec<Arc<Grave>> = concerning.map(bury).collect();
+        let same_graves = |before: &&Self| {
+            let pairs = before.graves.iter().zip(&graves);
+            before.graves.len() == graves.len() && pairs.into_iter().all(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        let gone = before.filter(same_graves).map_or_else(Arc::default, |b| b.gone.clone());
         let same_rules = |before: &&Self| match (&before.horizon, &horizon) {
             (Some(old), Some(new)) => Arc::ptr_eq(old.policy(), new.policy()),
             _ => false,
         };
         let classes = before.filter(same_rules).map_or_else(Arc::default, |b| b.classes.clone());
-        Self { block, graves, classes, horizon }
+        Self { block, graves, gone, classes, horizon }
     }
 
     /// The block itself.
@@ -148,6 +156,78 @@ impl HiddenBlock {
         Ok(hidden)
     }
 
+    /// Series of which tombstones leave no chunk or column.
+    fn gone(&self) -> Result<&RoaringBitmap> {
+        if let Some(known) = self.gone.get() {
+            return Ok(known);
+        }
+        let range = self.block.meta().range();
+        let mut touched = RoaringBitmap::new();
+        for grave in &self.graves {
+            touched |= grave.series(&self.block)?;
+        }
+        let (mut gone, mut walk) = (RoaringBitmap::new(), SeriesWalk::default());
+        for number in &touched {
+            if !self.keeps_a_piece(&mut walk, number, &self.left_of(number, range)?)? {
+                gone.insert(number);
+            }
+        }
+        Ok(self.gone.get_or_init(|| gone))
+    }
+
+    /// What tombstones leave of `range` in a series.
+    fn left_of(&self, number: u32, range: TimeRange) -> Result<Vec<TimeRange>> {
+        let mut deleted = Vec::new();
+        for grave in &self.graves {
+            if grave.series(&self.block)?.contains(number) {
+                deleted.push(grave.placed.tombstone.range);
+            }
+        }
+        Ok(range.without_all(deleted.into_iter()))
+    }
+
+    /// All series but those of which nothing is left; `None` when that is all.
+    fn remaining(&self) -> Result<Option<RoaringBitmap>> {
+        let mut hidden = self.gone()?.clone();
+        if let Some(horizon) = self.expired_before() {
+            let over = |class: usize| horizon.cutoff(class) > self.block.meta().maxt;
+            for (class, series) in self.classes(horizon.policy())?.iter().enumerate() {
+                if over(class) {
+                    hidden |= series;
+                }
+            }
+        }
+        if hidden.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(select(&self.block.index, &[])? - hidden))
+    }
+
+    /// How many series tombstones take samples from, and how many samples. Reads these.
+    ///
+    /// # Errors
+    /// `corruption`.
+    pub fn count_deleted(&self) -> Result<(u64, u64)> {
+        let range = self.block.meta().range();
+        let mut touched = RoaringBitmap::new();
+        for grave in &self.graves {
+            touched |= grave.series(&self.block)?;
+        }
+        let (mut series, mut samples) = (0, 0);
+        let mut selection = BlockSelection::new(self.block.clone(), touched.iter().collect());
+        let mut columns = Columns::default();
+        for (index, number) in touched.iter().enumerate() {
+            let kept = self.left_of(number, range)?;
+            columns.clear();
+            for deleted in range.without_all(kept.into_iter()) {
+                selection.read(&[index as u32], deleted, &mut columns)?;
+            }
+            series += u64::from(!columns.timestamps.is_empty());
+            samples += columns.timestamps.len() as u64;
+        }
+        Ok((series, samples))
+    }
+
     /// The series that satisfy the request and keep a chunk or column in its range, and what they
     /// keep.
     fn visible(&self, request: &SelectRequest) -> Result<(RoaringBitmap, Kept)> {
@@ -166,7 +246,7 @@ impl HiddenBlock {
         let (mut kept_of, mut walk) = (Vec::<(u32, u32)>::new(), SeriesWalk::default());
         for number in &touched {
             let ranges = hidden.iter().filter(|(_, s)| s.contains(number)).map(|(r, _)| *r);
-            let list = cut(range, ranges);
+            let list = range.without_all(ranges);
             if self.keeps_a_piece(&mut walk, number, &list)? {
                 kept_of.push((number, kept.number_of(list)));
             } else {
@@ -222,15 +302,6 @@ impl Kept {
     }
 }
 
-/// What stays of `range` without all of `hidden`, ascending.
-fn cut(range: TimeRange, hidden: impl Iterator<Item = TimeRange>) -> Vec<TimeRange> {
-    let mut kept = vec![range];
-    for gone in hidden {
-        kept = kept.iter().flat_map(|piece| piece.without(&gone)).flatten().collect();
-    }
-    kept
-}
-
 impl SeriesSource for HiddenBlock {
     fn time_range(&self) -> TimeRange {
         self.block.time_range()
@@ -246,10 +317,14 @@ impl SeriesSource for HiddenBlock {
     }
 
     fn label_names(&self, request: &SelectRequest, out: &mut BTreeSet<String>) -> Result<()> {
-        if request.all_matchers().next().is_none() {
-            return self.block.label_names(request, out);
+        if request.all_matchers().next().is_some() {
+            return self.block.names_of(&self.visible(request)?.0, out);
         }
-        self.block.names_of(&self.visible(request)?.0, out)
+        match self.remaining()? {
+            None => self.block.label_names(request, out),
+            Some(left) if self.block.concerns(request) => self.block.names_of(&left, out),
+            Some(_) => Ok(()),
+        }
     }
 
     fn label_values(
@@ -258,10 +333,14 @@ impl SeriesSource for HiddenBlock {
         request: &SelectRequest,
         out: &mut BTreeSet<String>,
     ) -> Result<()> {
-        if request.all_matchers().next().is_none() {
-            return self.block.label_values(name, request, out);
+        if request.all_matchers().next().is_some() {
+            return self.block.values_of(name, self.visible(request)?.0, out);
         }
-        self.block.values_of(name, self.visible(request)?.0, out)
+        match self.remaining()? {
+            None => self.block.label_values(name, request, out),
+            Some(left) if self.block.concerns(request) => self.block.values_of(name, left, out),
+            Some(_) => Ok(()),
+        }
     }
 }
 
@@ -338,18 +417,4 @@ fn read_pieces(
         out.end_series();
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cutting_leaves_what_no_range_takes() {
-        let range = TimeRange::new(0, 100);
-        let holes = [(20, 29), (90, 200), (25, 39), (-5, 0)];
-        let kept = cut(range, holes.iter().map(|(a, b)| TimeRange::new(*a, *b)));
-        assert_eq!(kept, [TimeRange::new(1, 19), TimeRange::new(40, 89)]);
-        assert!(cut(range, [TimeRange::ALL].into_iter()).is_empty());
-    }
 }

@@ -111,7 +111,7 @@ impl Block {
     }
 
     /// Whether the block can hold anything for the request.
-    fn concerns(&self, request: &SelectRequest) -> bool {
+    pub(super) fn concerns(&self, request: &SelectRequest) -> bool {
         request.scope.tenant == self.meta.tenant
             && !request.range.is_empty()
             && request.range.overlaps(&self.meta.range())

@@ -58,12 +58,13 @@ fn is_over(meta: &Meta, horizon: &Horizon, class: usize) -> bool {
     horizon.cutoff(class) > meta.maxt
 }
 
-/// The blocks that must go so that blocks of these sizes and `log_bytes` are at most `limit`, the
-/// one with the oldest last sample first. The blocks of the newest window stay, whatever the limit,
-/// and so does the log: a limit that they alone exceed is exceeded.
-pub fn oversized(blocks: &[(&Meta, u64)], log_bytes: u64, limit: u64) -> Vec<Ulid> {
+/// The blocks that must go so that blocks of these sizes and what is `beside` them (log, checkpoint
+/// and chunk files of the head, as Prometheus counts) are at most `limit` bytes, the one with the
+/// oldest last sample first. The blocks of the newest window stay, whatever the limit, and so does
+/// what is beside them: a limit that these alone exceed is exceeded.
+pub fn oversized(blocks: &[(&Meta, u64)], beside: u64, limit: u64) -> Vec<Ulid> {
     let newest = blocks.iter().map(|(meta, _)| meta.window.end).max();
-    let mut total = blocks.iter().fold(log_bytes, |sum, (_, bytes)| sum.saturating_add(*bytes));
+    let mut total = blocks.iter().fold(beside, |sum, (_, bytes)| sum.saturating_add(*bytes));
     let mut oldest_first: Vec<&(&Meta, u64)> =
         blocks.iter().filter(|(meta, _)| Some(meta.window.end) != newest).collect();
     oldest_first.sort_by_key(|(meta, _)| (meta.maxt, meta.log.to));

@@ -446,6 +446,9 @@ impl Head {
         let mut tally = Tally::new();
         let mut slots = self.shards[shard].slots.write();
         for sample in group {
+            if !slots.pending.is_empty() {
+                self.make_way(&mut slots, sample.series, sample.t);
+            }
             let Some(series) = slots.get_mut(sample.series.slot()) else { continue };
             tally.touch(sample.series, series);
             tally.add(sample.t, series.append(generation, sample.t, sample.v));
@@ -454,10 +457,18 @@ impl Head {
         self.count(&tally, group.len())
     }
 
-    /// What generations `from..=to` hold of a series in `range`.
+    /// What generations `from..=to` hold of a series in `range`, without what is deleted.
     pub fn runs(&self, r: SeriesRef, from: Generation, to: Generation, range: TimeRange) -> Runs {
         let slots = self.shards[r.shard()].slots.read();
-        slots.get(r.slot()).map(|s| s.runs(from, to, range)).unwrap_or_default()
+        let Some(series) = slots.get(r.slot()) else { return Runs::default() };
+        if slots.pending.is_empty() {
+            return series.runs(from, to, range);
+        }
+        let mut runs = Runs::default();
+        for piece in range.without_all(slots.hidden(r)) {
+            runs.append(series.runs(from, to, piece));
+        }
+        runs
     }
 
     /// See [`crate::head::series::Series::extent`].

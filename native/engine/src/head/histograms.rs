@@ -273,6 +273,9 @@ impl Head {
         let mut tally = Tally::new();
         for Addressed { series, t, h } in samples {
             let mut slots = self.shards[series.shard()].slots.write();
+            if !slots.pending.is_empty() {
+                self.make_way(&mut slots, *series, *t);
+            }
             let Some(entry) = slots.get_mut(series.slot()) else { continue };
             tally.touch(*series, entry);
             tally.add(*t, entry.append_histogram(generation, *t, h));

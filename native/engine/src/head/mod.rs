@@ -7,6 +7,7 @@
 //! sealed.rs      full chunks, on the heap or in a file
 //! shard.rs       labels hash to series, and the series by slot
 //! delete.rs      deleted ranges leave memory; series without a sample left are not found any more
+//! pending.rs     deletes that wait for it, and what they hide meanwhile
 //! tally.rs       what appending did, counted
 //! snapshot.rs    what a reader sees: the head as a SeriesSource over a span of generations
 //! exemplars.rs   a ring of the newest exemplars
@@ -29,11 +30,12 @@
 pub mod append;
 pub mod checkpoint;
 pub mod chunk_file;
-mod delete;
+pub mod delete;
 pub mod exemplars;
 pub mod histograms;
 pub mod metadata;
 pub mod offload;
+mod pending;
 pub mod restore;
 pub mod saved;
 pub mod sealed;
@@ -99,6 +101,8 @@ pub struct HeadCounters {
     pub duplicates: AtomicU64,
     /// Samples that deletes took out of the head.
     pub deleted: AtomicU64,
+    /// Series in which a delete failed: they are damaged.
+    pub delete_failures: AtomicU64,
     /// Samples refused, by reason: `bad_data`, `too_old`, `too_far_ahead`, `limit_exceeded`.
     pub rejected: [AtomicU64; 4],
     /// Exemplars dropped.
@@ -129,6 +133,7 @@ impl HeadCounters {
         out.push(("samplesReplaced", get(&self.replaced)));
         out.push(("samplesDuplicate", get(&self.duplicates)));
         out.push(("headSamplesDeleted", get(&self.deleted)));
+        out.push(("headDeleteFailures", get(&self.delete_failures)));
         out.extend(REJECTIONS.iter().zip(&self.rejected).map(|((_, name), c)| (*name, get(c))));
         out.push(("exemplarsDropped", get(&self.exemplars_dropped)));
         out.push(("metadataDropped", get(&self.metadata_dropped)));
@@ -158,6 +163,8 @@ pub struct Head {
     /// Series that a delete left without a sample, until one is written or they are forgotten: the
     /// index still has them.
     emptied: RwLock<RoaringBitmap>,
+    /// Numbers the deletes that were taken note of.
+    buried: AtomicU64,
     counters: HeadCounters,
     exemplars: Exemplars,
     metadata: MetadataTable,
@@ -178,6 +185,7 @@ impl Head {
             retention,
             generation: AtomicU32::new(1),
             emptied: RwLock::default(),
+            buried: AtomicU64::new(0),
             counters,
             exemplars: Exemplars::new(limits.max_exemplars),
             metadata: MetadataTable::new(limits.max_metadata),

@@ -115,9 +115,10 @@ pub enum Appended {
     Duplicate,
 }
 
-/// A copy of a series' data of some generations, decodable without a lock. Oldest write first.
+/// A copy of a series' data of some generations, decodable without a lock: parts, each with the
+/// time that it is asked for. Oldest write first.
 #[derive(Debug, Default)]
-pub struct Runs(Vec<RunPart>);
+pub struct Runs(Vec<(TimeRange, RunPart)>);
 
 #[derive(Debug)]
 enum RunPart {
@@ -221,6 +222,15 @@ fn push_tightly(chunks: &mut Vec<SealedChunk>, chunk: SealedChunk) {
 }
 
 impl Runs {
+    fn within(range: TimeRange, parts: Vec<RunPart>) -> Self {
+        Self(parts.into_iter().map(|part| (range, part)).collect())
+    }
+
+    /// Adds what `other` has.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
     /// Whether there is nothing to decode.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -231,7 +241,8 @@ impl Runs {
     /// # Errors
     /// `corruption` when a chunk is not what was written.
     pub fn decode(&self, range: TimeRange, out: &mut Vec<Run>) -> Result<()> {
-        for part in &self.0 {
+        for (wanted, part) in &self.0 {
+            let range = range.intersect(wanted);
             let mut run = Run::default();
             match part {
                 RunPart::Chunks(chunks) => {
@@ -368,17 +379,17 @@ impl Series {
 
     /// What generations `from..=to` hold in `range`.
     pub fn runs(&self, from: Generation, to: Generation, range: TimeRange) -> Runs {
-        let mut runs = Vec::new();
+        let mut parts = Vec::new();
         let within = |generation| from <= generation && generation <= to;
         if let Some(data) = self.frozen()
             && within(data.generation)
         {
-            data.contents.parts().collect(range, &mut runs);
+            data.contents.parts().collect(range, &mut parts);
         }
         if within(self.generation) {
-            self.parts().collect(range, &mut runs);
+            self.parts().collect(range, &mut parts);
         }
-        Runs(runs)
+        Runs::within(range, parts)
     }
 
     /// Number of chunks of all generations, a buffer of late samples counting as one, and the times

@@ -9,13 +9,15 @@
 //! free; the hashes themselves lie by slot without gaps. With the 24 bytes of an entry in the
 //! table, a million series took 20 bytes each more.
 //!
-//! A new series takes the lowest free slot, so that those of the highest pages come free, and a page
-//! without a series goes: after many series have ended the tables are as small as what is left.
+//! A new series takes the lowest free slot, so that those of the highest pages come free, and a
+//! page without a series goes: after many series have ended the tables are as small as what is
+//! left.
 //!
 //! Locks: `map` before `series`; never two shards' locks of one kind at a time.
 
 use hashbrown::HashTable;
 
+use crate::head::pending::Pending;
 use crate::head::series::Series;
 use crate::labels::LabelsHash;
 use crate::paged::{PAGE, Paged};
@@ -108,6 +110,8 @@ pub struct Slots {
     series: Paged<Series>,
     /// Descending: the lowest is taken next.
     free: Vec<u32>,
+    /// Deletes that wait to be carried out here, oldest first.
+    pub(super) pending: Vec<Pending>,
 }
 
 /// One of [`SHARD_COUNT`] shards.
@@ -250,6 +254,7 @@ impl Slots {
     /// Gives slots back; nobody may hold a ref to them.
     pub fn release(&mut self, slots: &[u32]) {
         for slot in slots {
+            self.begin_anew(*slot as usize);
             self.series.set(*slot as usize, Series::default());
         }
         self.free.extend_from_slice(slots);

@@ -56,15 +56,21 @@ impl HeadSource {
         }
     }
 
-    fn postings(&self, index: &MemoryIndex, request: &SelectRequest) -> Result<RoaringBitmap> {
+    fn postings(
+        &self,
+        index: &RwLock<MemoryIndex>,
+        request: &SelectRequest,
+    ) -> Result<RoaringBitmap> {
         let matchers: Vec<_> = request.all_matchers().collect();
-        Ok(self.head.without_emptied(select(index, &matchers)?))
+        let found = select(&*index.read(), &matchers)?;
+        // Series are locked before their index.
+        Ok(self.head.without_emptied(found))
     }
 
     /// The series that a label query is about; `None` means all that the index has.
     fn within(
         &self,
-        index: &MemoryIndex,
+        index: &RwLock<MemoryIndex>,
         request: &SelectRequest,
     ) -> Result<Option<RoaringBitmap>> {
         let all = request.all_matchers().next().is_none() && !self.head.has_emptied();
@@ -81,15 +87,14 @@ impl SeriesSource for HeadSource {
         let Some(index) = self.head.index(request.scope.tenant) else {
             return Ok(Box::new(self.selection(Arc::default(), Vec::new())));
         };
-        let found = self.postings(&index.read(), request)?;
+        let found = self.postings(&index, request)?;
         Ok(Box::new(self.selection(index, found.iter().map(SeriesRef).collect())))
     }
 
     fn label_names(&self, request: &SelectRequest, out: &mut BTreeSet<String>) -> Result<()> {
         if let Some(index) = self.head.index(request.scope.tenant) {
-            let index = index.read();
             let within = self.within(&index, request)?;
-            index.label_names(within.as_ref(), out);
+            index.read().label_names(within.as_ref(), out);
         }
         Ok(())
     }
@@ -101,9 +106,8 @@ impl SeriesSource for HeadSource {
         out: &mut BTreeSet<String>,
     ) -> Result<()> {
         if let Some(index) = self.head.index(request.scope.tenant) {
-            let index = index.read();
             let within = self.within(&index, request)?;
-            index.label_values(name, within.as_ref(), out);
+            index.read().label_values(name, within.as_ref(), out);
         }
         Ok(())
     }

@@ -24,8 +24,8 @@ const NO_PAGE: u32 = u32::MAX;
 /// Length of the hash's secret: XXH3's default.
 const SECRET_BYTES: usize = 192;
 
-/// Interned, counted text. Ids count up from 0; after its last release an id is given out again, the
-/// lowest first.
+/// Interned, counted text. Ids count up from 0; after its last release an id is given out again,
+/// the lowest first.
 pub struct Symbols {
     /// By id.
     slots: Vec<Slot>,

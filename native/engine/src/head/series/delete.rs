@@ -26,6 +26,16 @@ pub struct Deleted {
     pub emptied: bool,
 }
 
+impl Deleted {
+    /// Adds what another delete took out of the same series.
+    pub fn add(&mut self, other: Self) {
+        self.active_samples += other.active_samples;
+        self.active_bytes += other.active_bytes;
+        self.frozen_samples += other.frozen_samples;
+        self.emptied |= other.emptied;
+    }
+}
+
 impl Series {
     /// Drops the samples in `range` from all generations; `active` is the one being written.
     ///
@@ -134,7 +144,7 @@ impl Contents {
     fn decoded(&self, range: TimeRange) -> Result<Vec<Run>> {
         let (mut parts, mut runs) = (Vec::new(), Vec::new());
         self.parts().collect(range, &mut parts);
-        super::Runs(parts).decode(range, &mut runs)?;
+        super::Runs::within(range, parts).decode(range, &mut runs)?;
         Ok(runs)
     }
 }
