@@ -283,3 +283,95 @@ impl<'a> Worker<'a> {
         failed.map(|()| seen)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cancel::Cancel;
+    use crate::dictionary::Dictionary;
+    use crate::histogram::Histogram;
+    use crate::read::threads::Helpers;
+    use crate::rollup::Function;
+    use crate::rollup::windows::Windows;
+    use crate::sample::TimeRange;
+    use crate::source::{Columns, SourceSelection};
+
+    /// Series `i` has `i % 7 * 100` samples of value `i`; one has a histogram.
+    struct Made {
+        series: usize,
+        histogram: Option<u32>,
+    }
+
+    impl SourceSelection for Made {
+        fn len(&self) -> usize {
+            self.series
+        }
+
+        fn labels(&mut self, i: usize, words: &mut Dictionary, out: &mut Vec<u32>) -> Result<()> {
+            out.extend([words.intern("n"), words.intern(&format!("{i:06}"))]);
+            Ok(())
+        }
+
+        fn read(&mut self, which: &[u32], _: TimeRange, out: &mut Columns) -> Result<()> {
+            for i in which {
+                for t in 0..i64::from(i % 7 * 100) {
+                    out.push(t * 1000, f64::from(*i));
+                }
+                if self.histogram == Some(*i) {
+                    out.histograms.resize(out.timestamps.len(), None);
+                    out.push(9_000_000, 1.0);
+                    out.histograms.push(Some(Arc::new(Histogram::stale())));
+                }
+                out.end_series();
+            }
+            Ok(())
+        }
+
+        fn fork(&self) -> Option<Box<dyn SourceSelection>> {
+            Some(Box::new(Self { ..*self }))
+        }
+    }
+
+    fn evaluate(made: Made, helpers: usize, samples: usize) -> (Evaluated, Vec<(usize, f64)>) {
+        let range = TimeRange::ALL;
+        let (series, mut words) = (made.series, Dictionary::default());
+        let parts: Vec<Box<dyn SourceSelection>> = vec![Box::new(made)];
+        let selection = Selection::new(parts, range, &mut words, Cancel::default());
+        let mut selection = selection.expect("labels").with_helpers(Helpers::new(helpers));
+        let windows = Windows { first_end: 60_000, stride_ms: 60_000, range_ms: 600_000, steps: 9 };
+        let rollup = Rollup::new(Function::Last, windows, Vec::new(), Cancel::default());
+        let rollup = Arc::new(rollup.expect("no parameters"));
+        let mut seen = Vec::new();
+        let evaluation = Evaluation { rollup: &rollup, series: (0, series), samples };
+        let done = selection.evaluate(&evaluation, &mut |rows| {
+            assert_eq!(rows.first, seen.len(), "rows come in order");
+            for (i, count) in rows.counts.iter().enumerate() {
+                let row = &rows.values[i * rows.steps..(i + 1) * rows.steps];
+                seen.push((*count as usize, row[0]));
+            }
+        });
+        (done.expect("no damage"), seen)
+    }
+
+    #[test]
+    fn rows_are_those_of_their_series_whatever_thread_makes_them() {
+        for helpers in [0, 3] {
+            let made = Made { series: 5000, histogram: None };
+            let (done, rows) = evaluate(made, helpers, usize::MAX);
+            assert_eq!((done.series, done.histogram, done.longest), (5000, false, 600));
+            for (i, (count, value)) in rows.iter().enumerate() {
+                assert_eq!(*count, if i % 7 == 0 { 0 } else { 9 }, "series {i}");
+                assert!(i % 7 == 0 || *value == i as f64, "series {i}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_ends_before_a_histogram_and_after_enough_samples() {
+        let made = Made { series: 5000, histogram: Some(3333) };
+        let (done, rows) = evaluate(made, 2, usize::MAX);
+        assert_eq!((done.series, done.histogram, rows.len()), (3333, true, 3333));
+        let (done, _) = evaluate(Made { series: 5000, histogram: None }, 2, 1000);
+        assert!(done.series > 0 && done.series < 5000 && !done.histogram, "{done:?}");
+    }
+}
