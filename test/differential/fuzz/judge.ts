@@ -26,7 +26,21 @@ const reasons: readonly Reason[] = [
   {
     text: 'Prometheus merges a float and a histogram of one time into a series without a name',
     explains: (query, { aspect }, got) =>
-      aspect === 'status' && /__name__[=!]~/.test(query) && /same labelset$/.test(got.error ?? ''),
+      aspect === 'status' &&
+      /__name__[=!]~|label_replace/.test(query) &&
+      /same labelset$/.test(got.error ?? ''),
+  },
+  {
+    text: 'the spread of numbers that are all but equal is what rounding left of them',
+    explains: (query, { aspect, message }) =>
+      aspect === 'value' &&
+      /std(dev|var)/.test(query) &&
+      /(got 0|e-(1[2-9]|[2-9]\d))$/.test(message),
+  },
+  {
+    text: 'the last digit of a large number turns its sine, or what is left of a division, around',
+    explains: (query, { aspect }) =>
+      aspect === 'value' && /(sin|cos|tan)\(.*(exp|sinh|cosh|\^|\*)|%.*\^|\^.*%/.test(query),
   },
   {
     text: 'Prometheus forgets the offset of a selector with @ inside of timestamp()',
