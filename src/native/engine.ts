@@ -93,6 +93,7 @@ interface AddonSelection {
   readonly histogramCount: number;
   readonly histogramDoubles: number;
   readHistograms(rows: Uint32Array, offsets: Uint32Array, packed: Float64Array): void;
+  startTimestamps(): Float64Array | null;
   close(): void;
 }
 
@@ -254,6 +255,10 @@ class NativeSelection implements Selection {
     return { rows, offsets, packed };
   }
 
+  startTimestamps(): Float64Array | undefined {
+    return this.#inner.startTimestamps() ?? undefined;
+  }
+
   get required(): number {
     return this.#inner.required;
   }
@@ -397,6 +402,8 @@ export interface ExportReport {
   readonly series: number;
   readonly samples: number;
   readonly histograms: number;
+  /** Start timestamps that have no place in these blocks. */
+  readonly startTimestamps: number;
 }
 
 /** An open engine, or a worker's attachment to one. */

@@ -46,10 +46,13 @@ export const verb: Verb = {
         await writeJsonLines(engine, request, json);
       } else if (prometheus !== undefined) {
         const report = await engine.exportPrometheus(prometheus, request);
-        const { blocks, series, samples, histograms } = report;
+        const { blocks, series, samples, histograms, startTimestamps } = report;
         print(report, values['json-report'], [
           `${grouped(blocks)} blocks, ${grouped(series)} series, ${grouped(samples)} samples, ` +
             `${grouped(histograms)} of them native histograms`,
+          ...(startTimestamps > 0
+            ? [`${grouped(startTimestamps)} start timestamps were left out`]
+            : []),
         ]);
       }
     } finally {

@@ -9,7 +9,7 @@ use super::frames::{Frame, Timeline};
 use crate::chunk::dense::{self, Scratch};
 use crate::error::Result;
 use crate::index::file::ColumnRef;
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::{NO_START, TimeRange, TimestampMs};
 use crate::source::Columns;
 
 /// Decoded timelines that are kept: at a thousand samples each, 2 MiB.
@@ -67,6 +67,8 @@ impl ColumnReader {
         };
         let damaged = |what: &str| file.damaged_column(column, what);
         let bytes = frame.column(column.column).ok_or_else(|| damaged("there is none"))?;
+        let (starts, bytes) =
+            dense::split_starts(bytes).map_err(|cause| damaged(cause.message()))?;
         let decode = |scratch: &mut Scratch, to: &mut [f64]| {
             dense::decode_values(bytes, scratch, to).map_err(|cause| damaged(cause.message()))
         };
@@ -79,6 +81,14 @@ impl ColumnReader {
             values.resize(times.len(), 0.0);
             decode(scratch, values)?;
             out.values.extend_from_slice(&values[start..end]);
+        }
+        if let Some(bytes) = starts {
+            let mut column = vec![NO_START; times.len()];
+            dense::decode_starts(bytes, scratch, &mut column)
+                .map_err(|cause| damaged(cause.message()))
+                .inspect_err(|_| out.values.truncate(before))?;
+            out.starts.resize(before, NO_START);
+            out.starts.extend_from_slice(&column[start..end]);
         }
         out.timestamps.extend_from_slice(&times[start..end]);
         Ok(())

@@ -31,6 +31,7 @@ pub mod checkpoint;
 pub mod chunk_file;
 mod delete;
 pub mod exemplars;
+mod floats;
 pub mod histograms;
 pub mod metadata;
 pub mod offload;
