@@ -43,7 +43,8 @@ fn write(engine: &Engine, name: &str, samples: &[(Times, bool)]) {
     for (Times { t, start }, is_histogram) in samples {
         if *is_histogram {
             let counts = Counts::Integer(Tally { count: 3, zero: 3, ..Tally::default() });
-            let value = Histogram { layout: layout.clone(), sum: 1.0, counts, ..Histogram::stale() };
+            let value =
+                Histogram { layout: layout.clone(), sum: 1.0, counts, ..Histogram::stale() };
             batch.histograms.push(WireHistogram { t: *t, start_t: *start, value });
         } else {
             batch.push_sample(Sample { t: *t, v: (*t % 97) as f64 }, *start);
@@ -101,7 +102,9 @@ fn fill_all(engine: &Engine) -> Stored {
     fill(engine, &mut want, "interval", |i| (NOW_MS - (SAMPLES + 1 - i) * STEP_MS, false));
     fill(engine, &mut want, "plain", |_| (NO_START, false));
     fill(engine, &mut want, "begun", |i| (if i < 200 { NO_START } else { 5 }, false));
-    fill(engine, &mut want, "histogram", |i| (if i % 400 < 100 { NO_START } else { i / 250 }, true));
+    fill(engine, &mut want, "histogram", |i| {
+        (if i % 400 < 100 { NO_START } else { i / 250 }, true)
+    });
     fill(engine, &mut want, "mixed", |i| (i / 100 % 2 * 9, i / 150 % 2 == 1));
     want
 }

@@ -8,6 +8,7 @@
 //!
 //! Samples behind the last run say none.
 
+use super::SECTION_HEADER_BYTES;
 use crate::codec::varint;
 use crate::sample::{NO_START, TimestampMs};
 
@@ -48,13 +49,23 @@ impl Writer {
 
     /// Ends the last run, after which nothing is pushed.
     pub fn finish(&mut self) {
-        self.end_run(NO_START);
+        if self.start != NO_START {
+            self.end_run(NO_START);
+        }
     }
 
-    /// Bytes that [`Writer::finish`] leaves at most.
+    /// Bytes of the section at most, its header included; 0 when there will be none.
     pub fn len(&self) -> usize {
         let open = if self.start == NO_START { 0 } else { 2 * varint::MAX_LEN };
-        self.content.len() + open
+        match self.content.len() + open {
+            0 => 0,
+            content => SECTION_HEADER_BYTES + content,
+        }
+    }
+
+    /// Whether no start was said.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -115,7 +126,7 @@ mod tests {
         starts.iter().for_each(|start| writer.push(*start));
         let most = writer.len();
         writer.finish();
-        assert!(writer.content.len() <= most);
+        assert!(writer.content.len() <= most && writer.content.is_empty() == (most == 0));
         writer.content
     }
 

@@ -140,7 +140,8 @@ fn histograms_have_a_section_of_their_own() {
 
 #[test]
 fn a_cut_payload_is_an_error() {
-    let payload = encode(&[(7, 0, b"labels".to_vec())], &[(7, 1000.into(), 1), (23, 1000.into(), 2)]);
+    let payload =
+        encode(&[(7, 0, b"labels".to_vec())], &[(7, 1000.into(), 1), (23, 1000.into(), 2)]);
     let series_end = SECTION_HEADER_BYTES + 9;
     for len in (1..payload.len()).filter(|len| *len != series_end) {
         assert!(decoded(&payload[..len]).is_err(), "length {len}");
