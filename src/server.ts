@@ -197,11 +197,7 @@ export class Server {
     const metrics = new Metrics({
       build: this.#build,
       engineNumbers: () => engine.stats(),
-      queryNumbers: () => ({
-        ...pool.numbers(),
-        inline: inline.answered,
-        heldBytes: pool.use.totalBytes,
-      }),
+      queryNumbers: () => ({ ...pool.numbers(), inline: inline.answered }),
     });
     const shared = {
       queries,
@@ -219,7 +215,7 @@ export class Server {
       config: this.#config,
       activeQueries,
       topQueries: queries,
-      answerMemory: pool.use,
+      answerMemory: pool,
       appender: engine,
       deleter: engine,
       maintenance: engine,

@@ -263,7 +263,9 @@ export const configSchema = Type.Object({
       minimum: 1024 ** 2,
       description:
         'Memory that all queries together may use for their columns and for answers that are not ' +
-        'sent yet; a query that would need more gets 503.',
+        'sent yet; a query that would need more gets 503. While unsent answers hold half of it, ' +
+        'queries wait; a client that takes nothing of a large answer for 10 s is cut off. The ' +
+        'process has, beside this and the head, JavaScript heaps of a few hundred MiB.',
     }),
     maxSeries: integer({
       written: '1000000',

@@ -1,8 +1,9 @@
 /**
  * @file Prometheus' JSON envelope around results that are bytes already, and its compression.
  */
+import { pipeline, Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { constants, deflate, gzip } from 'node:zlib';
+import { constants, createDeflate, createGzip, deflate, gzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { MetricstorError } from '../errors.js';
 
@@ -14,6 +15,12 @@ const compressFromBytes = 8 * 1024;
 
 /** The fastest level: JSON of samples shrinks to a quarter at it, and to a fifth at the best. */
 const compressionOptions = { level: constants.Z_BEST_SPEED };
+
+/** Larger answers are not copied but sent in slices. */
+const streamFromBytes = 1024 ** 2;
+const sliceBytes = 256 * 1024;
+/** How long a client may take nothing of a large answer. */
+const stalledMs = 10_000;
 
 export interface Annotated {
   readonly warnings: readonly string[];
@@ -40,9 +47,40 @@ export async function sendData(
   const [open, close] = options.members ? ['{', '}'] : ['', ''];
   const head = `{"status":"success","data":${open}`;
   const tail = `${options.more ?? ''}${close}${member('warnings', warnings)}${member('infos', infos)}}`;
+  if (data.byteLength > streamFromBytes) {
+    return await streamJson(request, reply, [Buffer.from(head), data, Buffer.from(tail)]);
+  }
   // One copy of the result costs less than writing three pieces to a socket, or to a compressor.
   const body = Buffer.concat([Buffer.from(head), data, Buffer.from(tail)]);
   return await sendJson(request, reply, body);
+}
+
+/** Sends pieces as fast as the client takes them: beside them only what is under way is held. */
+async function streamJson(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  pieces: readonly Uint8Array[],
+): Promise<FastifyReply> {
+  reply.header('content-type', 'application/json').header('vary', 'Accept-Encoding');
+  // A client that takes nothing for this long holds memory that others wait for.
+  const { socket } = request.raw;
+  reply.raw.setTimeout(stalledMs, () => socket.destroy());
+  const body = Readable.from(slices(pieces), { objectMode: false });
+  const encoding = wantedEncoding(request.headers['accept-encoding']);
+  if (encoding === undefined) {
+    return await reply.send(body);
+  }
+  const compressor = { gzip: createGzip, deflate: createDeflate }[encoding](compressionOptions);
+  const compressed = pipeline(body, compressor, () => undefined);
+  return await reply.header('content-encoding', encoding).send(compressed);
+}
+
+function* slices(pieces: readonly Uint8Array[]): Generator<Uint8Array> {
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.byteLength; at += sliceBytes) {
+      yield piece.subarray(at, at + sliceBytes);
+    }
+  }
 }
 
 function member(name: string, texts: readonly string[]): string {

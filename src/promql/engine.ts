@@ -26,6 +26,7 @@ import { type ExplainedNode, explainPlan } from './explain.js';
 import { checkFeatures } from './features.js';
 import { gridToMatrix } from './matrix.js';
 import { parseQuery } from './parse.js';
+import type { RewriteName } from './plan/rewrites.js';
 import { type Plan, plan, type QueryPlan } from './plan.js';
 import { instantGrid, type TimeGrid, timeGrid } from './time-grid.js';
 
@@ -40,6 +41,8 @@ export interface EngineOptions {
   readonly limits: QueryLimits;
   /** Which optional parts of the language are on; `defaultFeatures` unless given. */
   readonly features?: readonly PromqlFeature[];
+  /** What the planner may do, see `plan/rewrites.ts`; everything unless given. */
+  readonly rewrites?: ReadonlySet<RewriteName>;
 }
 
 export interface InstantQuery {
@@ -185,9 +188,10 @@ export class PromqlEngine {
       'stepMs' in query
         ? timeGrid(query.startMs, query.endMs, query.stepMs)
         : instantGrid(query.timeMs);
-    const { subqueryStepMs } = this.options;
+    const { subqueryStepMs, rewrites } = this.options;
     const lookbackMs = query.lookbackMs ?? this.options.lookbackMs;
-    const made = plan(expr, grid, { query: query.query, lookbackMs, subqueryStepMs });
+    const options = { query: query.query, lookbackMs, subqueryStepMs };
+    const made = plan(expr, grid, rewrites === undefined ? options : { ...options, rewrites });
     return { plan: made, grid, prepareMs: performance.now() - startMs };
   }
 

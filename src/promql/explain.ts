@@ -48,11 +48,14 @@ export function explainPlan(
   const describe = (node: Plan, outerStepMs: number): ExplainedNode => {
     const { stepMs, steps } = node.grid;
     const rewrites = [
-      ...(node.type === 'vector' && shared.has(shareKey(node, query)) ? ['shared'] : []),
-      ...(node.kind === 'repeat' ? ['step-invariant'] : []),
+      ...(node.type === 'vector' && shared.has(shareKey(node, query)) ? ['share'] : []),
+      ...(node.kind === 'repeat' ? ['once'] : []),
+      ...(node.kind === 'number' && node.folded === true ? ['fold'] : []),
+      ...(node.kind === 'binary' && node.narrowed !== undefined ? ['narrow'] : []),
+      ...(node.kind === 'aggregate' && node.streamed === true ? ['stream'] : []),
     ];
     const figures = figuresOf(node);
-    const inputs = childrenOf(node).map((child) => describe(child, stepMs));
+    const inputs = inputsOf(node, figuresOf).map((child) => describe(child, stepMs));
     return {
       node: node.kind,
       expression: print(node.expr),
@@ -66,6 +69,17 @@ export function explainPlan(
     };
   };
   return describe(root, root.grid.stepMs);
+}
+
+/** The inputs as they are evaluated: of narrowed operands those that were, or may be. */
+function inputsOf(node: Plan, figuresOf: (node: Plan) => NodeFigures | undefined): readonly Plan[] {
+  if (node.kind !== 'binary' || node.narrowed === undefined) {
+    return childrenOf(node);
+  }
+  const { left, right, narrowed } = node;
+  const chosen = (whole: Plan, less: Plan | undefined): Plan =>
+    less === undefined || figuresOf(whole) !== undefined ? whole : less;
+  return [chosen(left, narrowed.left), chosen(right, narrowed.right)];
 }
 
 function selection(

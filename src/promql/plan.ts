@@ -2,21 +2,26 @@
  * @file Syntax tree and query times to an evaluation plan. Pure.
  *
  * `plan/lower.ts` makes the nodes (`plan/nodes.ts`): every node knows its evaluation times, every
- * selector its windows and the one time range to read. Parts that do not change from step to step
- * are evaluated once and repeated (`repeat`); parts that occur twice are evaluated once
- * (`plan/shared.ts`).
+ * selector its windows and the one time range to read. `plan/rewrites.ts` says what is done to them
+ * then.
  */
 import type { Expr } from './ast.js';
+import { foldConstants } from './plan/fold.js';
 import { Lowering, type LoweringOptions } from './plan/lower.js';
+import { narrowJoins } from './plan/narrow.js';
 import type { Plan } from './plan/nodes.js';
-import { sharedParts } from './plan/shared.js';
+import { allRewrites, type RewriteName } from './plan/rewrites.js';
+import { sharedParts, shareKey } from './plan/shared.js';
+import { streamRanks } from './plan/stream.js';
 import type { TimeGrid } from './time-grid.js';
 
 export * from './plan/nodes.js';
 export { shareKey } from './plan/shared.js';
 
-export interface PlanOptions extends LoweringOptions {
+export interface PlanOptions extends Omit<LoweringOptions, 'once'> {
   readonly query: string;
+  /** What to do to the plan; everything unless given. */
+  readonly rewrites?: ReadonlySet<RewriteName>;
 }
 
 export interface QueryPlan {
@@ -27,6 +32,20 @@ export interface QueryPlan {
 
 /** Plans a query over `grid`. Throws `bad_data` for a duration that has no value. */
 export function plan(expr: Expr, grid: TimeGrid, options: PlanOptions): QueryPlan {
-  const root = new Lowering(grid, options).node(expr, grid);
-  return { root, shared: sharedParts(root, options.query) };
+  const { query, rewrites = allRewrites } = options;
+  const lowering = new Lowering(grid, { ...options, once: rewrites.has('once') });
+  let root = lowering.node(expr, grid);
+  if (rewrites.has('fold')) {
+    root = foldConstants(root);
+  }
+  const shared = rewrites.has('share') ? sharedParts(root, query) : new Set<string>();
+  const isShared = (node: Plan): boolean =>
+    node.type === 'vector' && shared.size > 0 && shared.has(shareKey(node, query));
+  if (rewrites.has('narrow')) {
+    root = narrowJoins(root, isShared);
+  }
+  if (rewrites.has('stream')) {
+    root = streamRanks(root, isShared);
+  }
+  return { root, shared };
 }

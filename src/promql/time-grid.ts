@@ -7,6 +7,7 @@ export interface TimeGrid {
   readonly startMs: number;
   /** As asked for: may lie behind the last step. Inclusive. */
   readonly endMs: number;
+  /** 0 for an instant query. */
   readonly stepMs: number;
   readonly steps: number;
 }
@@ -19,7 +20,7 @@ export function timeGrid(startMs: number, endMs: number, stepMs: number): TimeGr
 
 /** The grid of one time. */
 export function instantGrid(timeMs: number): TimeGrid {
-  return { startMs: timeMs, endMs: timeMs, stepMs: 1, steps: 1 };
+  return { startMs: timeMs, endMs: timeMs, stepMs: 0, steps: 1 };
 }
 
 /** Whether the order of a vector's series is seen: only at a single time. */

@@ -72,7 +72,8 @@ interface Thread {
 
 export class QueryPool implements QueryService {
   /** The main thread's slot of what queries use together: for answers that are not sent yet. */
-  readonly use: SharedUse;
+  readonly #use: SharedUse;
+  #answerBytes = 0;
   readonly #options: PoolOptions;
   readonly #parts: PoolParts;
   readonly #threads = new Set<Thread>();
@@ -87,7 +88,7 @@ export class QueryPool implements QueryService {
   constructor(options: PoolOptions, parts: PoolParts) {
     this.#options = options;
     this.#parts = parts;
-    this.use = SharedUse.attach(parts.use, options.workers);
+    this.#use = SharedUse.attach(parts.use, options.workers);
   }
 
   /** Starts the threads and waits until all of them serve. */
@@ -101,8 +102,33 @@ export class QueryPool implements QueryService {
     await ready;
   }
 
-  numbers(): { workers: number; running: number; waiting: number; replacedWorkers: number } {
+  /**
+   * Takes the memory of an answer into account until the returned function is called. While answers
+   * hold half of what queries may, further ones wait.
+   */
+  holdAnswer(bytes: number): () => void {
+    this.#use.add(bytes);
+    this.#answerBytes += bytes;
+    let held = true;
+    return () => {
+      if (held) {
+        held = false;
+        this.#use.give(bytes);
+        this.#answerBytes -= bytes;
+        this.#dispatch();
+      }
+    };
+  }
+
+  numbers(): {
+    workers: number;
+    running: number;
+    waiting: number;
+    replacedWorkers: number;
+    heldBytes: number;
+  } {
     return {
+      heldBytes: this.#use.totalBytes,
       workers: this.#threads.size,
       running: this.#running(() => true),
       waiting: this.#waiting.size,
@@ -191,7 +217,8 @@ export class QueryPool implements QueryService {
       }
       if (thread.ready && thread.ticket === undefined) {
         const limit = this.#options.maxConcurrency || this.#options.workers;
-        const mayEvaluate = this.#running(isHeavy) < limit;
+        const room = this.#answerBytes <= this.#use.maxBytes / 2;
+        const mayEvaluate = room && this.#running(isHeavy) < limit;
         const ticket = this.#waiting.take(({ job }) => mayEvaluate || !isHeavy(job));
         if (ticket !== undefined) {
           this.#send(thread, ticket);

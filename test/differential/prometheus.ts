@@ -54,6 +54,13 @@ export const parserSetup: PrometheusSetup = {
   configuration: 'global: {}\n',
 };
 
+/** How scripts are answered: the whole language, and the features that a script names. */
+export function scriptSetup(features: readonly string[]): PrometheusSetup {
+  const all = new Set([...parserSetup.arguments[0].split('=')[1].split(','), ...features]);
+  const flags = [`--enable-feature=${[...all].join(',')}`, '--storage.tsdb.retention.time=100y'];
+  return { arguments: flags, configuration: prometheusConfiguration };
+}
+
 export interface RunningPrometheus {
   readonly url: string;
   readonly pid: number;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { MetricstorError } from '../../src/errors.js';
 import { type EngineOptions, PromqlEngine, type QueryOutcome } from '../../src/promql/engine.js';
+import { SharedUse } from '../../src/query/shared-use.js';
 import { MemoryQuerier, type MemorySession, staleMarker } from '../support/memory-querier.js';
 
 const minute = 60_000;
@@ -70,6 +71,37 @@ describe('limits', () => {
     const points = codeOf(() => ask(makeEngine({ maxPoints: 100 }), session, 'requests_total'));
     expect(points[0]).toBe('execution');
     expect(points[1]).toContain('at most 100');
+  });
+
+  test('an error of a limit names the setting and its value', () => {
+    const session = fleet(50).openSession();
+    const errorOf = (limits: Partial<EngineOptions['limits']>): string =>
+      codeOf(() => ask(makeEngine(limits), session, 'requests_total'))[1];
+    expect(errorOf({ maxSamples: 1001 })).toMatch(/1001.*query\.maxSamples$/);
+    expect(errorOf({ maxBytes: 20_001 })).toMatch(/20001.*query\.maxBytes$/);
+    expect(errorOf({ maxPoints: 101 })).toMatch(/101.*query\.maxPoints$/);
+  });
+
+  test('queries of several threads share a bound, and give back what they took', () => {
+    const handle = SharedUse.create(2, 3 * 2 ** 20);
+    const own = SharedUse.attach(handle, 0);
+    const other = SharedUse.attach(handle, 1);
+    const options = { lookbackMs: 5 * minute, subqueryStepMs: minute, limits: roomy };
+    const engine = new PromqlEngine(options, own);
+    const session = fleet(200).openSession();
+    other.add(2 * 2 ** 20);
+    expect(codeOf(() => ask(engine, session, 'requests_total'))).toEqual([
+      'overloaded',
+      'all queries together would need more than 3145728 bytes of memory, the limit ' +
+        'query.maxTotalBytes',
+    ]);
+    engine.release();
+    expect(own.totalBytes).toBe(2 * 2 ** 20);
+    // What a thread held that is gone.
+    other.empty();
+    expect(own.totalBytes).toBe(0);
+    expect(codeOf(() => ask(engine, session, 'count(requests_total)'))).toEqual(['', '']);
+    expect(own.samples).toBe(200 * 237);
   });
 
   test('a subquery of more steps than samples are allowed is refused at once', () => {

@@ -189,6 +189,22 @@ test('a thread whose heap is full fails its query only', async () => {
   expect(pool.numbers().workers).toBe(1);
 });
 
+test('expressions wait while unsent answers hold half of the memory, look-ups do not', async () => {
+  const pool = await startPool();
+  const sent = pool.holdAnswer(6e8);
+  const first = outcome(pool.run(expression('1'), from('a')));
+  expect(pool.numbers()).toMatchObject({ running: 0, waiting: 1, heldBytes: 6e8 });
+  const second = outcome(pool.run(lookUp, from('a')));
+  expect(pool.numbers()).toMatchObject({ running: 1, waiting: 1 });
+  workers[0].answer();
+  expect(await second).toBe('ok');
+  sent();
+  sent();
+  expect(pool.numbers()).toMatchObject({ running: 1, waiting: 0, heldBytes: 0 });
+  workers[0].answer();
+  expect(await first).toBe('ok');
+});
+
 test('a start fails when a thread cannot start', async () => {
   const pool = new QueryPool(options, {
     use: SharedUse.create(2, 1e9),

@@ -3,9 +3,11 @@
  *
  * Both are the parsed JSON envelope, so that the evaluator in memory, the server over HTTP and a
  * live Prometheus are held to one rule: the same series, the same timestamps, values within 1e-9
- * relative (by sign at zero, by name at NaN and the infinities), the same error type.
+ * relative (by sign at zero, by name at NaN and the infinities), histograms bucket by bucket, the
+ * same error type.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { HistogramJson } from './histogram-json.js';
 
 /** The JSON envelope of Prometheus' HTTP API. */
 export interface ApiEnvelope {
@@ -33,12 +35,14 @@ export interface CompareOptions {
   readonly tolerance?: number;
 }
 
-type Point = readonly [number, string];
+type Point = readonly [number, string | HistogramJson];
 
 interface Series {
   readonly metric: Readonly<Record<string, string>>;
   readonly value?: Point;
   readonly values?: readonly Point[];
+  readonly histogram?: Point;
+  readonly histograms?: readonly Point[];
 }
 
 interface QueryData {
@@ -158,8 +162,10 @@ function seriesKey(metric: Readonly<Record<string, string>>): string {
   return `{${names.map((name) => `${name}=${JSON.stringify(metric[name])}`).join(', ')}}`;
 }
 
-function pointsOf(series: Series): readonly Point[] {
-  return series.values ?? (series.value === undefined ? [] : [series.value]);
+/** Floats, then histograms: an answer has them apart. */
+function pointsOf({ value, values = [], histogram, histograms = [] }: Series): readonly Point[] {
+  const single = [value, histogram].filter((point) => point !== undefined);
+  return [...single, ...values, ...histograms];
 }
 
 /** At most one difference a series: times first, then the first value. */
@@ -177,12 +183,36 @@ function comparePoints(
     const message = `${key}: times missing ${shorten(missing)}, unexpected ${shorten(extra)}`;
     return [{ aspect: 'value', message }];
   }
-  const at = want.findIndex(([, text], i) => !sameValue(text, got[i][1], tolerance));
+  const at = want.findIndex(([, one], i) => !samePoint(one, got[i][1], tolerance));
   if (at < 0) {
     return [];
   }
-  const message = `${key} at ${want[at][0]}: want ${want[at][1]}, got ${got[at][1]}`;
+  const [wanted, given] = [want[at][1], got[at][1]].map((one) =>
+    typeof one === 'string' ? one : JSON.stringify(one),
+  );
+  const message = `${key} at ${want[at][0]}: want ${wanted}, got ${given}`;
   return [{ aspect: 'value', message }];
+}
+
+/** Whether two floats or histograms of an answer are one within the tolerance. */
+export function samePoint(
+  want: string | HistogramJson,
+  got: string | HistogramJson,
+  tolerance: number,
+): boolean {
+  if (typeof want === 'string' || typeof got === 'string') {
+    return typeof want === 'string' && typeof got === 'string' && sameValue(want, got, tolerance);
+  }
+  const numbers = ({ count, sum, buckets = [] }: HistogramJson): string[] => [
+    count,
+    sum,
+    ...buckets.flatMap(([code, ...rest]) => [String(code), ...rest]),
+  ];
+  const [wanted, given] = [numbers(want), numbers(got)];
+  return (
+    wanted.length === given.length &&
+    wanted.every((text, i) => sameValue(text, given[i], tolerance))
+  );
 }
 
 /** Whether two printed values are one within the tolerance; anything not finite must be equal. */

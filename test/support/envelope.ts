@@ -4,21 +4,9 @@
 import { MetricstorError } from '../../src/errors.js';
 import type { QueryOutcome } from '../../src/promql/engine.js';
 import type { ApiEnvelope } from './compare-results.js';
+import { histogramJson } from './histogram-json.js';
 import type { MemorySession } from './memory-querier.js';
-
-function valueText(value: number): string {
-  if (Number.isNaN(value)) {
-    return 'NaN';
-  }
-  if (!Number.isFinite(value)) {
-    return value > 0 ? '+Inf' : '-Inf';
-  }
-  return Object.is(value, -0) ? '-0' : String(value);
-}
-
-function point(timestamps: Float64Array, values: Float64Array, at: number): [number, string] {
-  return [timestamps[at] / 1000, valueText(values[at])];
-}
+import { valueText } from './value-text.js';
 
 /** What `/api/v1/query` and `query_range` would answer. */
 export function toEnvelope(session: MemorySession, run: () => QueryOutcome): ApiEnvelope {
@@ -44,17 +32,32 @@ function toData(session: MemorySession, result: QueryOutcome['result']): unknown
     const text = result.type === 'scalar' ? valueText(result.values[0]) : result.value;
     return { resultType, result: [result.timestampMs / 1000, text] };
   }
-  const { labels, timestamps, values } = result;
+  const { labels, timestamps, values, histograms = [] } = result;
   const list = Array.from({ length: labels.count }, (_, i) => {
     const metric = Object.fromEntries(session.pairs(labels, i));
     if (result.type === 'vector') {
-      return { metric, value: point(timestamps, values, i) };
+      const histogram = histograms[i];
+      const time = timestamps[i] / 1000;
+      return histogram === undefined
+        ? { metric, value: [time, valueText(values[i])] }
+        : { metric, histogram: [time, histogramJson(histogram)] };
     }
-    const points: [number, string][] = [];
+    const floats: unknown[] = [];
+    const cells: unknown[] = [];
     for (let at = result.offsets[i]; at < result.offsets[i + 1]; at++) {
-      points.push(point(timestamps, values, at));
+      const histogram = histograms[at];
+      const time = timestamps[at] / 1000;
+      if (histogram === undefined) {
+        floats.push([time, valueText(values[at])]);
+      } else {
+        cells.push([time, histogramJson(histogram)]);
+      }
     }
-    return { metric, values: points };
+    return {
+      metric,
+      ...(floats.length > 0 && { values: floats }),
+      ...(cells.length > 0 && { histograms: cells }),
+    };
   });
   return { resultType, result: list };
 }

@@ -26,7 +26,8 @@ export interface WireHistogram {
 
 export interface HistogramSeries {
   readonly labels: Readonly<Record<string, string>>;
-  readonly floats?: readonly (readonly [number, number])[];
+  /** Time in milliseconds, and value. */
+  readonly floats?: readonly (readonly [number, number | 'stale'])[];
   readonly histograms?: readonly WireHistogram[];
 }
 

@@ -131,7 +131,10 @@ async function listening(
         const parsed = parseLogLine(text);
         if (parsed === undefined) return;
         logs.push(parsed);
-        if (parsed.msg === 'listening') resolve(parsed);
+        if (parsed.msg === 'listening') {
+          clearTimeout(timer);
+          resolve(parsed);
+        }
       });
     }
     void exited.then((code) => reject(new ServerExited(code, output.join('\n'))));

@@ -9,18 +9,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metricstor_engine::clock::ManualClock;
-use metricstor_engine::codec::varint;
 use metricstor_engine::commit::WireFormat::{RemoteWrite1, RemoteWrite2};
 use metricstor_engine::disk::Disk;
 use metricstor_engine::disk::faulty::{Fault, FaultyDisk};
 use metricstor_engine::disk::os::OsDisk;
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::{ErrorCode, Result};
-use metricstor_engine::labels::encode_pair;
 use metricstor_engine::options::Options;
 use metricstor_engine::read::cancel::Cancel;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
+use support::beside::{
+    bytes, double, exemplar, exemplars_of, families, labels, metadata_of, named, number, traces,
+};
 use support::{all, bits, flush, write_body};
 
 const NOW_MS: i64 = 1_790_000_000_000;
@@ -45,76 +46,6 @@ fn clock() -> Arc<ManualClock> {
 
 fn open(dir: &tempfile::TempDir) -> Engine {
     open_on(Arc::new(OsDisk), dir.path()).unwrap()
-}
-
-fn bytes(number: u64, content: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    varint::write(&mut out, number << 3 | 2);
-    varint::write(&mut out, content.len() as u64);
-    out.extend_from_slice(content);
-    out
-}
-
-fn number(number: u64, value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    varint::write(&mut out, number << 3);
-    varint::write(&mut out, value);
-    out
-}
-
-fn double(number: u64, value: f64) -> Vec<u8> {
-    let mut out = Vec::new();
-    varint::write(&mut out, number << 3 | 1);
-    out.extend_from_slice(&value.to_bits().to_le_bytes());
-    out
-}
-
-fn labels(pairs: &[(&str, &str)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    pairs.iter().for_each(|(name, value)| encode_pair(&mut out, name, value));
-    out
-}
-
-/// An exemplar of remote_write 1.0.
-fn exemplar(trace: &str, t: i64, v: f64) -> Vec<u8> {
-    bytes(3, &[labels(&[("trace_id", trace)]), double(2, v), number(3, t as u64)].concat())
-}
-
-/// A request of 1.0 with a series of exemplars alone.
-fn exemplars_of(name: &str, exemplars: &[Vec<u8>]) -> Vec<u8> {
-    bytes(1, &[labels(&[("__name__", name)]), exemplars.concat()].concat())
-}
-
-/// A request of 1.0 with the metadata of a family.
-fn metadata_of(family: &str, kind: u64, help: &str) -> Vec<u8> {
-    let (family, help) = (bytes(2, family.as_bytes()), bytes(4, help.as_bytes()));
-    bytes(3, &[number(1, kind), family, help].concat())
-}
-
-/// Series, and the traces and times of its exemplars.
-fn traces(engine: &Engine) -> Vec<(String, Vec<(String, i64)>)> {
-    let session = engine.session(Scope::default(), Cancel::default());
-    let found = session.exemplars(&[vec![]], TimeRange::ALL);
-    let trace = |labels: &metricstor_engine::labels::Labels| {
-        labels.get("trace_id").unwrap_or_default().to_owned()
-    };
-    found
-        .iter()
-        .map(|s| {
-            let exemplars = s.exemplars.iter().map(|e| (trace(&e.labels), e.t)).collect();
-            (s.series.get("__name__").unwrap().to_owned(), exemplars)
-        })
-        .collect()
-}
-
-fn families(engine: &Engine) -> Vec<(String, &'static str, String)> {
-    let session = engine.session(Scope::default(), Cancel::default());
-    let found = session.metadata(None, usize::MAX);
-    found.iter().map(|m| (m.family.to_string(), m.kind.as_str(), m.help.to_string())).collect()
-}
-
-fn named(name: &str, exemplars: &[(&str, i64)]) -> (String, Vec<(String, i64)>) {
-    (name.to_owned(), exemplars.iter().map(|(trace, t)| ((*trace).to_owned(), *t)).collect())
 }
 
 #[test]

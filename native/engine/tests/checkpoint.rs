@@ -11,7 +11,7 @@ use std::sync::Arc;
 use metricstor_engine::clock::ManualClock;
 use metricstor_engine::deletes::Mode;
 use metricstor_engine::disk::Disk;
-use metricstor_engine::disk::faulty::FaultyDisk;
+use metricstor_engine::disk::faulty::{Fault, FaultyDisk};
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::{ErrorCode, Result};
 use metricstor_engine::options::Options;
@@ -191,4 +191,33 @@ fn a_delete_before_and_after_a_checkpoint_takes_what_was_written_before_it() {
     let killed = machine.kill();
     assert_eq!(all(&killed.open().unwrap()), content, "deleted after it");
     assert_eq!(all(&killed.open().unwrap()), content, "and again");
+}
+
+#[test]
+fn a_flush_that_loses_power_behind_a_checkpoint_of_everything_loses_nothing() {
+    let write_hours = |engine: &Engine| {
+        for hour in 0..4 {
+            let at = NOW_MS - hour * 5 * 3_600_000;
+            write(engine, &[(&[("__name__", "m")], &[(at, hour as f64)])]).unwrap();
+        }
+        // Several segments, so that the checkpoint cuts the log.
+        scrape(engine, 0..10, 0..15);
+        checkpoint(engine).unwrap();
+    };
+    for n in 0.. {
+        let machine = Machine::new();
+        let engine = machine.open().unwrap();
+        write_hours(&engine);
+        let content = all(&engine);
+        machine.disk.fail_in(n, Fault::PowerLoss);
+        let flushed = flush(&engine);
+        for seed in 0..4 {
+            let disk = machine.disk.crash(seed);
+            let crashed = Machine { disk, clock: machine.clock.clone() };
+            assert_eq!(all(&crashed.open().unwrap()), content, "call {n}, seed {seed}");
+        }
+        if flushed.is_ok() {
+            break;
+        }
+    }
 }

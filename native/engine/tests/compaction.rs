@@ -1,5 +1,5 @@
-//! Compaction as a caller sees it: whatever is merged when, the answers stay the same, the blocks
-//! become few, and a damaged one does not take the others with it.
+//! Compaction as a caller sees it: the answers stay the same, the blocks become few, and a damaged
+//! one does not take the others with it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails by panicking")]
 
@@ -8,7 +8,6 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 
 use metricstor_engine::block::{CHUNKS_FILE, INDEX_FILE, META_FILE};
 use metricstor_engine::clock::ManualClock;
@@ -21,25 +20,12 @@ use metricstor_engine::options::Options;
 use metricstor_engine::read::cancel::Cancel;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
+use support::random::Random;
 use support::{all, bits, compact, flush, stat, write};
 
 const NOW_MS: i64 = 1_790_000_000_000;
-const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
+const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-
-/// SplitMix64, so that a seed is enough to repeat a run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-}
 
 type Model = BTreeMap<String, BTreeMap<i64, u64>>;
 
@@ -60,76 +46,6 @@ fn check(engine: &Engine, model: &Model, context: &str) {
         .map(|(name, samples)| (name, samples.into_iter().collect()))
         .collect();
     assert_eq!(&found, model, "{context}");
-}
-
-/// The time of a sample: mostly recent, sometimes anywhere in the last days.
-fn any_time(random: &mut Random, now_ms: i64) -> i64 {
-    let back = if random.below(4) == 0 { 3 * DAY_MS } else { 30 * MINUTE_MS };
-    now_ms - random.below(back as u64) as i64
-}
-
-fn random_operations(seed: u64) {
-    let (disk, clock) = (FaultyDisk::new(), Arc::new(ManualClock::new(NOW_MS)));
-    let open = || {
-        let mut options = Options::new(Path::new("/data"));
-        options.block_range_ms = 10 * MINUTE_MS;
-        options.compact_interval_ms = 5;
-        options.compact_cpu_share = if seed.is_multiple_of(2) { 1.0 } else { 0.0 };
-        Engine::open_with(options, Arc::new(disk.clone()), clock.clone()).unwrap()
-    };
-    let (mut random, mut model, mut now_ms) = (Random(seed), Model::new(), NOW_MS);
-    let (answered, answers) = channel();
-    let mut asked = 0;
-    let mut engine = open();
-    for step in 0..120 {
-        match random.below(12) {
-            0..5 => {
-                let count = 1 + random.below(20);
-                let samples: BTreeMap<i64, f64> = (0..count)
-                    .map(|_| (any_time(&mut random, now_ms), random.below(1000) as f64))
-                    .collect();
-                let samples: Vec<(i64, f64)> = samples.into_iter().collect();
-                put(&engine, &mut model, random.below(5), &samples);
-            }
-            5 | 6 => flush(&engine).unwrap(),
-            7 => compact(&engine).unwrap(),
-            // Not waited for: the next operations meet it at work.
-            8 => {
-                let answered = answered.clone();
-                engine.compact(Box::new(move |outcome| answered.send(outcome).unwrap()));
-                asked += 1;
-            }
-            9 => {
-                now_ms += random.below(2 * HOUR_MS as u64) as i64;
-                clock.set(now_ms);
-            }
-            10 => {
-                engine.close().unwrap();
-                engine = open();
-            }
-            _ => check(&engine, &model, &format!("seed {seed}, step {step}")),
-        }
-    }
-    compact(&engine).unwrap();
-    check(&engine, &model, &format!("seed {seed}, at the end"));
-    assert_eq!(stat(&engine, "blocksQuarantined"), 0.0);
-    engine.close().unwrap();
-    check(&open(), &model, &format!("seed {seed}, after a restart"));
-    for _ in 0..asked {
-        // An engine that closed before the merge was done says so.
-        let outcome = answers.recv().unwrap();
-        assert!(
-            outcome.as_ref().is_ok_and(|()| true)
-                || outcome.unwrap_err().code() == ErrorCode::Closed
-        );
-    }
-}
-
-#[test]
-fn whatever_is_merged_when_the_answers_stay_the_same() {
-    for seed in 0..24 {
-        random_operations(seed);
-    }
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn write(dir: &Path) {
     for shard in 0..SHARD_COUNT {
         for first in (0..).step_by(SLICE_SLOTS) {
             let Some(captured) = head.capture(shard, first) else { break };
-            writer.add(&captured, Position(4096 + shard as u64)).unwrap();
+            writer.add(Some(&captured), Position(4096 + shard as u64)).unwrap();
         }
     }
     writer.publish(info()).unwrap();

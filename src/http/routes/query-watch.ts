@@ -1,7 +1,7 @@
 /**
  * @file What is asked of the server: active queries, ending one, and top queries.
  *
- * Paths, parameters and members of the two lists are VictoriaMetrics'; `start`, `end` and `step` are
+ * Paths, parameters and members of the lists are VictoriaMetrics'; `start`, `end` and `step` are
  * milliseconds there. `samples`, `state` and `topBySumSamples` are added.
  */
 import type { FastifyInstance } from 'fastify';

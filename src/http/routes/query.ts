@@ -22,8 +22,8 @@ import { addPath } from './route.js';
 
 /** Counts answers that are not sent yet. */
 export interface AnswerMemory {
-  add(bytes: number): void;
-  give(bytes: number): void;
+  /** Takes an answer into account until the returned function is called. */
+  holdAnswer(bytes: number): () => void;
 }
 
 export interface QueryRouteParts {
@@ -130,10 +130,7 @@ async function answerExpression(
 ): Promise<FastifyReply> {
   const { request, reply, stats } = asked;
   const answer = await runJobOf('query', parts, asked);
-  // Held twice for a moment: `sendData` copies it once more.
-  const bytes = 2 * answer.json.byteLength;
-  parts.answerMemory.add(bytes);
-  reply.raw.once('close', () => parts.answerMemory.give(bytes));
+  reply.raw.once('close', parts.answerMemory.holdAnswer(answer.json.byteLength));
   const deprecated = statsWarning(stats);
   const warnings = deprecated === undefined ? answer.warnings : [deprecated, ...answer.warnings];
   const { statistics } = answer;

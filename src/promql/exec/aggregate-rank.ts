@@ -17,6 +17,7 @@ import type { EvalContext } from './context.js';
 import { groupSeries } from './groups.js';
 import { LabelIndex, LabelScratch } from './label-sets.js';
 import { RankHeap } from './rank-heap.js';
+import { streamRanked } from './rank-stream.js';
 import { RatioSampler } from './ratio-sampler.js';
 import {
   emptyGrid,
@@ -59,9 +60,17 @@ export function rankRows(ctx: EvalContext, node: AggregatePlan, op: RankOp, sink
   const param = parameter(node);
   const params = ctx.scalars(param);
   const ranks = op === 'topk' || op === 'bottomk';
-  const grid = ctx.grid(node.inner, ranks ? 'skip' : 'take', () =>
-    ctx.annotations.histogramIgnored(op, node.expr),
-  );
+  const streamed = node.streamed === true && (op === 'topk' || op === 'bottomk');
+  const ranked =
+    streamed && isCountable(params)
+      ? streamRanked(ctx, node, op, params, sink)
+      : ctx.grid(node.inner, ranks ? 'skip' : 'take', () =>
+          ctx.annotations.histogramIgnored(op, node.expr),
+        );
+  if (ranked === 'sent') {
+    return;
+  }
+  const grid = ranked;
   const empty = op === 'limit_ratio' ? checkRatios(ctx, params, param) : checkCounts(params);
   if (empty || grid.labels.count === 0) {
     sendGrid(emptyGrid(steps), sink);
@@ -138,6 +147,12 @@ function extent(params: Float64Array): { min: number; max: number; nan: boolean 
   return { min, max, nan };
 }
 
+/** Whether `checkCounts` would let these pass, and a step asks for something. */
+function isCountable(params: Float64Array): boolean {
+  const { min, max, nan } = extent(params);
+  return !nan && max >= 1 && min > -maxInt64 && max < maxInt64;
+}
+
 /** Throws for a `k` that is no int64; true when no step asks for anything. */
 function checkCounts(params: Float64Array): boolean {
   const { min, max, nan } = extent(params);
@@ -180,6 +195,10 @@ export function quantileRows(ctx: EvalContext, node: AggregatePlan, sink: RowSin
   const { steps } = node.grid;
   const param = parameter(node);
   const params = ctx.scalars(param);
+  const grid = ctx.grid(node.inner, 'skip', () =>
+    ctx.annotations.histogramIgnored('quantile', node.inner.expr),
+  );
+  // After those of what is inside, so that one of the same text is said here.
   const { min, max, nan } = extent(params);
   for (const [invalid, value] of [
     [nan, NaN],
@@ -190,9 +209,6 @@ export function quantileRows(ctx: EvalContext, node: AggregatePlan, sink: RowSin
       ctx.annotations.invalidQuantile(value, param.expr);
     }
   }
-  const grid = ctx.grid(node.inner, 'skip', () =>
-    ctx.annotations.histogramIgnored('quantile', node.inner.expr),
-  );
   const { of, labels } = groupSeries(ctx, grid.labels, node.expr);
   const dropName = grid.dropName === null ? null : new Uint8Array(labels.count);
   sink.begin(labels, dropName);

@@ -9,8 +9,8 @@
  */
 import { MetricstorError } from '../../errors.js';
 import type { LabelTable } from '../../model/labels.js';
-import { type ArithmeticOp, type Binary, isComparison } from '../ast.js';
-import type { BinaryPlan } from '../plan.js';
+import { type ArithmeticOp, type Binary, isComparison, type VectorMatching } from '../ast.js';
+import type { BinaryPlan, Plan } from '../plan.js';
 import type { EvalContext } from './context.js';
 import { fillMissing } from './fill.js';
 import { isTrim } from './histogram-operators.js';
@@ -19,7 +19,8 @@ import { LabelIndex, LabelScratch, labelValue, printLabels } from './label-sets.
 import { droppingNames, sameLabels } from './names.js';
 import { arithmetic, comparison, type Operand } from './operators.js';
 import { type Grid, type RowSink, sendGrid } from './rows.js';
-import { matchSignatures, type Signatures, seriesByGroup } from './signatures.js';
+import { selectLabels } from './selector.js';
+import { hasTwins, matchSignatures, type Signatures, seriesByGroup } from './signatures.js';
 
 /** Two sides, with "many" (or the left of one-to-one) first. */
 interface Sides {
@@ -45,8 +46,7 @@ interface Pairs {
 }
 
 export function joinRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): void {
-  const left = ctx.grid(node.left, 'take');
-  const right = ctx.grid(node.right, 'take');
+  const { left, right } = operands(ctx, node);
   const { expr } = node;
   const { steps } = node.grid;
   const swapped = expr.matching.cardinality === 'one-to-many';
@@ -77,6 +77,39 @@ export function joinRows(ctx: EvalContext, node: BinaryPlan, sink: RowSink): voi
   ctx.budget.release(filled, 0);
   ctx.release(left);
   ctx.release(right);
+}
+
+/** Both sides; those that read less where no error would be missed (`plan/narrow.ts`). */
+function operands(ctx: EvalContext, node: BinaryPlan): { left: Grid; right: Grid } {
+  const { narrowed = {}, expr } = node;
+  const { matching } = expr;
+  const oneIsLeft = matching.cardinality === 'one-to-many';
+  const lessOfOne = oneIsLeft ? narrowed.left : narrowed.right;
+  const lessOfMany = oneIsLeft ? narrowed.right : narrowed.left;
+  const onePlan = oneIsLeft ? node.left : node.right;
+  const manyPlan = oneIsLeft ? node.right : node.left;
+  const unique = lessOfOne !== undefined && isUnique(ctx, onePlan, matching);
+  if (lessOfMany === undefined) {
+    const one = unique ? lessOfOne : onePlan;
+    const left = ctx.grid(oneIsLeft ? one : manyPlan, 'take');
+    return { left, right: ctx.grid(oneIsLeft ? manyPlan : one, 'take') };
+  }
+  const one = ctx.grid(unique ? lessOfOne : onePlan, 'take');
+  const many = ctx.grid(
+    unique || !hasTwins(ctx, one.labels, matching) ? lessOfMany : manyPlan,
+    'take',
+  );
+  return oneIsLeft ? { left: one, right: many } : { left: many, right: one };
+}
+
+/** Whether no two series of an operand can be in one group, by labels that are looked up. */
+function isUnique(ctx: EvalContext, node: Plan, matching: VectorMatching): boolean {
+  if (node.kind !== 'selector') {
+    // An aggregation by labels that are looked at.
+    return true;
+  }
+  const labels = selectLabels(ctx, node);
+  return !hasTwins(ctx, labels, matching);
 }
 
 function has(grid: Grid, cell: number): boolean {

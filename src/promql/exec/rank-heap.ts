@@ -32,6 +32,17 @@ export class RankHeap {
 
   /** The chosen, best first, NaN last. */
   ranked(): number[] {
+    return this.order().map((i) => this.series[i]);
+  }
+
+  /** The chosen with their values, in that order. */
+  each(call: (series: number, value: number) => void): void {
+    for (const i of this.order()) {
+      call(this.series[i], this.values[i]);
+    }
+  }
+
+  private order(): number[] {
     const order = this.series.map((_, i) => i);
     order.sort((a, b) => {
       if (this.less(b, a)) {
@@ -39,7 +50,7 @@ export class RankHeap {
       }
       return this.less(a, b) ? 1 : 0;
     });
-    return order.map((i) => this.series[i]);
+    return order;
   }
 
   private beats(value: number, root: number): boolean {

@@ -12,6 +12,7 @@ import {
   type PackedHistograms,
   unpackCells,
 } from '../../model/histogram.js';
+import type { LabelTable } from '../../model/labels.js';
 import type { SampleBatch, Selection } from '../../storage/querier.js';
 import type { SelectorPlan } from '../plan.js';
 import { printMatcher } from '../print.js';
@@ -79,6 +80,16 @@ function readSelection(ctx: EvalContext, plan: SelectorPlan, reader: SeriesReade
     reader.end();
   } finally {
     budget.release(tableBytes, 0);
+    selection.close();
+  }
+}
+
+/** The labels of the series that a selector finds; nothing is decoded. */
+export function selectLabels(ctx: EvalContext, plan: SelectorPlan): LabelTable {
+  const selection = select(ctx, plan);
+  try {
+    return selection.labels;
+  } finally {
     selection.close();
   }
 }

@@ -12,8 +12,9 @@ import { type Grid, GridCollector, type Row, type RowSink, sendGrid, sendRow } f
 import { matchSignatures } from './signatures.js';
 
 export function setRows(ctx: EvalContext, node: BinaryPlan, op: SetOp, sink: RowSink): void {
-  const left = ctx.grid(node.left, 'take');
-  const right = ctx.grid(node.right, 'take');
+  // Nothing is missed of what is not read: see `plan/narrow.ts`.
+  const left = ctx.grid(node.narrowed?.left ?? node.left, 'take');
+  const right = ctx.grid(node.narrowed?.right ?? node.right, 'take');
   const { steps } = node.grid;
   const match = matchSignatures(ctx, left.labels, right.labels, node.expr.matching);
   if (op === 'or') {

@@ -5,6 +5,7 @@ import type { LabelTable } from '../../model/labels.js';
 import type { VectorMatching } from '../ast.js';
 import type { EvalContext } from './context.js';
 import { LabelIndex, LabelScratch } from './label-sets.js';
+import { noSeries } from './rows.js';
 
 /** The matching groups of two vectors: series of both sides with the same number match. */
 export interface Signatures {
@@ -39,6 +40,12 @@ export function matchSignatures(
   const leftGroups = groupsOf(left);
   const rightGroups = groupsOf(right);
   return { count: index.count, left: leftGroups, right: rightGroups, labels: index.table() };
+}
+
+/** Whether two series of a vector are in one matching group. */
+export function hasTwins(ctx: EvalContext, labels: LabelTable, matching: VectorMatching): boolean {
+  const { count } = matchSignatures(ctx, labels, noSeries, matching);
+  return count < labels.count;
 }
 
 /** Series by group: those of group `g` are `series[offsets[g] .. offsets[g + 1])`, ascending. */

@@ -173,7 +173,8 @@ export function edgedRate(counter: boolean, perSecond: boolean, edges: Edges): W
         continue;
       }
       const { left, right } = edgeValues(window, extent);
-      const grown = right - left + (counter ? fallen(window, extent, left, right) : 0);
+      const change = right - left;
+      const grown = counter ? change + fallen(window, extent, left, right) : change;
       out.values[k] = perSecond ? grown / (edges.inner.rangeMs / 1000) : grown;
       count++;
     }

@@ -68,15 +68,7 @@ export const histogramQuantiles: Implementation = {
   rows: (ctx, node, sink) => {
     const [arg, label, ...params] = node.args;
     const { steps } = node.grid;
-    const quantiles = params.map((param) => {
-      const values = ctx.scalars(param);
-      for (const value of values) {
-        if (!isQuantile(value)) {
-          ctx.annotations.invalidQuantile(value, param.expr);
-        }
-      }
-      return values;
-    });
+    const quantiles = params.map((param) => ctx.scalars(param));
     const rows = new QuantileRows(ctx, ctx.session.intern(stringArgument(label)), steps);
     visitHistograms(ctx, arg, (labels) => ({
       classic: (buckets, step, group) => {
@@ -97,6 +89,14 @@ export const histogramQuantiles: Implementation = {
       },
       end: () => undefined,
     }));
+    // After those of what is inside, so that one of the same text is said here.
+    quantiles.forEach((values, i) => {
+      for (const value of values) {
+        if (!isQuantile(value)) {
+          ctx.annotations.invalidQuantile(value, params[i].expr);
+        }
+      }
+    });
     rows.send(ctx.delayedNames ? droppingNames(ctx, sink, steps) : sink);
   },
 };

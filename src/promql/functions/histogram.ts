@@ -63,11 +63,6 @@ const histogramQuantile: Implementation = {
   rows: (ctx, node, sink) => {
     const [param, arg] = node.args;
     const q = ctx.scalars(param);
-    for (const value of q) {
-      if (!isQuantile(value)) {
-        ctx.annotations.invalidQuantile(value, param.expr);
-      }
-    }
     histogramRows(ctx, node, arg, sink, (labels) => ({
       classic: (buckets, step, group) => {
         const value = buckets.quantile(q[step]);
@@ -79,6 +74,12 @@ const histogramQuantile: Implementation = {
       native: (histogram, step, group) =>
         nativeQuantileOf(ctx, arg, histogram, q[step], { labels, group }),
     }));
+    // After those of what is inside, so that one of the same text is said here.
+    for (const value of q) {
+      if (!isQuantile(value)) {
+        ctx.annotations.invalidQuantile(value, param.expr);
+      }
+    }
   },
 };
 

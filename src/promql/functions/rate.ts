@@ -218,7 +218,7 @@ function anchorOf(series: WindowedSeries, edges: Edges, k: number): number {
     return high;
   }
   let at = low;
-  while (times[at + 1] <= startMs) {
+  while (at + 1 < high && times[at + 1] <= startMs) {
     at++;
   }
   return at;

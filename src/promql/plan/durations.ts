@@ -19,6 +19,7 @@ export function queryConstant(name: string, query: TimeGrid): number | undefined
     case 'range':
       return (endMs - startMs) / 1000;
     case 'step':
+      // Unlike in durations, a range of one time counts as an instant.
       return startMs === endMs ? 0 : stepMs / 1000;
     default:
       return undefined;
@@ -47,10 +48,8 @@ function secondsOf(duration: Duration, query: TimeGrid): number {
   switch (duration.kind) {
     case 'fixed':
       return duration.seconds;
-    case 'step': {
-      const { startMs, endMs, stepMs } = query;
-      return startMs === endMs ? 0 : stepMs / 1000;
-    }
+    case 'step':
+      return query.stepMs / 1000;
     case 'range':
       return (query.endMs - query.startMs) / 1000;
     case 'negate':

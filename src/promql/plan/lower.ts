@@ -16,7 +16,14 @@ import {
   type VectorSelector,
 } from '../ast.js';
 import { typeOf } from '../check.js';
-import { instantGrid, type TimeGrid, timeGrid, type Windows, windowBounds } from '../time-grid.js';
+import {
+  instantGrid,
+  isInstant,
+  type TimeGrid,
+  timeGrid,
+  type Windows,
+  windowBounds,
+} from '../time-grid.js';
 import { durationMs, queryConstant } from './durations.js';
 import { isStepInvariant } from './invariance.js';
 import type { CallPlan, Edges, Plan, SelectorPlan, SubqueryPlan } from './nodes.js';
@@ -25,6 +32,8 @@ export interface LoweringOptions {
   readonly lookbackMs: number;
   /** The step of subqueries that name none. */
   readonly subqueryStepMs: number;
+  /** Whether step-invariant parts are evaluated once. */
+  readonly once: boolean;
 }
 
 /** Makes plan nodes for a query over `query`. */
@@ -39,7 +48,9 @@ export class Lowering {
     const expr = unwrapParens(wrapped);
     const type = typeOf(expr);
     const literal = expr.kind === 'number' || expr.kind === 'string';
-    if (grid.steps > 1 && !literal && type !== 'matrix' && isStepInvariant(expr)) {
+    const several = grid.steps > 0 && !isInstant(grid);
+    const invariant = several && !literal && type !== 'matrix' && isStepInvariant(expr);
+    if (this.options.once && invariant) {
       const inner = this.build(expr, instantGrid(grid.startMs));
       return inner.kind === 'number'
         ? { ...inner, grid }
@@ -103,7 +114,8 @@ export class Lowering {
   /** A smoothed instant is between the samples that the lookback reaches on both sides. */
   private edges(expr: VectorSelector | MatrixSelector, inner: Windows): Edges | undefined {
     const kind = expr.shift.edges;
-    if (kind === undefined) {
+    // An instant is not a range: anchored says nothing of it.
+    if (kind === undefined || (kind === 'anchored' && expr.kind === 'selector')) {
       return undefined;
     }
     const { lookbackMs } = this.options;

@@ -27,6 +27,8 @@ interface PlanNode<E extends Expr> {
 export interface NumberPlan extends PlanNode<Expr> {
   readonly kind: 'number';
   readonly value: number;
+  /** Whether it was reckoned from others while planning. */
+  readonly folded?: boolean;
 }
 
 export interface StringPlan extends PlanNode<StringLiteral> {
@@ -79,12 +81,16 @@ export interface AggregatePlan extends PlanNode<Aggregate> {
   readonly kind: 'aggregate';
   readonly param: Plan | undefined;
   readonly inner: Plan;
+  /** Whether it is to take rows as they come where it would keep all of them else. */
+  readonly streamed?: boolean;
 }
 
 export interface BinaryPlan extends PlanNode<Binary> {
   readonly kind: 'binary';
   readonly left: Plan;
   readonly right: Plan;
+  /** Operands that read less, where they may stand in: see `narrow.ts`. */
+  readonly narrowed?: { readonly left?: Plan; readonly right?: Plan };
 }
 
 export interface UnaryPlan extends PlanNode<Unary> {
@@ -127,5 +133,26 @@ export function childrenOf(node: Plan): readonly Plan[] {
     case 'unary':
     case 'repeat':
       return [node.inner];
+  }
+}
+
+/** The same node over other inputs. */
+export function mapChildren(node: Plan, map: (child: Plan) => Plan): Plan {
+  switch (node.kind) {
+    case 'number':
+    case 'string':
+    case 'selector':
+    case 'matrix':
+      return node;
+    case 'call':
+      return { ...node, args: node.args.map(map) };
+    case 'aggregate':
+      return { ...node, param: node.param && map(node.param), inner: map(node.inner) };
+    case 'binary':
+      return { ...node, left: map(node.left), right: map(node.right) };
+    case 'subquery':
+    case 'unary':
+    case 'repeat':
+      return { ...node, inner: map(node.inner) };
   }
 }

@@ -141,15 +141,8 @@ impl Checkpoints {
         let left = offload::offload(head, disk, dir, &mut self.next_file)?;
         store.counters.chunk_bytes_offloaded.fetch_add(left, Ordering::Relaxed);
         let mut writer = CheckpointWriter::create(head, disk, dir)?;
-        let counters = head.counters();
-        let info = Info {
-            from,
-            replay_from: Position(0),
-            covered_to: Position(0),
-            newest: counters.newest.load(Ordering::Relaxed),
-            first_newest: counters.first_newest.load(Ordering::Relaxed),
-            samples: counters.samples.load(Ordering::Relaxed),
-        };
+        // Before the slices: a replay counts what is written meanwhile.
+        let samples = head.counters().samples.load(Ordering::Relaxed);
         // Neighbouring refs of all shards lie together: the index is built in about their order.
         let mut first_slot = 0;
         let mut more = true;
@@ -157,10 +150,8 @@ impl Checkpoints {
             more = false;
             for shard in 0..SHARD_COUNT {
                 let (captured, position) = self.capture(shard, first_slot)?;
-                if let Some(captured) = captured {
-                    writer.add(&captured, position)?;
-                    more = true;
-                }
+                writer.add(captured.as_ref(), position)?;
+                more |= captured.is_some();
             }
             first_slot += checkpoint::SLICE_SLOTS;
         }
@@ -169,7 +160,16 @@ impl Checkpoints {
         // What the checkpoint does not hold must not go with the log either.
         store.layout.saved.save(disk, head)?;
         store.save_tombstones()?;
-        let info = writer.publish(info)?;
+        // After the slices: the newest sample may be in one, and then no replay meets it.
+        let counters = head.counters();
+        let info = writer.publish(Info {
+            from,
+            replay_from: Position(0),
+            covered_to: Position(0),
+            newest: counters.newest.load(Ordering::Relaxed),
+            first_newest: counters.first_newest.load(Ordering::Relaxed),
+            samples,
+        })?;
         if left >= GIVE_BACK_BYTES {
             allocator::give_back();
         }

@@ -61,13 +61,14 @@ pub struct Restored {
 /// `corruption` with file and offset, `io`.
 pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Restored> {
     let logged = wal::first_position(&**disk, &layout.wal)?;
-    let Settled { blocks, flushed, quarantined } = settle::settle(disk, layout, logged)?;
+    let found = Checkpoint::open(&**disk, &layout.head)?;
+    let info = found.as_ref().map(Checkpoint::info);
+    let Settled { blocks, flushed, quarantined } = settle::settle(disk, layout, logged, info)?;
     for block in &blocks {
         head.saw_time(block.meta().maxt);
     }
     publish::sweep(&**disk, &layout.root)?;
     layout.saved.restore(&**disk, head)?;
-    let found = Checkpoint::open(&**disk, &layout.head)?;
     let next_file = sweep_head(&**disk, &layout.head, found.as_ref())?;
     let there = found.is_some();
     let mut checkpoint = found.filter(|checkpoint| is_needed(checkpoint, flushed, logged));

@@ -5,7 +5,8 @@
 //!   publication of the merged one and the removal of its sources.
 //! - Flushes follow one another, and only blocks of finished ones are merged. So only the last
 //!   flush can be unfinished, if no merged block reaches as far: a part of it is missing although
-//!   its log is still there. Its blocks are removed; the log has their samples.
+//!   its log is still there, or the checkpoint in whose favour the log was cut. Its blocks are
+//!   removed; checkpoint and log have their samples.
 //! - A damaged block leaves the store, for the quarantine. While the log still has all that was
 //!   written since the block's first write, and what is older is in other blocks, all of that is
 //!   read from the log again, in place of the blocks that have it. Otherwise the block's samples
@@ -19,6 +20,7 @@ use crate::block::meta::Meta;
 use crate::block::{self, Block, META_FILE, quarantine};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
+use crate::head::checkpoint::Info;
 use crate::refs::Position;
 use crate::sync::Arc;
 
@@ -40,18 +42,24 @@ struct Damaged {
     meta: Option<Meta>,
 }
 
-/// Opens the blocks of a directory whose log begins at `logged`, and brings them in order.
+/// Opens the blocks of a directory whose log begins at `logged` and whose checkpoint, if there is
+/// one, is `checkpoint`, and brings them in order.
 ///
 /// # Errors
 /// `corruption` for a block of a newer format; those of the disk.
-pub fn settle(disk: &Arc<dyn Disk>, layout: &Layout, logged: Option<Position>) -> Result<Settled> {
+pub fn settle(
+    disk: &Arc<dyn Disk>,
+    layout: &Layout,
+    logged: Option<Position>,
+    checkpoint: Option<Info>,
+) -> Result<Settled> {
     block::sweep(&**disk, &layout.blocks)?;
     // What is seen must not vanish after something else was removed for its sake.
     disk.sync_dir(&layout.blocks)?;
     let (mut blocks, mut damaged) = open_all(disk, layout)?;
     remove_superseded(&**disk, layout, &mut blocks, &mut damaged)?;
     blocks.sort_by_key(|block| block.meta().write_order());
-    let replay_from = replay_start(&blocks, &damaged, logged);
+    let replay_from = replay_start(&blocks, &damaged, logged, checkpoint);
     if let Some(start) = replay_from {
         // The latest first: what is left when this is interrupted leads to the same start again.
         while let Some(at) = blocks.iter().rposition(|block| block.meta().log.from >= start) {
@@ -112,14 +120,14 @@ fn replay_start(
     blocks: &[Arc<Block>],
     damaged: &[Damaged],
     logged: Option<Position>,
+    checkpoint: Option<Info>,
 ) -> Option<Position> {
-    let logged = logged?;
     let mut starts: Vec<Position> = damaged
         .iter()
-        .filter_map(|one| first_write(one, Some(logged)))
-        .filter(|from| logged <= *from)
+        .filter_map(|one| first_write(one, logged))
+        .filter(|from| logged.is_some_and(|logged| logged <= *from))
         .collect();
-    starts.extend(unfinished_flush(blocks, logged));
+    starts.extend(unfinished_flush(blocks, logged, checkpoint));
     starts.sort_unstable();
     // A block that holds older and younger writes would make later starts skip what is read now.
     let is_clean = |start: &Position| {
@@ -135,16 +143,27 @@ fn first_write(block: &Damaged, logged: Option<Position>) -> Option<Position> {
 }
 
 /// Where the log of the last flush begins, if that flush was interrupted.
-fn unfinished_flush(blocks: &[Arc<Block>], logged: Position) -> Option<Position> {
+fn unfinished_flush(
+    blocks: &[Arc<Block>],
+    logged: Option<Position>,
+    checkpoint: Option<Info>,
+) -> Option<Position> {
     let end = blocks.iter().map(|block| block.meta().log.to).max()?;
     let last: Vec<&Meta> =
         blocks.iter().map(|block| block.meta()).filter(|meta| meta.log.to == end).collect();
-    if end <= logged || last.iter().any(|meta| meta.compaction.level > 1) {
+    let start = last.iter().map(|meta| meta.log.from).min()?;
+    // A finished flush cuts the log, and then its checkpoint goes. One of all that was written may
+    // have cut as far before: as long as it is there, nothing proves that the flush was finished.
+    let in_log = logged.is_some_and(|logged| logged < end);
+    let in_checkpoint = checkpoint.is_some_and(|Info { from, replay_from, .. }| {
+        (start..end).contains(&from) && logged.is_none_or(|logged| logged <= replay_from)
+    });
+    if !(in_log || in_checkpoint) || last.iter().any(|meta| meta.compaction.level > 1) {
         return None;
     }
     let parts = last.iter().map(|meta| meta.flush.parts).max()?;
     let complete = (0..parts).all(|part| last.iter().any(|meta| meta.flush.part == part));
-    if complete { None } else { last.iter().map(|meta| meta.log.from).min() }
+    if complete { None } else { Some(start) }
 }
 
 impl Damaged {

@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails by panicking")]
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod beside;
+pub mod random;
+pub mod values;
+
 use std::sync::mpsc::channel;
 
 use metricstor_engine::commit::{WireFormat, WriteRequest};

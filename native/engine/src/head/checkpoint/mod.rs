@@ -9,8 +9,9 @@
 //!
 //! A checkpoint holds the active generation, and is taken only while no other waits to be flushed.
 //! It consists of slices, runs of slots of one shard, each captured on the log thread between two
-//! writes: a slice holds exactly what the log up to its *position* says of its series. A replay
-//! begins at the lowest of these positions and leaves out what a slice has. Before a checkpoint
+//! writes: a slice holds exactly what the log up to its *position* says of its series. That a shard
+//! has no slots any more is noted at a position, too. A replay begins at the lowest of these
+//! positions and leaves out what a slice has. Before a checkpoint
 //! appears, the log is durable up to the highest of them.
 //!
 //! Full chunks are not in the checkpoint but in the chunk files that it names
@@ -62,9 +63,9 @@ mod section {
 pub struct Info {
     /// The log position after which its generation begins.
     pub from: Position,
-    /// The lowest position of a slice: the replay begins after it.
+    /// The lowest position at which slots were looked at: the replay begins after it.
     pub replay_from: Position,
-    /// The highest position of a slice: later writes go to higher ones.
+    /// The highest of these positions: later writes go to higher ones.
     pub covered_to: Position,
     /// Newest sample time of the generation.
     pub newest: TimestampMs,

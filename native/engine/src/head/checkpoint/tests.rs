@@ -97,7 +97,7 @@ fn take(head: &Head, disk: &FaultyDisk, position: u64) -> Info {
     for shard in 0..SHARD_COUNT {
         for first in (0..).step_by(SLICE_SLOTS) {
             let Some(captured) = head.capture(shard, first) else { break };
-            writer.add(&captured, Position(position + shard as u64)).unwrap();
+            writer.add(Some(&captured), Position(position + shard as u64)).unwrap();
         }
     }
     let info = Info {
@@ -109,6 +109,33 @@ fn take(head: &Head, disk: &FaultyDisk, position: u64) -> Info {
         samples: 11,
     };
     writer.publish(info).unwrap()
+}
+
+#[test]
+fn a_replay_begins_before_a_series_that_came_to_a_shard_found_empty() {
+    let (disk, before) = (disk(), head(1));
+    let series = add(&before, 0);
+    fill(&before, series, 0, 0..3);
+    let mut writer = CheckpointWriter::create(&before, &disk, Path::new(DIR)).unwrap();
+    for n in 0..SHARD_COUNT {
+        // That of the series comes last: all the others are found without a slot before it.
+        let shard = (series.shard() + 1 + n) % SHARD_COUNT;
+        let captured = before.capture(shard, 0);
+        writer.add(captured.as_ref(), Position(100 + n as u64)).unwrap();
+    }
+    let empty = Info {
+        from: Position(7),
+        replay_from: Position(0),
+        covered_to: Position(0),
+        newest: 5,
+        first_newest: 5,
+        samples: 3,
+    };
+    let info = writer.publish(empty).unwrap();
+    let last = Position(99 + SHARD_COUNT as u64);
+    assert_eq!((info.replay_from, info.covered_to), (Position(100), last));
+    let checkpoint = Checkpoint::open(&disk, Path::new(DIR)).unwrap().unwrap();
+    assert_eq!(checkpoint.covers(series), last);
 }
 
 fn load(head: &Head, disk: &FaultyDisk) -> Vec<(SeriesRef, SeriesRef)> {

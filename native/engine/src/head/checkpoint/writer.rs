@@ -120,14 +120,16 @@ impl<'a> CheckpointWriter<'a> {
         })
     }
 
-    /// Adds a slice that was captured when the log had been applied up to `position`. No series may
-    /// have left the head since.
+    /// Adds a slice that was captured when the log had been applied up to `position`; `None` where
+    /// there were no slots yet, which counts as well: the log past there may define some, and must
+    /// be replayed. No series may have left the head since.
     ///
     /// # Errors
     /// Those of the disk; `internal` for a series without labels.
-    pub fn add(&mut self, captured: &Captured, position: Position) -> Result<()> {
+    pub fn add(&mut self, captured: Option<&Captured>, position: Position) -> Result<()> {
         let (low, high) = self.positions.unwrap_or((position, position));
         self.positions = Some((low.min(position), high.max(position)));
+        let Some(captured) = captured else { return Ok(()) };
         self.files.extend(&captured.files);
         self.payload.clear();
         let mut start = 0;
@@ -174,7 +176,7 @@ impl<'a> CheckpointWriter<'a> {
         Err(Error::internal("a series of the head is in no index"))
     }
 
-    /// The lowest and the highest position of the slices so far.
+    /// The lowest and the highest position of what was added so far.
     pub fn positions(&self) -> Option<(Position, Position)> {
         self.positions
     }
@@ -187,7 +189,7 @@ impl<'a> CheckpointWriter<'a> {
     pub fn publish(mut self, info: Info) -> Result<Info> {
         let (replay_from, covered_to) = self
             .positions
-            .ok_or_else(|| Error::internal("a checkpoint without a slice has no position"))?;
+            .ok_or_else(|| Error::internal("a checkpoint of nothing has no position"))?;
         let info = Info { replay_from, covered_to, ..info };
         self.out.end_section(section::SERIES);
         self.out.write(&self.symbols.texts)?;

@@ -18,13 +18,28 @@ use crate::sample::Window;
 struct Store {
     disk: FaultyDisk,
     layout: Layout,
+    checkpoint: Option<Info>,
 }
 
 impl Store {
     fn new() -> Self {
         let (disk, layout) = (FaultyDisk::new(), Layout::new(Path::new("/data")));
         layout.prepare(&disk).unwrap();
-        Self { disk, layout }
+        Self { disk, layout, checkpoint: None }
+    }
+
+    /// A store with a checkpoint of the generation after `from`, behind which the log goes on at
+    /// `replay_from`.
+    fn with_checkpoint(from: u64, replay_from: u64) -> Self {
+        let info = Info {
+            from: Position(from),
+            replay_from: Position(replay_from),
+            covered_to: Position(replay_from),
+            newest: 0,
+            first_newest: 0,
+            samples: 1,
+        };
+        Self { checkpoint: Some(info), ..Self::new() }
     }
 
     fn block(&self, number: u64, log: (u64, u64), flush: (u32, u32), sources: &[u64]) {
@@ -55,8 +70,8 @@ impl Store {
 
     /// Settles twice, the second time after a restart; both must say the same.
     fn settle(&self, logged: Option<u64>) -> (Vec<u64>, u64, usize) {
-        let first = settled(&self.disk, &self.layout, logged).unwrap();
-        let again = settled(&self.disk.kill(), &self.layout, logged).unwrap();
+        let first = settled(&self.disk, self, logged).unwrap();
+        let again = settled(&self.disk.kill(), self, logged).unwrap();
         assert_eq!((&first.0, first.1), (&again.0, again.1), "after a restart");
         assert_eq!(again.2, 0, "nothing is set aside twice");
         assert_eq!(quarantine::count(&self.disk, &self.layout.quarantine).unwrap(), first.2 as u64);
@@ -67,11 +82,11 @@ impl Store {
 /// The blocks that count, the replay's start, and how many blocks were set aside.
 fn settled(
     disk: &FaultyDisk,
-    layout: &Layout,
+    store: &Store,
     logged: Option<u64>,
 ) -> Result<(Vec<u64>, u64, usize)> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let settled = settle(&shared, layout, logged.map(Position))?;
+    let settled = settle(&shared, &store.layout, logged.map(Position), store.checkpoint)?;
     let numbers = settled.blocks.iter().map(|block| block.meta().ulid.timestamp_ms()).collect();
     Ok((numbers, settled.flushed.0, settled.quarantined.len()))
 }
@@ -85,6 +100,25 @@ fn an_unfinished_flush_is_undone_while_its_log_is_there() {
     let store = Store::new();
     store.block(2, (10, 20), (0, 2), &[]);
     assert_eq!(store.settle(Some(20)), (vec![2], 20, 0), "retention dropped the other part");
+}
+
+#[test]
+fn an_unfinished_flush_is_undone_while_the_checkpoint_for_which_the_log_was_cut_is_there() {
+    let unfinished = |store: Store| {
+        store.flushed(1, (0, 10));
+        store.block(2, (10, 20), (0, 2), &[]);
+        store
+    };
+    let store = unfinished(Store::with_checkpoint(10, 20));
+    assert_eq!(store.settle(Some(20)), (vec![1], 10, 0), "a checkpoint of all that was written");
+    let store = unfinished(Store::with_checkpoint(10, 20));
+    assert_eq!(store.settle(None), (vec![1], 10, 0), "and no log");
+    let store = unfinished(Store::with_checkpoint(10, 15));
+    assert_eq!(store.settle(Some(15)), (vec![1], 10, 0), "a part of the log is left");
+    let store = unfinished(Store::with_checkpoint(10, 15));
+    assert_eq!(store.settle(Some(20)), (vec![1, 2], 20, 0), "the flush cut the log behind it");
+    let store = unfinished(Store::with_checkpoint(0, 10));
+    assert_eq!(store.settle(Some(20)), (vec![1, 2], 20, 0), "a checkpoint of what was before");
 }
 
 #[test]
@@ -181,7 +215,7 @@ fn a_block_of_a_newer_format_stops_the_start() {
     store.disk.remove_file(&path).unwrap();
     let mut file = store.disk.create(&path).unwrap();
     file.write(meta.encode().unwrap().as_bytes()).unwrap();
-    let error = settled(&store.disk, &store.layout, Some(0)).unwrap_err();
+    let error = settled(&store.disk, &store, Some(0)).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Corruption);
     assert!(store.disk.exists(&path), "it stays where it is");
 }
@@ -204,9 +238,9 @@ fn power_loss_at_any_call_changes_nothing_of_the_outcome() {
         for seed in 0..3 {
             let store = prepare();
             store.disk.fail_in(call, Fault::PowerLoss);
-            let _ = settled(&store.disk, &store.layout, Some(20));
+            let _ = settled(&store.disk, &store, Some(20));
             let after = store.disk.crash(seed);
-            let (blocks, flushed, _) = settled(&after, &store.layout, Some(20)).unwrap();
+            let (blocks, flushed, _) = settled(&after, &store, Some(20)).unwrap();
             assert_eq!((blocks, flushed), (vec![3], 20), "call {call}, seed {seed}");
             assert_eq!(quarantine::count(&after, &store.layout.quarantine).unwrap(), 1);
         }
@@ -225,7 +259,7 @@ proptest! {
         let path = store.dir(1).join([META_FILE, INDEX_FILE, CHUNKS_FILE][file]);
         let len = store.disk.read(&path).unwrap().len();
         store.disk.corrupt(&path, at.index(len), 1 << bit).unwrap();
-        let (blocks, flushed, set_aside) = settled(&store.disk, &store.layout, Some(20)).unwrap();
+        let (blocks, flushed, set_aside) = settled(&store.disk, &store, Some(20)).unwrap();
         prop_assert_eq!(flushed, 20);
         // What is not looked at when a block is opened is found when it is read.
         let opens = blocks == [1, 2] && set_aside == 0 && file != 0;
