@@ -473,8 +473,8 @@ impl JsSelection {
         })
     }
 
-    /// The start timestamps of the samples of the last read: at most as many as samples, and what is
-    /// missing is 0, as is what no sample says. Nothing when none says one.
+    /// The start timestamps of the samples of the last read: at most as many as samples, and what
+    /// is missing is 0, as is what no sample says. Nothing when none says one.
     #[napi]
     pub fn start_timestamps(&self) -> Option<Float64Array> {
         let starts = self.inner.as_ref().map_or(&[][..], Selection::starts);
