@@ -363,6 +363,8 @@ export interface ExportReport {
   readonly series: number;
   readonly samples: number;
   readonly histograms: number;
+  /** Start timestamps that have no place in these blocks. */
+  readonly startTimestamps: number;
 }
 
 /** An open engine, or a worker's attachment to one. */

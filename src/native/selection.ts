@@ -26,6 +26,7 @@ export interface AddonSelection {
   readonly histogramCount: number;
   readonly histogramDoubles: number;
   readHistograms(rows: Uint32Array, offsets: Uint32Array, packed: Float64Array): void;
+  startTimestamps(): Float64Array | null;
   close(): void;
 }
 
@@ -187,6 +188,10 @@ export class NativeSelection implements Selection {
     const packed = new Float64Array(this.inner.histogramDoubles);
     guarded(() => this.inner.readHistograms(rows, offsets, packed));
     return { rows, offsets, packed };
+  }
+
+  startTimestamps(): Float64Array | undefined {
+    return this.inner.startTimestamps() ?? undefined;
   }
 
   get required(): number {

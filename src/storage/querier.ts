@@ -152,6 +152,12 @@ export interface Selection {
    * places of the batch's columns. Undefined when all are floats.
    */
   histograms(): PackedHistograms | undefined;
+  /**
+   * The start timestamps (milliseconds) of the samples of the last `read`, by their places, in
+   * memory of their own: at most as many, and what is missing is 0, as is that of a sample that
+   * says none. Undefined when no sample of the batch says one, which is the rule.
+   */
+  startTimestamps(): Float64Array | undefined;
   /** Samples of the series that did not fit at the last `read` that returned 0. */
   readonly required: number;
   close(): void;

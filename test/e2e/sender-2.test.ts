@@ -81,12 +81,17 @@ interface Line {
   readonly timestamps: readonly number[];
   readonly values?: readonly (number | string | null)[];
   readonly histograms?: readonly Readonly<Record<string, unknown>>[];
+  readonly start_timestamps?: readonly number[];
 }
 
-/** Everything that is stored: by series and time a value, or what a histogram counts and sums. */
-async function everySample(url: string): Promise<Map<string, unknown>> {
+/**
+ * Everything that is stored: by series and time a value, or what a histogram counts and sums; and
+ * the start timestamps.
+ */
+async function everySample(url: string) {
   const response = await fetch(`${url}/api/v1/export?match[]={__name__!=""}`);
   const all = new Map<string, unknown>();
+  const starts = new Map<string, number>();
   for (const text of (await response.text()).split('\n').filter((line) => line !== '')) {
     const line = JSON.parse(text) as Line;
     const key = seriesKey(Object.entries(line.metric));
@@ -94,9 +99,11 @@ async function everySample(url: string): Promise<Map<string, unknown>> {
       const h = line.histograms?.[i];
       const shown = h && [h.count, h.sum, h.positive_buckets ?? []];
       all.set(`${key} ${t}`, shown ?? line.values?.[i]);
+      const start = line.start_timestamps?.[i] ?? 0;
+      if (start !== 0) starts.set(`${key} ${t}`, start);
     }
   }
-  return all;
+  return { all, starts };
 }
 
 async function data<T>(url: string): Promise<T> {
@@ -118,6 +125,7 @@ describe.skipIf(sender === undefined)('a Prometheus that sends remote_write 2.0'
     const server = await startServer({ dataDir: `${work.path}/data` });
     cleanups.push(() => server.kill());
     const sent = new Map<string, unknown>();
+    const sentStarts = new Map<string, number>();
     const described = new Set<string>();
     let histograms = 0;
     const odd: unknown[] = [];
@@ -125,7 +133,8 @@ describe.skipIf(sender === undefined)('a Prometheus that sends remote_write 2.0'
       target: server.url,
       onWrite: ({ body, status, headers, answer }) => {
         const type = headers['content-type'];
-        const { samples, families, counts } = decodeRequest2(body);
+        const { samples, starts, families, counts } = decodeRequest2(body);
+        for (const [place, start] of starts) sentStarts.set(place, start);
         for (const family of families) described.add(family);
         for (const [place, shown] of samples) sent.set(place, shown);
         histograms += counts.histograms;
@@ -178,12 +187,14 @@ remote_write:
     await proxy.close();
     expect(odd).toEqual([]);
 
-    const stored = await everySample(server.url);
+    const { all: stored, starts } = await everySample(server.url);
     // JSON lines have no word for the stale marker; its bits are beside the values.
     const shown = new Map([...sent].map(([place, v]) => [place, v === 'stale' ? null : v]));
     const visible = (samples: Map<string, unknown>) =>
       new Map([...samples].map(([place, v]) => [place, staleHistogram(v) ? null : v]));
     expect(visible(stored)).toEqual(visible(shown));
+    expect(starts).toEqual(sentStarts);
+    expect(new Set(starts.values())).toEqual(new Set([started, started + 1]));
 
     const hour = 3_600;
     const now = Date.now() / 1000;
@@ -196,7 +207,9 @@ remote_write:
     // 3.14 sends none of what it scrapes: its flag no longer reaches its log.
     const known = await data<object>(`${server.url}/api/v1/metadata`);
     expect(Object.keys(known).sort()).toEqual([...described].sort());
-    console.log(`${sent.size} samples sent, ${histograms} histograms among them, all stored`);
+    console.log(
+      `${sent.size} samples sent, ${histograms} histograms among them, ${starts.size} with start timestamps, all stored`,
+    );
     expect(await server.stop()).toBe(0);
   });
 });

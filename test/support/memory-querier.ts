@@ -344,6 +344,10 @@ class MemorySelection implements Selection {
     return packCells(this.cells, this.cells.length);
   }
 
+  startTimestamps(): undefined {
+    return undefined;
+  }
+
   close(): void {
     // Nothing is held.
   }

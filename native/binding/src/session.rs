@@ -9,9 +9,11 @@ use metricstor_engine::read::packed::{Histograms, pack, packed_len};
 use metricstor_engine::read::selection::{Filled, Selection, Target};
 use metricstor_engine::read::session::{LabelRequest, Session};
 use metricstor_engine::refs::TenantId;
-use metricstor_engine::sample::TimeRange;
+use metricstor_engine::sample::{NO_START, TimeRange};
 use metricstor_engine::source::Scope;
-use napi::bindgen_prelude::{Float64ArraySlice, Uint8ArraySlice, Uint32Array, Uint32ArraySlice};
+use napi::bindgen_prelude::{
+    Float64Array, Float64ArraySlice, Uint8ArraySlice, Uint32Array, Uint32ArraySlice,
+};
 use napi_derive::napi;
 
 use crate::columns::{SeriesSets, bytes_of, check_apart, check_offsets, label_ids};
@@ -476,6 +478,15 @@ impl JsSelection {
             }
             Ok(())
         })
+    }
+
+    /// The start timestamps of the samples of the last read: at most as many as samples, and what
+    /// is missing is 0, as is what no sample says. Nothing when none says one.
+    #[napi]
+    pub fn start_timestamps(&self) -> Option<Float64Array> {
+        let starts = self.inner.as_ref().map_or(&[][..], Selection::starts);
+        let said = starts.iter().any(|start| *start != NO_START);
+        said.then(|| Float64Array::new(starts.iter().map(|start| *start as f64).collect()))
     }
 
     /// Samples of the series that did not fit.

@@ -22,7 +22,7 @@ use crate::histogram::Histogram;
 use crate::labels::{Labels, METRIC_NAME};
 use crate::recover::Layout;
 use crate::refs::{SeriesRef, TenantId};
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::{TimeRange, Times, TimestampMs};
 use crate::source::{Scope, SelectRequest, SeriesSource};
 use crate::sync::Arc;
 use crate::tombstone::Tombstone;
@@ -262,11 +262,11 @@ impl record::RecordVisitor for CheckRecords {
         Labels::from_canonical(canonical).map(drop)
     }
 
-    fn sample(&mut self, _: SeriesRef, _: TimestampMs, _: f64) -> Result<()> {
+    fn sample(&mut self, _: SeriesRef, _: Times, _: f64) -> Result<()> {
         Ok(())
     }
 
-    fn histogram(&mut self, _: SeriesRef, _: TimestampMs, _: Histogram) -> Result<()> {
+    fn histogram(&mut self, _: SeriesRef, _: Times, _: Histogram) -> Result<()> {
         Ok(())
     }
 

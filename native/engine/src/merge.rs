@@ -88,17 +88,21 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    /// A histogram for every third value, so that floats and histograms replace each other.
+    /// A histogram for 0, a start timestamp for 1, so that all kinds replace each other.
     fn run_of(samples: &BTreeMap<i64, u8>) -> Run {
         let mut run = Run::default();
         for (t, v) in samples {
             if *v == 0 {
                 run.histograms.resize(run.timestamps.len(), None);
-                let h = Histogram { sum: 1.0, ..Histogram::stale() };
+                let h = Histogram { sum: 2.0, ..Histogram::stale() };
                 run.histograms.push(Some(Arc::new(h)));
             }
+            if *v == 1 {
+                run.starts.resize(run.timestamps.len(), 0);
+                run.starts.push(9);
+            }
             run.timestamps.push(*t);
-            run.values.push(f64::from(*v).max(1.0));
+            run.values.push(f64::from(*v).max(2.0));
         }
         run
     }
@@ -119,7 +123,11 @@ mod tests {
             let mut got = Vec::new();
             let replaced = merge(&mut slices, |run| {
                 for (i, t) in run.timestamps.iter().enumerate() {
-                    let v = if run.histogram(i).is_some() { 0 } else { run.values[i] as u8 };
+                    let v = match run.histogram(i) {
+                        Some(_) => 0,
+                        None if run.start(i) == 9 => 1,
+                        None => run.values[i] as u8,
+                    };
                     got.push((*t, v));
                 }
             });

@@ -22,6 +22,25 @@ pub fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE_BITS
 }
 
+/// What a sample has for a start timestamp that does not say one: 0, as in Prometheus.
+pub const NO_START: TimestampMs = 0;
+
+/// The times of a sample. A time alone says no start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// When it is.
+    pub t: TimestampMs,
+    /// When what it counts began to be counted, or [`NO_START`].
+    pub start: TimestampMs,
+}
+
+impl From<TimestampMs> for Times {
+    #[inline]
+    fn from(t: TimestampMs) -> Self {
+        Self { t, start: NO_START }
+    }
+}
+
 /// One float sample.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {

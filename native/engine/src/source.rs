@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::histogram::Histogram;
 use crate::index::matcher::Matcher;
 use crate::refs::TenantId;
-use crate::run::{RunSlice, side_column};
-use crate::sample::{TimeRange, TimestampMs};
+use crate::run::{RunSlice, Sink, side_column};
+use crate::sample::{NO_START, TimeRange, TimestampMs};
 
 /// Who asks: every read, write and delete takes one. The engine adds its matchers by itself, so a
 /// caller that is confined to some series cannot forget to be.
@@ -45,8 +45,8 @@ impl SelectRequest {
 /// Samples of a list of series, column-wise, each series a run as `run.rs` has them.
 ///
 /// `offsets.len() == n_series + 1`; series `i` owns `[offsets[i], offsets[i + 1])` of all columns;
-/// its timestamps ascend strictly. The column of histograms may end early, and is empty where all
-/// are floats.
+/// its timestamps ascend strictly. The columns of histograms and of start timestamps may end early,
+/// and are empty where there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Columns {
     /// Where each series begins.
@@ -57,6 +57,8 @@ pub struct Columns {
     pub values: Vec<f64>,
     /// The samples that are histograms.
     pub histograms: Vec<Option<Arc<Histogram>>>,
+    /// Start timestamps; what is missing is [`NO_START`].
+    pub starts: Vec<TimestampMs>,
 }
 
 impl Default for Columns {
@@ -66,6 +68,7 @@ impl Default for Columns {
             timestamps: Vec::new(),
             values: Vec::new(),
             histograms: Vec::new(),
+            starts: Vec::new(),
         }
     }
 }
@@ -95,6 +98,10 @@ impl Columns {
             self.histograms.resize(self.timestamps.len(), None);
             self.histograms.extend_from_slice(run.histograms);
         }
+        if !run.starts.is_empty() {
+            self.starts.resize(self.timestamps.len(), NO_START);
+            self.starts.extend_from_slice(run.starts);
+        }
         self.timestamps.extend_from_slice(run.timestamps);
         self.values.extend_from_slice(run.values);
     }
@@ -106,8 +113,15 @@ impl Columns {
         RunSlice {
             timestamps: &self.timestamps[span.clone()],
             values: &self.values[span.clone()],
-            histograms: side_column(&self.histograms, span),
+            histograms: side_column(&self.histograms, span.clone()),
+            starts: side_column(&self.starts, span),
         }
+    }
+
+    /// Where decoded samples go: to the current series.
+    pub fn sink(&mut self) -> Sink<'_> {
+        let Self { timestamps, values, histograms, starts, .. } = self;
+        Sink { timestamps, values, histograms, starts }
     }
 
     /// Times and values of the samples of series `i`.
@@ -122,6 +136,7 @@ impl Columns {
         self.timestamps.clear();
         self.values.clear();
         self.histograms.clear();
+        self.starts.clear();
     }
 }
 

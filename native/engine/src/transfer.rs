@@ -19,7 +19,7 @@ use crate::foreign::prometheus::head::Logs;
 use crate::foreign::prometheus::{self, LeftOut, Samples, block::Visited};
 use crate::head::append::{Rejection, WriteOutcome};
 use crate::refs::TenantId;
-use crate::sample::Sample;
+use crate::sample::{Sample, Times};
 use crate::wire::WireBatch;
 use crate::wire::histogram::WireHistogram;
 
@@ -141,14 +141,16 @@ impl<'a> Importer<'a> {
         let Samples { timestamps, values, histograms } = samples;
         let pieces = timestamps.chunks(BATCH_SAMPLES).zip(values.chunks(BATCH_SAMPLES));
         for (timestamps, values) in pieces {
-            let samples = timestamps.iter().zip(values).map(|(t, v)| Sample { t: *t, v: *v });
-            self.batch.samples.extend(samples);
+            for (at, v) in timestamps.iter().zip(values) {
+                self.batch.push_sample(Sample { t: at.t, v: *v }, at.start);
+            }
             self.end_series(labels)?;
         }
         while !histograms.is_empty() {
             let rest = histograms.split_off(histograms.len().min(BATCH_HISTOGRAMS));
             let piece = std::mem::replace(histograms, rest).into_iter();
-            let sample = |(t, value)| WireHistogram { t, start_t: 0, value };
+            let sample =
+                |(at, value): (Times, _)| WireHistogram { t: at.t, start_t: at.start, value };
             self.batch.histograms.extend(piece.map(sample));
             self.end_series(labels)?;
         }
@@ -177,6 +179,7 @@ impl<'a> Importer<'a> {
         self.waiting.push_back(received);
         self.batch.series.clear();
         self.batch.samples.clear();
+        self.batch.starts.clear();
         self.batch.histograms.clear();
         if self.engine.head_bytes() >= HEAD_BYTES {
             self.settle_all()?;

@@ -50,7 +50,7 @@ fn add(head: &Head, series: SeriesRef, samples: impl IntoIterator<Item = (i64, u
         .into_iter()
         .map(|(t, bits)| Addressed { series, t, v: f64::from_bits(bits) })
         .collect();
-    head.restore_samples(&samples);
+    head.restore_samples(&samples.into());
 }
 
 /// Series that touch every part of the format: full chunks in a file and inline, open ones, late
@@ -80,7 +80,7 @@ fn fill(head: &Head, dir: Option<&Path>) {
         .map(|n| (if n % 10 == 0 { n - 9 } else { n + 3 }, n))
         .map(|(t, n)| histograms::Addressed {
             series: series[4],
-            t: 90_000_000 + t as i64,
+            at: (90_000_000 + t as i64).into(),
             h: a_histogram(n),
         })
         .collect();

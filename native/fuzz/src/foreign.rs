@@ -46,7 +46,7 @@ pub fn prometheus_chunk(data: &[u8]) {
     if let Ok(encoded) = float_chunk::encode_xor(&times, &floats) {
         let (mut got_times, mut got) = (Vec::new(), Vec::new());
         float_chunk::decode(1, &encoded, &mut got_times, &mut got).unwrap();
-        assert_eq!(got_times, times);
+        assert!(got_times.iter().map(|at| at.t).eq(times.iter().copied()));
         assert!(got.iter().map(|v| v.to_bits()).eq(floats.iter().map(|v| v.to_bits())));
     }
 }

@@ -75,7 +75,8 @@ pub fn checkpoint(data: &[u8]) {
             });
         }
         for series in found {
-            head.restore_samples(&[Addressed { series, t: 1_790_000_000_000, v: 1.5 }]);
+            let sample = Addressed { series, t: 1_790_000_000_000, v: 1.5 };
+            head.restore_samples(&vec![sample].into());
             let (generation, mut runs) = (Generation(9), Vec::new());
             let all = head.runs(series, Generation(0), generation, TimeRange::ALL);
             let _ = all.decode(TimeRange::ALL, &mut runs);

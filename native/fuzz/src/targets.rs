@@ -39,7 +39,8 @@ use metricstor_engine::index::select::select;
 use metricstor_engine::labels::Labels;
 use metricstor_engine::options::WriteLimits;
 use metricstor_engine::refs::{Position, SeriesRef, TenantId};
-use metricstor_engine::sample::{TimeRange, TimestampMs};
+use metricstor_engine::run::Run;
+use metricstor_engine::sample::{TimeRange, Times, TimestampMs};
 use metricstor_engine::tombstone::Tombstone;
 use metricstor_engine::wal;
 use metricstor_engine::wal::record::exemplars::ExemplarRecord;
@@ -84,6 +85,7 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 pub fn gorilla(data: &[u8]) {
     let (mut timestamps, mut values) = (Vec::new(), Vec::new());
     let _ = gorilla::header(data);
+    gorilla_starts(data);
     if gorilla::decode(data, TimeRange::ALL, &mut timestamps, &mut values).is_ok() {
         assert_eq!(timestamps.len(), values.len());
         if timestamps.is_sorted_by(|a, b| a < b) {
@@ -99,6 +101,26 @@ pub fn gorilla(data: &[u8]) {
         }
     }
     assert_same_after_encoding(&timestamps, &values);
+}
+
+/// A chunk with start timestamps from any bytes, and what it held into a chunk and back.
+fn gorilla_starts(data: &[u8]) {
+    let mut run = Run::default();
+    if gorilla::decode_starts(data, TimeRange::ALL, &mut run.sink()).is_err() {
+        return;
+    }
+    let held = run.as_slice();
+    let mut appender = gorilla::Appender::with_starts();
+    for (i, v) in held.values.iter().enumerate().take(usize::from(u16::MAX)) {
+        appender.append(held.times_of(i), *v);
+    }
+    let mut again = Run::default();
+    gorilla::decode_starts(&appender.finish(), TimeRange::ALL, &mut again.sink()).unwrap();
+    let again = again.as_slice();
+    for i in 0..again.values.len() {
+        assert_eq!(again.times_of(i), held.times_of(i));
+        assert_eq!(again.values[i].to_bits(), held.values[i].to_bits());
+    }
 }
 
 fn assert_same_after_encoding(timestamps: &[TimestampMs], values: &[f64]) {
@@ -118,28 +140,23 @@ fn assert_same_after_encoding(timestamps: &[TimestampMs], values: &[f64]) {
 
 /// A chunk of native histograms, of either kind.
 pub fn histogram_chunk(data: &[u8]) {
-    for encoding in [Encoding::IntHistogram, Encoding::FloatHistogram] {
+    let plain = [Encoding::IntHistogram, Encoding::FloatHistogram];
+    for encoding in plain.into_iter().chain(plain.map(Encoding::with_starts)) {
         let Ok(samples) = decoded_histograms(encoding, data) else { continue };
         let mut appender = histogram::Appender::new(encoding);
-        if samples.iter().all(|(t, h)| appender.append(*t, h)) && !samples.is_empty() {
+        if samples.iter().all(|(at, h)| appender.append(*at, h)) && !samples.is_empty() {
             assert_eq!(decoded_histograms(encoding, &appender.snapshot()).unwrap(), samples);
         }
     }
 }
 
-fn decoded_histograms(
-    encoding: Encoding,
-    bytes: &[u8],
-) -> Result<Vec<(TimestampMs, Arc<Histogram>)>> {
-    let (mut timestamps, mut values, mut histograms) = (Vec::new(), Vec::new(), Vec::new());
-    let mut sink = histogram::Sink {
-        timestamps: &mut timestamps,
-        values: &mut values,
-        histograms: &mut histograms,
-    };
-    histogram::decode(encoding, bytes, TimeRange::ALL, &mut sink)?;
-    assert_eq!(timestamps.len(), histograms.iter().flatten().count());
-    Ok(timestamps.into_iter().zip(histograms.into_iter().flatten()).collect())
+fn decoded_histograms(encoding: Encoding, bytes: &[u8]) -> Result<Vec<(Times, Arc<Histogram>)>> {
+    let mut run = Run::default();
+    histogram::decode(encoding, bytes, TimeRange::ALL, &mut run.sink())?;
+    let run = run.as_slice();
+    assert_eq!(run.timestamps.len(), run.histograms.iter().flatten().count());
+    let samples = run.histograms.iter().flatten().enumerate();
+    Ok(samples.map(|(i, h)| (run.times_of(i), Arc::clone(h))).collect())
 }
 
 /// A column from any bytes, the first two of which say how many values it is asked for; and the
@@ -149,6 +166,9 @@ pub fn dense_column(data: &[u8]) {
     if let Some((count, column)) = data.split_first_chunk() {
         let count = usize::from(u16::from_le_bytes(*count)) % (dense::SAMPLES_MAX + 1);
         let _ = dense::decode_values(column, &mut scratch, &mut vec![0.0; count]);
+        if let Ok((Some(starts), _)) = dense::split_starts(column) {
+            let _ = dense::decode_starts(starts, &mut scratch, &mut vec![0; count]);
+        }
         let mut times = vec![0; count];
         if dense::decode_times(column, &mut scratch, &mut times).is_ok() {
             assert!(times.is_sorted_by(|a, b| a < b));
@@ -213,7 +233,7 @@ impl RecordVisitor for Anything {
         Ok(())
     }
 
-    fn sample(&mut self, _: SeriesRef, _: TimestampMs, _: f64) -> Result<()> {
+    fn sample(&mut self, _: SeriesRef, _: Times, _: f64) -> Result<()> {
         Ok(())
     }
 
@@ -222,7 +242,7 @@ impl RecordVisitor for Anything {
         Ok(())
     }
 
-    fn histogram(&mut self, _: SeriesRef, _: TimestampMs, _: Histogram) -> Result<()> {
+    fn histogram(&mut self, _: SeriesRef, _: Times, _: Histogram) -> Result<()> {
         Ok(())
     }
 

@@ -39,10 +39,13 @@ export const verb: Verb = {
         await writeJsonLines(engine, request, path);
       } else {
         const report = await engine.exportPrometheus(path, request);
-        const { blocks, series, samples, histograms } = report;
+        const { blocks, series, samples, histograms, startTimestamps } = report;
         print(report, values['json-report'], [
           `${grouped(blocks)} blocks, ${grouped(series)} series, ${grouped(samples)} samples, ` +
             `${grouped(histograms)} of them native histograms`,
+          ...(startTimestamps > 0
+            ? [`${grouped(startTimestamps)} start timestamps were left out`]
+            : []),
         ]);
       }
     } finally {

@@ -14,6 +14,7 @@ use crate::disk::Disk;
 use crate::disk::sections::{FileKind, FileSummary, SectionFile, SectionWriter};
 use crate::error::{Error, Result};
 use crate::index::file::{ChunkMeta, ColumnRef};
+use crate::run::RunSlice;
 use crate::sample::{TimeRange, TimestampMs};
 
 /// The frame of a chunk file.
@@ -66,13 +67,13 @@ impl ChunkWriter {
         Ok(ChunkMeta { encoding: encoding as u8, samples, range, offset, len })
     }
 
-    /// Appends a column of values and, unless it is known, their timeline. Columns come in the
+    /// Appends a column of floats and, unless it is known, their timeline. Columns come in the
     /// order of the series, and within one of time.
     ///
     /// # Errors
     /// Those of the disk; `limit_exceeded` past the numbers of the format.
-    pub fn add_column(&mut self, times: &[TimestampMs], values: &[f64]) -> Result<ColumnRef> {
-        self.frames.add(&mut self.out, times, values)
+    pub fn add_column(&mut self, run: &RunSlice<'_>) -> Result<ColumnRef> {
+        self.frames.add(&mut self.out, run)
     }
 
     /// Writes the tables and the footer and syncs the file.

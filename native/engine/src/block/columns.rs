@@ -7,9 +7,9 @@
 use super::chunks::ChunkFile;
 use super::frames::{Frame, Timeline};
 use crate::chunk::dense::{self, Scratch};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::file::ColumnRef;
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::{NO_START, TimeRange, TimestampMs};
 use crate::source::Columns;
 
 /// Decoded timelines that are kept: at a thousand samples each, 2 MiB.
@@ -66,11 +66,23 @@ impl ColumnReader {
         };
         let damaged = |what: &str| file.damaged_column(column, what);
         let bytes = frame.column(column.column).ok_or_else(|| damaged("there is none"))?;
+        let wrong = |cause: Error| damaged(cause.message());
+        let (starts, bytes) = dense::split_starts(bytes).map_err(wrong)?;
         let before = out.values.len();
         out.values.resize(before + end - start, 0.0);
-        dense::decode_part(bytes, scratch, (times.len(), start), &mut out.values[before..])
-            .inspect_err(|_| out.values.truncate(before))
-            .map_err(|cause| damaged(cause.message()))?;
+        let mut decoded =
+            dense::decode_part(bytes, scratch, (times.len(), start), &mut out.values[before..]);
+        if let (Ok(()), Some(bytes)) = (&decoded, starts) {
+            let mut column = vec![NO_START; times.len()];
+            decoded = dense::decode_starts(bytes, scratch, &mut column);
+            out.starts.resize(before, NO_START);
+            out.starts.extend_from_slice(&column[start..end]);
+        }
+        if let Err(cause) = decoded {
+            out.values.truncate(before);
+            out.starts.truncate(before);
+            return Err(wrong(cause));
+        }
         out.timestamps.extend_from_slice(&times[start..end]);
         Ok(())
     }

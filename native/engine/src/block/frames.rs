@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::index::file::ColumnRef;
 use crate::labels::{LabelsHash, LabelsHasher};
 use crate::refs::TenantId;
+use crate::run::RunSlice;
 use crate::sample::{TimeRange, TimestampMs};
 
 /// Bytes of columns after which a frame ends: a page, which a disk reads at once, and whose
@@ -72,15 +73,11 @@ impl FrameWriter {
     }
 
     /// Adds a column: at least one sample, at most [`dense::SAMPLES_MAX`].
-    pub(super) fn add(
-        &mut self,
-        out: &mut SectionWriter,
-        timestamps: &[TimestampMs],
-        values: &[f64],
-    ) -> Result<ColumnRef> {
-        let timeline = self.timeline(out, timestamps)?;
+    pub(super) fn add(&mut self, out: &mut SectionWriter, run: &RunSlice<'_>) -> Result<ColumnRef> {
+        let timeline = self.timeline(out, run.timestamps)?;
         let start = self.columns.len();
-        dense::encode_values(values, &mut self.scratch, &mut self.columns);
+        dense::encode_starts(run.starts, run.values.len(), &mut self.columns);
+        dense::encode_values(run.values, &mut self.scratch, &mut self.columns);
         if self.count > 0 && (self.columns.len() > FRAME_BYTES || self.count == FRAME_COLUMNS) {
             let next = self.columns.split_off(start);
             self.end_frame(out)?;

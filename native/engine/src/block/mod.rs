@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use ulid::Ulid;
 
-use crate::chunk::{self, histogram};
+use crate::chunk;
 use crate::disk::Disk;
 use crate::disk::publish;
 use crate::error::{Error, Result};
@@ -203,13 +203,7 @@ impl Block {
             return Ok(());
         }
         let (encoding, bytes) = self.chunks.get(chunk)?;
-        let Columns { timestamps, values, histograms, .. } = out;
-        let decoded = if encoding.is_histogram() {
-            let mut sink = histogram::Sink { timestamps, values, histograms };
-            histogram::decode(encoding, bytes, range, &mut sink)
-        } else {
-            chunk::decode(encoding, bytes, range, timestamps, values)
-        };
+        let decoded = chunk::decode(encoding, bytes, range, &mut out.sink());
         decoded.map_err(|error| self.chunks.at(error, chunk))
     }
 

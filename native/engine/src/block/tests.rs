@@ -298,7 +298,7 @@ fn a_cold_block_keeps_histograms_between_its_columns() {
     // So many that groups of series begin at both kinds.
     for i in 0..70 {
         let histograms = if i % 3 == 0 { &mixed[..] } else { &[] };
-        let run = RunSlice { timestamps: &timestamps, values: &values, histograms };
+        let run = RunSlice { histograms, ..RunSlice::floats(&timestamps, &values) };
         writer.add_run(&labels(&[("a", &format!("{i:02}"))]), run).unwrap();
     }
     let ulid = writer.finish(seed()).unwrap().publish().unwrap();

@@ -15,7 +15,7 @@ use super::chunks::ChunkWriter;
 use super::meta::{Counts, FileEntry, META_VERSION, Meta, MetaSeed};
 use super::slices::Slices;
 use super::{CHUNKS_FILE, INDEX_FILE, META_FILE};
-use crate::chunk::{Encoding, gorilla, histogram};
+use crate::chunk::{gorilla, histogram};
 use crate::disk::Disk;
 use crate::disk::publish::{publish_dir, temp_path};
 use crate::disk::sections::FileSummary;
@@ -120,7 +120,7 @@ impl BlockWriter {
         let cold = self.cold.filter(|_| run.histograms.iter().all(Option::is_none));
         self.counts.chunks += match cold {
             None => self.add_chunks(labels, &run)?,
-            Some(window) => self.add_columns(labels, Slices::new(window, timestamps), values)?,
+            Some(window) => self.add_columns(labels, Slices::new(window, timestamps), &run)?,
         };
         self.range.include_range(&TimeRange::new(*mint, *maxt));
         self.counts.series += 1;
@@ -129,13 +129,18 @@ impl BlockWriter {
     }
 
     /// Adds a series as columns of frames; returns how many.
-    fn add_columns(&mut self, labels: &Labels, slices: Slices<'_>, values: &[f64]) -> Result<u64> {
+    fn add_columns(
+        &mut self,
+        labels: &Labels,
+        slices: Slices<'_>,
+        run: &RunSlice<'_>,
+    ) -> Result<u64> {
         self.columns.clear();
-        let mut rest = values;
+        let mut start = 0;
         for times in slices {
-            let (now, later) = rest.split_at(times.len());
-            self.columns.push(self.chunks.add_column(times, now)?);
-            rest = later;
+            let end = start + times.len();
+            self.columns.push(self.chunks.add_column(&run.slice(start..end))?);
+            start = end;
         }
         self.index.add(labels, Pieces::Columns(&self.columns))?;
         Ok(self.columns.len() as u64)
@@ -149,7 +154,7 @@ impl BlockWriter {
             let end = stretch_end(run, start);
             let stretch = run.slice(start..end);
             match run.histogram(start) {
-                None => self.add_floats(stretch.timestamps, stretch.values)?,
+                None => self.add_floats(&stretch)?,
                 Some(_) => self.add_histograms(&stretch)?,
             }
             start = end;
@@ -159,12 +164,13 @@ impl BlockWriter {
     }
 
     /// Chunks of equal size, so that the last one is not a scrap.
-    fn add_floats(&mut self, timestamps: &[TimestampMs], values: &[f64]) -> Result<()> {
-        let pieces = timestamps.len().div_ceil(CHUNK_SAMPLES);
+    fn add_floats(&mut self, run: &RunSlice<'_>) -> Result<()> {
+        let samples = run.timestamps.len();
+        let pieces = samples.div_ceil(CHUNK_SAMPLES);
         for piece in 0..pieces {
-            let start = timestamps.len() * piece / pieces;
-            let end = timestamps.len() * (piece + 1) / pieces;
-            self.add_chunk(&timestamps[start..end], &values[start..end])?;
+            let start = samples * piece / pieces;
+            let end = samples * (piece + 1) / pieces;
+            self.add_chunk(&run.slice(start..end))?;
         }
         Ok(())
     }
@@ -172,10 +178,10 @@ impl BlockWriter {
     /// Chunks of a stretch of histograms of one kind.
     fn add_histograms(&mut self, stretch: &RunSlice<'_>) -> Result<()> {
         let mut open: Option<histogram::Appender> = None;
-        let samples = stretch.timestamps.iter().zip(stretch.histograms.iter().flatten());
-        for (t, h) in samples {
+        for (i, h) in stretch.histograms.iter().flatten().enumerate() {
+            let at = stretch.times_of(i);
             let full = |chunk: &histogram::Appender| {
-                !chunk.takes(h)
+                !chunk.takes(h, at.start)
                     || chunk.count() as usize >= CHUNK_SAMPLES
                     || chunk.bytes_len() >= HISTOGRAM_CHUNK_BYTES
             };
@@ -184,7 +190,7 @@ impl BlockWriter {
             }
             let chunk =
                 open.get_or_insert_with(|| histogram::Appender::new(histogram::encoding_of(h)));
-            chunk.append(*t, h);
+            chunk.append(at, h);
         }
         open.map_or(Ok(()), |chunk| self.add_histogram_chunk(&chunk))
     }
@@ -197,14 +203,16 @@ impl BlockWriter {
         Ok(())
     }
 
-    fn add_chunk(&mut self, timestamps: &[TimestampMs], values: &[f64]) -> Result<()> {
-        let mut appender = gorilla::Appender::new();
-        for (t, v) in timestamps.iter().zip(values) {
-            appender.append(*t, *v);
+    fn add_chunk(&mut self, run: &RunSlice<'_>) -> Result<()> {
+        let has_starts = run.has_starts();
+        let mut appender =
+            if has_starts { gorilla::Appender::with_starts() } else { gorilla::Appender::new() };
+        for (i, v) in run.values.iter().enumerate() {
+            appender.append(run.times_of(i), *v);
         }
-        let count = appender.count();
-        let range = TimeRange::new(timestamps[0], timestamps[timestamps.len() - 1]);
-        let chunk = self.chunks.add(Encoding::Gorilla, &appender.finish(), count, range)?;
+        let (count, encoding) = (appender.count(), appender.encoding());
+        let range = TimeRange::new(run.timestamps[0], run.timestamps[run.timestamps.len() - 1]);
+        let chunk = self.chunks.add(encoding, &appender.finish(), count, range)?;
         self.metas.push(chunk);
         Ok(())
     }

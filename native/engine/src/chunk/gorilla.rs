@@ -22,10 +22,16 @@
 //! follows. All arithmetic is modulo 2^64, so every ascending sequence of `i64` and every `f64`
 //! come back by their bits.
 
+mod starts;
+
+use self::starts::StartDecoder;
+pub use self::starts::decode_starts;
+use crate::chunk::Encoding;
 use crate::codec::bits::{self, BitReader, PEEK_BITS};
 use crate::codec::varint;
 use crate::error::{Error, ErrorCode, Result};
-use crate::sample::{TimeRange, TimestampMs};
+use crate::run::Sink;
+use crate::sample::{NO_START, TimeRange, Times, TimestampMs};
 
 /// Widths of the timestamp classes behind the prefixes `10` to `11111`.
 const TIME_WIDTHS: [u32; 5] = [7, 14, 17, 32, 64];
@@ -41,13 +47,14 @@ const SAMPLE_BITS_MIN: usize = 2;
 const STEP_BYTES: usize = 16;
 /// What allocators keep beside each piece of memory.
 const HEAP_BYTES: usize = 8;
-/// The most bytes of the first sample: its time and its value.
-const FIRST_BYTES_MAX: usize = varint::MAX_LEN + 8;
+/// The most bytes of the first sample: its time, its value, its start.
+const FIRST_BYTES_MAX: usize = 2 * varint::MAX_LEN + 8;
 
 /// An open chunk: 48 bytes and what it has encoded so far. Can be read at any moment.
 #[derive(Debug, Clone, Default)]
 pub struct Appender {
-    /// `samples` of the format in `bytes[..len]`, complete at every moment; the rest is room.
+    /// `samples` of the format in `bytes[..len]`, complete at every moment; the rest is room. What
+    /// comes before them in a chunk with start timestamps, `starts.rs` says.
     bytes: Box<[u8]>,
     last_time: TimestampMs,
     /// Modulo 2^64.
@@ -58,7 +65,8 @@ pub struct Appender {
     /// Leading zeros of the window in the upper bits, in the lower 3 the unused bits of the last
     /// byte.
     leading_free: u8,
-    /// Bits of an XOR that are written, after the leading zeros; 0 when there is no window yet.
+    /// Bits of an XOR that are written, after the leading zeros; 0 when there is no window yet. The
+    /// upper bit is that of `starts.rs`.
     width: u8,
 }
 
@@ -92,47 +100,68 @@ impl Appender {
     ///
     /// # Errors
     /// As [`decode`].
-    pub fn resume(chunk: &[u8]) -> Result<Self> {
+    pub fn resume(encoding: Encoding, chunk: &[u8]) -> Result<Self> {
         let (header, samples) = split(chunk)?;
+        let has_starts = encoding.has_starts();
         let count = u16::try_from(header.count)
             .map_err(|_| corruption(&format!("an open one of {} samples", header.count)))?;
         if count == 0 {
             let empty = samples.is_empty().then(Self::new);
             return empty.ok_or_else(|| corruption("bytes follow a count of 0"));
         }
-        let mut decoder = Decoder::new(samples)?;
-        (1..count).for_each(|_| decoder.advance());
+        let (decoder, start) = if has_starts {
+            let mut decoder = StartDecoder::new(samples)?;
+            (1..count).for_each(|_| decoder.advance());
+            (decoder.samples, decoder.start)
+        } else {
+            let mut decoder = Decoder::new(samples)?;
+            (1..count).for_each(|_| decoder.advance());
+            (decoder, NO_START)
+        };
         decoder.check(true)?;
         let free = decoder.reader.bits_left_in_byte();
-        let mut appender = Self {
-            last_time: decoder.time,
-            last_delta: decoder.delta,
-            last_bits: decoder.value,
-            count,
-            leading_free: (decoder.leading as u8) << 3 | free,
-            width: decoder.width as u8,
-            ..Self::default()
-        };
+        let mut appender = Self::default();
+        if has_starts {
+            appender.begin_starts();
+            appender.set_last_start(start);
+        }
+        appender.last_time = decoder.time;
+        appender.last_delta = decoder.delta;
+        appender.last_bits = decoder.value;
+        appender.count = count;
+        appender.leading_free = (decoder.leading as u8) << 3 | free;
+        appender.set_window_width(decoder.width as u8);
         appender.reserve(samples.len());
-        appender.bytes[..samples.len()].copy_from_slice(samples);
-        appender.len = samples.len() as u32;
+        let start = appender.len as usize;
+        let end = start + samples.len();
+        appender.bytes[start..end].copy_from_slice(samples);
+        appender.len = end as u32;
         // Appending goes on in these bits.
-        appender.bytes[samples.len() - 1] &= u8::MAX << free;
+        appender.bytes[end - 1] &= u8::MAX << free;
         Ok(appender)
     }
 
-    /// Appends a sample. The caller sees to it that `t` is past [`Appender::last_time`], and that
-    /// there are at most 65,535; a chunk that breaks the first is refused by [`decode`].
-    pub fn append(&mut self, t: TimestampMs, v: f64) {
+    /// Appends a sample. The caller sees to it that its time is past [`Appender::last_time`], that
+    /// its start is one that [`Appender::takes`], and that there are at most 65,535; a chunk that
+    /// breaks the first is refused by [`decode`].
+    pub fn append(&mut self, at: impl Into<Times>, v: f64) {
+        let Times { t, start } = at.into();
+        debug_assert!(self.takes(start), "a start {start} in a chunk without");
         debug_assert!(self.last_time().is_none_or(|last| t > last), "{t} is not past the last");
         let value = v.to_bits();
         if self.count == 0 {
             let mut first = Vec::with_capacity(FIRST_BYTES_MAX);
             varint::write_signed(&mut first, t);
             first.extend_from_slice(&value.to_be_bytes());
+            if start != NO_START || self.has_starts() {
+                self.begin_starts();
+                self.set_last_start(start);
+                varint::write_signed(&mut first, start);
+            }
             self.reserve(first.len());
-            self.bytes[..first.len()].copy_from_slice(&first);
-            self.len = first.len() as u32;
+            let from = self.len as usize;
+            self.bytes[from..from + first.len()].copy_from_slice(&first);
+            self.len += first.len() as u32;
         } else {
             let time = self.encode_time(t);
             let value = self.encode_value(value);
@@ -142,6 +171,9 @@ impl Appender {
             } else {
                 self.push(time);
                 self.push(value);
+            }
+            if self.has_starts() {
+                self.push_start(start);
             }
         }
         self.last_time = t;
@@ -179,7 +211,7 @@ impl Appender {
     }
 
     fn written(&self) -> &[u8] {
-        &self.bytes[..self.len as usize]
+        &self.bytes[self.prefix()..self.len as usize]
     }
 
     fn encode_time(&mut self, t: TimestampMs) -> Code {
@@ -210,7 +242,8 @@ impl Appender {
         let leading = xor.leading_zeros().min(LEADING_MAX);
         let trailing = xor.trailing_zeros();
         let width = 64 - leading - trailing;
-        let (old_leading, old_width) = (u32::from(self.leading_free >> 3), u32::from(self.width));
+        let (old_leading, old_width) =
+            (u32::from(self.leading_free >> 3), u32::from(self.window_width()));
         let fits = old_width > 0
             && leading >= old_leading
             && trailing >= 64 - old_leading - old_width
@@ -220,7 +253,7 @@ impl Appender {
             Code::new(0b10, 2).then(Code::new(xor >> (64 - old_leading - old_width), old_width))
         } else {
             self.leading_free = (leading as u8) << 3 | self.leading_free & 7;
-            self.width = width as u8;
+            self.set_window_width(width as u8);
             let header = 0b11 << 5 | u64::from(leading);
             Code::new(header << 6 | u64::from(width % 64), 2 + WINDOW_BITS)
                 .then(Code::new(xor >> trailing, width))
@@ -250,7 +283,7 @@ impl Appender {
 
     /// Bytes that [`Appender::finish`] would return.
     pub fn bytes_len(&self) -> usize {
-        varint::len(u64::from(self.count)) + self.len as usize
+        varint::len(u64::from(self.count)) + self.written().len()
     }
 
     /// Bytes of memory it holds beside itself.
@@ -276,12 +309,11 @@ impl Appender {
     ///
     /// # Errors
     /// As [`decode`]; only after times that did not ascend were appended.
-    pub fn decode_open(
-        &self,
-        range: TimeRange,
-        timestamps: &mut Vec<TimestampMs>,
-        values: &mut Vec<f64>,
-    ) -> Result<()> {
+    pub fn decode_open(&self, range: TimeRange, sink: &mut Sink<'_>) -> Result<()> {
+        if self.has_starts() {
+            return starts::decode_samples(self.count(), self.written(), range, sink);
+        }
+        let Sink { timestamps, values, .. } = sink;
         decode_samples(self.count as usize, self.written(), range, timestamps, values)
     }
 }
@@ -370,6 +402,18 @@ fn decode_samples(
     })
 }
 
+/// Time and value bits of the first sample, and what follows them.
+fn first_sample(samples: &[u8]) -> Result<(TimestampMs, u64, &[u8])> {
+    let first = varint::read_signed(samples).and_then(|(time, rest)| {
+        let (value, rest) = rest.split_first_chunk()?;
+        Some((time, u64::from_be_bytes(*value), rest))
+    });
+    first.ok_or_else(|| {
+        let bytes = samples.len();
+        corruption(&format!("it ends in its first sample, after {bytes} bytes"))
+    })
+}
+
 /// The samples of a chunk, one after the other.
 struct Decoder<'a> {
     reader: BitReader<'a>,
@@ -387,23 +431,14 @@ struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     /// A decoder that stands on the first sample.
     fn new(samples: &'a [u8]) -> Result<Self> {
-        let first = varint::read_signed(samples)
-            .and_then(|(time, rest)| Some((time, rest.split_first_chunk()?)));
-        let Some((time, (value, rest))) = first else {
-            return Err(corruption(&format!(
-                "it ends in its first sample, after {} bytes",
-                samples.len()
-            )));
-        };
-        Ok(Self {
-            reader: BitReader::new(rest),
-            time,
-            value: u64::from_be_bytes(*value),
-            delta: 0,
-            leading: 0,
-            width: 0,
-            ascending: true,
-        })
+        let (time, value, rest) = first_sample(samples)?;
+        Ok(Self::after(time, value, rest))
+    }
+
+    /// A decoder that stands on a first sample, and what follows it.
+    fn after(time: TimestampMs, value: u64, rest: &'a [u8]) -> Self {
+        let reader = BitReader::new(rest);
+        Self { reader, time, value, delta: 0, leading: 0, width: 0, ascending: true }
     }
 
     /// Writes the current sample and the following ones, up to `maxt` or the end of the columns,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! chunk  = varint(count) sample*            bits from the most significant, as in gorilla.rs
-//! sample = change time count zero sum buckets
+//! sample = change time [start] count zero sum buckets
 //! change = 0                                layout and counter-reset hint are the previous ones
 //!        | 1 2 bits: hint, 0                a new hint
 //!        | 1 2 bits: hint, 1 layout         a new hint and layout; the first sample has this
@@ -12,6 +12,7 @@
 //! spans  = number(n) (number(offset) number(length))*
 //! bound  = 0 number(thousandths) | 1 64 bits
 //! time   = number(delta - previous delta), all modulo 2^64
+//! start  = the same; in the encodings with start timestamps
 //! count, zero: integer, as time; float, as a value of gorilla.rs; sum: as the latter
 //! buckets = 0                               each is what its prediction says
 //!         | 1 bucket*                       positive ones, then negative ones; as count
@@ -40,7 +41,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::histogram::{
     BUCKETS_MAX, CounterReset, Counts, Histogram, Layout, Span, Tally, bucket_count,
 };
-use crate::sample::{TimeRange, TimestampMs};
+use crate::run::Sink;
+use crate::sample::{NO_START, TimeRange, Times, TimestampMs};
 
 use layout::{read_layout, write_layout};
 use predict::{BitWriter, Even, Predictor, Xor};
@@ -150,6 +152,8 @@ enum Numbers {
 #[derive(Debug, Clone)]
 struct State {
     time: Even,
+    /// Start timestamps; only of encodings that have them.
+    start: Even,
     reset: CounterReset,
     layout: Arc<Layout>,
     sum: Xor,
@@ -159,11 +163,14 @@ struct State {
 impl State {
     fn new(encoding: Encoding) -> Self {
         let numbers = match encoding {
-            Encoding::FloatHistogram => Numbers::Float(Fields::default()),
+            Encoding::FloatHistogram | Encoding::FloatHistogramStarts => {
+                Numbers::Float(Fields::default())
+            }
             _ => Numbers::Integer(Fields::default()),
         };
         let reset = CounterReset::Unknown;
-        Self { time: Even::default(), reset, layout: Arc::default(), sum: Xor::default(), numbers }
+        let (time, start) = (Even::default(), Even::default());
+        Self { time, start, reset, layout: Arc::default(), sum: Xor::default(), numbers }
     }
 
     fn change_layout(&mut self, new: Arc<Layout>) {
@@ -176,6 +183,7 @@ impl State {
 
     fn settle(&mut self) {
         self.time.settle();
+        self.start.settle();
         match &mut self.numbers {
             Numbers::Integer(fields) => fields.settle(),
             Numbers::Float(fields) => fields.settle(),
@@ -183,7 +191,7 @@ impl State {
     }
 }
 
-/// The encoding of chunks that hold histograms of the kind of `h`.
+/// The encoding of chunks that hold histograms of the kind of `h` without start timestamps.
 pub fn encoding_of(h: &Histogram) -> Encoding {
     match h.counts {
         Counts::Integer(_) => Encoding::IntHistogram,
@@ -204,7 +212,8 @@ pub struct Appender {
 }
 
 impl Appender {
-    /// An empty chunk for histograms of one kind: the encoding of [`encoding_of`].
+    /// An empty chunk for histograms of one kind: the encoding of [`encoding_of`], or that with
+    /// start timestamps.
     pub fn new(encoding: Encoding) -> Self {
         Self {
             encoding,
@@ -221,17 +230,26 @@ impl Appender {
         self.encoding
     }
 
-    /// Whether `h` may be appended: it is of the chunk's kind, and all samples together have at
-    /// most [`BUCKETS_MAX`] buckets, which bounds what a chunk of few bytes decodes to.
-    pub fn takes(&self, h: &Histogram) -> bool {
-        encoding_of(h) == self.encoding && self.buckets + h.bucket_count() as u64 <= BUCKETS_MAX
+    /// Whether `h` may be appended: it is of the chunk's kind, `start` needs no other encoding
+    /// (an empty chunk may still change to one), and all samples together have at most
+    /// [`BUCKETS_MAX`] buckets, which bounds what a chunk of few bytes decodes to.
+    pub fn takes(&self, h: &Histogram, start: TimestampMs) -> bool {
+        let kind = encoding_of(h);
+        let starts_fit = start == NO_START || self.count == 0 || self.encoding.has_starts();
+        (kind == self.encoding || kind.with_starts() == self.encoding)
+            && starts_fit
+            && self.buckets + h.bucket_count() as u64 <= BUCKETS_MAX
     }
 
     /// Appends a sample and says whether it could: see [`Appender::takes`]. The caller sees to it
     /// that `t` is past [`Appender::last_time`] and that `h` is valid.
-    pub fn append(&mut self, t: TimestampMs, h: &Histogram) -> bool {
-        if !self.takes(h) {
+    pub fn append(&mut self, at: impl Into<Times>, h: &Histogram) -> bool {
+        let Times { t, start } = at.into();
+        if !self.takes(h, start) {
             return false;
+        }
+        if start != NO_START {
+            self.encoding = self.encoding.with_starts();
         }
         self.buckets += h.bucket_count() as u64;
         let (out, state) = (&mut self.out, &mut self.state);
@@ -248,6 +266,9 @@ impl Appender {
             }
         }
         state.time.write(out, t as u64);
+        if self.encoding.has_starts() {
+            state.start.write(out, start as u64);
+        }
         match (&mut state.numbers, &h.counts) {
             (Numbers::Integer(fields), Counts::Integer(tally)) => {
                 fields.write_counts(out, tally);
@@ -285,6 +306,11 @@ impl Appender {
         self.range().map(|range| range.maxt)
     }
 
+    /// The start of the last sample; [`NO_START`] when there is none.
+    pub fn last_start(&self) -> TimestampMs {
+        self.state.start.value as TimestampMs
+    }
+
     /// Bytes that [`Appender::snapshot`] would return.
     pub fn bytes_len(&self) -> usize {
         varint::len(u64::from(self.count)) + self.out.bytes.len()
@@ -296,28 +322,6 @@ impl Appender {
         varint::write(&mut chunk, u64::from(self.count));
         chunk.extend_from_slice(&self.out.bytes);
         chunk
-    }
-}
-
-/// Where decoded samples go: to the ends of three columns. A sample's value is its sum, so that a
-/// stale marker shows there. `histograms` may be shorter than the others: what is missing is
-/// `None`.
-pub struct Sink<'a> {
-    /// Milliseconds.
-    pub timestamps: &'a mut Vec<TimestampMs>,
-    /// Sums.
-    pub values: &'a mut Vec<f64>,
-    /// The samples.
-    pub histograms: &'a mut Vec<Option<Arc<Histogram>>>,
-}
-
-impl Sink<'_> {
-    /// Appends a sample.
-    pub fn push(&mut self, t: TimestampMs, h: Arc<Histogram>) {
-        self.histograms.resize(self.timestamps.len(), None);
-        self.timestamps.push(t);
-        self.values.push(h.sum);
-        self.histograms.push(Some(h));
     }
 }
 
@@ -347,6 +351,8 @@ pub fn decode(
             return Err(corruption(format!("its samples have over {BUCKETS_MAX} buckets")));
         }
         let t = state.time.read(&mut reader) as i64;
+        let start =
+            if encoding.has_starts() { state.start.read(&mut reader) as i64 } else { NO_START };
         let counts = read_counts(&mut reader, &mut state);
         if n == 0 {
             state.settle();
@@ -364,7 +370,8 @@ pub fn decode(
         if range.contains(t) {
             let (layout, reset) = (Arc::clone(&state.layout), state.reset);
             let sum = state.sum.step();
-            sink.push(t, Arc::new(Histogram { layout, reset, sum, counts }));
+            let h = Histogram { layout, reset, sum, counts };
+            sink.histogram(Times { t, start }, Arc::new(h));
         }
     }
     match reader.bytes_left() {

@@ -8,6 +8,8 @@
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
 use crate::head::exemplars::{NewExemplar, Request};
+use crate::head::floats::Group;
+pub use crate::head::floats::{Addressed, Floats};
 use crate::head::histograms;
 use crate::head::metadata::Metadata;
 use crate::head::series::Runs;
@@ -17,7 +19,7 @@ use crate::histogram::Histogram;
 use crate::labels::{Labels, LabelsHash};
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
 use crate::retention::Horizon;
-use crate::sample::{TIMESTAMP_LIMIT, TimeRange, TimestampMs, is_stale};
+use crate::sample::{Sample, TIMESTAMP_LIMIT, TimeRange, Times, TimestampMs, is_stale};
 use crate::sync::{Arc, Ordering};
 use crate::wal::record::BatchEncoder;
 use crate::wal::record::exemplars::{ExemplarEncoder, ExemplarRecord};
@@ -77,17 +79,6 @@ impl WriteOutcome {
     }
 }
 
-/// A sample on its way to a series.
-#[derive(Debug, Clone, Copy)]
-pub struct Addressed {
-    /// Whose.
-    pub series: SeriesRef,
-    /// When.
-    pub t: TimestampMs,
-    /// What.
-    pub v: f64,
-}
-
 /// A series that the log of this generation does not define yet.
 #[derive(Debug)]
 struct Fresh {
@@ -114,7 +105,7 @@ pub struct Prepared {
 #[derive(Debug)]
 struct Kept {
     /// Grouped by shard, in the order of the request within a series: the order of the log.
-    samples: Vec<Addressed>,
+    samples: Floats,
     /// In the order of the request; logged and applied after the samples.
     histograms: Vec<histograms::Addressed>,
     fresh: Vec<Fresh>,
@@ -130,7 +121,11 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn judge(&self, t: TimestampMs, v: f64) -> Option<ErrorCode> {
+    fn judge(&self, at: Times, v: f64) -> Option<ErrorCode> {
+        let Times { t, start } = at;
+        if start.unsigned_abs() >= TIMESTAMP_LIMIT as u64 {
+            return Some(ErrorCode::BadData);
+        }
         if !self.allowed.contains(t) {
             return Some(if t.unsigned_abs() >= TIMESTAMP_LIMIT as u64 {
                 ErrorCode::BadData
@@ -149,9 +144,10 @@ impl Bounds {
         sample: &WireHistogram,
         series: &WireSeries<'_>,
     ) -> Result<Arc<Histogram>> {
-        let WireHistogram { t, value, .. } = sample;
-        if let Some(code) = self.judge(*t, 0.0) {
-            return Err(self.explain(code, *t, 0.0, series));
+        let WireHistogram { t, start_t, value } = sample;
+        let at = Times { t: *t, start: *start_t };
+        if let Some(code) = self.judge(at, 0.0) {
+            return Err(self.explain(code, at, 0.0, series));
         }
         histograms::judge(value, self.reject_non_finite).map_err(|error| {
             let text = error.message();
@@ -159,7 +155,8 @@ impl Bounds {
         })
     }
 
-    fn explain(&self, code: ErrorCode, t: TimestampMs, v: f64, series: &WireSeries<'_>) -> Error {
+    fn explain(&self, code: ErrorCode, at: Times, v: f64, series: &WireSeries<'_>) -> Error {
+        let Times { t, start } = at;
         let name = name_of(series);
         let TimeRange { mint, maxt } = self.allowed;
         let text = match code {
@@ -173,6 +170,9 @@ impl Bounds {
             }
             _ if t.unsigned_abs() >= TIMESTAMP_LIMIT as u64 => {
                 format!("{name}: timestamp {t} is not within ±2^53 milliseconds")
+            }
+            _ if start.unsigned_abs() >= TIMESTAMP_LIMIT as u64 => {
+                format!("{name}: start timestamp {start} is not within ±2^53 milliseconds")
             }
             _ => format!("{name}: value {v} at {t} is not finite (ingest.rejectNonFinite)"),
         };
@@ -213,7 +213,7 @@ impl Head {
         let resolved = self.resolve(batch, tenant, generation, &mut outcome);
         let horizon = self.horizon(now_ms);
         let common = self.bounds(now_ms, horizon.latest_cutoff());
-        let mut accepted = Vec::with_capacity(batch.samples.len());
+        let mut accepted = Floats::with_capacity(batch.samples.len());
         let mut histograms = Vec::new();
         let mut used = vec![false; batch.series.len()];
         let newest_allowed = common.allowed.maxt;
@@ -224,7 +224,7 @@ impl Head {
             let Some((found, _)) = resolved[i].found else { continue };
             // Labels are held against the rules of retention only for a sample so old that some
             // rule refuses it: a write of today never pays for them.
-            let floats = &batch.samples[spans.samples];
+            let floats = &batch.samples[spans.samples.clone()];
             let in_time = |t: TimestampMs| t >= common.allowed.mint;
             let histograms_here = &batch.histograms[spans.histograms];
             let old = !(floats.iter().all(|sample| in_time(sample.t))
@@ -236,17 +236,18 @@ impl Head {
                     Err(error) => outcome.reject(&error, 1),
                     Ok(h) => {
                         used[i] = true;
-                        let series = found.series;
-                        histograms.push(histograms::Addressed { series, t: sample.t, h });
+                        let at = Times { t: sample.t, start: sample.start_t };
+                        histograms.push(histograms::Addressed { series: found.series, at, h });
                     }
                 }
             }
-            for sample in floats {
-                if let Some(code) = bounds.judge(sample.t, sample.v) {
-                    outcome.reject(&bounds.explain(code, sample.t, sample.v, series), 1);
+            for (place, Sample { t, v }) in spans.samples.zip(floats.iter().copied()) {
+                let at = Times { t, start: batch.start_of(place) };
+                if let Some(code) = bounds.judge(at, v) {
+                    outcome.reject(&bounds.explain(code, at, v, series), 1);
                 } else {
                     used[i] = true;
-                    accepted.push(Addressed { series: found.series, t: sample.t, v: sample.v });
+                    accepted.push(Addressed { series: found.series, t, v }, at.start);
                 }
             }
             self.prepare_exemplars(&request, i, &mut outcome, &mut exemplars);
@@ -255,7 +256,7 @@ impl Head {
         outcome.samples = accepted.len() as u64;
         outcome.histograms = histograms.len() as u64;
         let fresh = self.fresh_series(batch, resolved, &used)?;
-        let samples = group_by_shard(&accepted);
+        let samples = accepted.by_shard();
         let mut payload = encode(&fresh, &samples, &histograms, tenant);
         encode_exemplars(&exemplars, &mut payload);
         encode_metadata(&metadata, &mut payload);
@@ -432,26 +433,25 @@ impl Head {
 
     /// Appends samples in any order of their shards, each shard locked once, and returns how many
     /// replaced another value.
-    pub(super) fn append_all(&self, samples: &[Addressed], generation: Generation) -> u64 {
-        self.append_grouped(&group_by_shard(samples), generation)
+    pub(super) fn append_all(&self, samples: &Floats, generation: Generation) -> u64 {
+        self.append_grouped(&samples.by_shard(), generation)
     }
 
-    fn append_grouped(&self, samples: &[Addressed], generation: Generation) -> u64 {
-        let groups = samples.chunk_by(|a, b| a.series.shard() == b.series.shard());
-        groups.map(|group| self.append_group(group[0].series.shard(), group, generation)).sum()
+    fn append_grouped(&self, samples: &Floats, generation: Generation) -> u64 {
+        samples.groups().map(|group| self.append_group(&group, generation)).sum()
     }
 
     /// Appends samples of one shard and returns how many replaced another value.
-    fn append_group(&self, shard: usize, group: &[Addressed], generation: Generation) -> u64 {
+    fn append_group(&self, group: &Group<'_>, generation: Generation) -> u64 {
         let mut tally = Tally::new();
-        let mut slots = self.shards[shard].slots.write();
-        for sample in group {
+        let mut slots = self.shards[group.shard()].slots.write();
+        for (sample, at) in group.iter() {
             if !slots.pending.is_empty() {
-                self.make_way(&mut slots, sample.series, sample.t);
+                self.make_way(&mut slots, sample.series, at.t);
             }
             let Some(series) = slots.get_mut(sample.series.slot()) else { continue };
             tally.touch(sample.series, series);
-            tally.add(sample.t, series.append(generation, sample.t, sample.v));
+            tally.add(at.t, series.append(generation, at, sample.v));
         }
         drop(slots);
         self.count(&tally, group.len())
@@ -487,27 +487,9 @@ fn by_shard(hashes: &[LabelsHash]) -> [Vec<u32>; SHARD_COUNT] {
     members
 }
 
-/// A stable counting sort, so that apply takes each shard's lock once.
-fn group_by_shard(samples: &[Addressed]) -> Vec<Addressed> {
-    let mut next = [0usize; SHARD_COUNT + 1];
-    for sample in samples {
-        next[sample.series.shard() + 1] += 1;
-    }
-    for i in 1..next.len() {
-        next[i] += next[i - 1];
-    }
-    let mut grouped = samples.to_vec();
-    for sample in samples {
-        let at = &mut next[sample.series.shard()];
-        grouped[*at] = *sample;
-        *at += 1;
-    }
-    grouped
-}
-
 fn encode(
     fresh: &[Fresh],
-    samples: &[Addressed],
+    samples: &Floats,
     histograms: &[histograms::Addressed],
     tenant: TenantId,
 ) -> Vec<u8> {
@@ -519,11 +501,11 @@ fn encode(
     for f in fresh {
         encoder.series(f.series, tenant, f.labels.as_bytes());
     }
-    for sample in samples {
-        encoder.sample(sample.series, sample.t, sample.v);
+    for (sample, at) in samples.iter() {
+        encoder.sample(sample.series, at, sample.v);
     }
     for sample in histograms {
-        encoder.histogram(sample.series, sample.t, &sample.h);
+        encoder.histogram(sample.series, sample.at, &sample.h);
     }
     encoder.finish()
 }

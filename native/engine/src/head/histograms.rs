@@ -1,16 +1,17 @@
-//! Native histograms in the head: those of one series in one generation, and those of a write.
+//! Native histograms in the head: those of one series in one generation, and those of a write. Late
+//! floats that have start timestamps live beside them.
 //!
 //! A histogram newer than all before it, floats included, goes to the open chunk. From a series'
-//! first histogram on, every late sample, float or histogram, goes to one sorted buffer here, whose
-//! chunks keep the order of writing: so of a float and a histogram of the same time the one that
-//! was written last stays.
+//! first histogram or late start timestamp on, every late sample, float or histogram, goes to one
+//! sorted buffer here, whose chunks keep the order of writing: so of a float and a histogram of the
+//! same time the one that was written last stays.
 //!
 //! Lock: lives behind its series' shard lock. Sealed chunks are immutable and shared.
 
 use std::sync::Arc;
 
-use crate::chunk::histogram::{Appender, Sink, encoding_of};
-use crate::chunk::{Encoding, gorilla};
+use crate::chunk::gorilla;
+use crate::chunk::histogram::{Appender, encoding_of};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
 use crate::head::sealed::SealedChunk;
@@ -19,7 +20,7 @@ use crate::head::tally::Tally;
 use crate::histogram::Histogram;
 use crate::refs::{Generation, SeriesRef};
 use crate::run::Run;
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::{TimeRange, Times, TimestampMs};
 use crate::sync::Ordering;
 
 /// Histograms after which an open chunk is sealed.
@@ -31,7 +32,7 @@ const SEAL_BYTES: usize = 4 << 10;
 const LATE_BUFFER_SAMPLES: usize = 64;
 
 /// A late sample: when, and what.
-pub(super) type LateSample = (TimestampMs, Value);
+pub(super) type LateSample = (Times, Value);
 
 /// What a late sample is.
 #[derive(Debug, Clone)]
@@ -91,36 +92,40 @@ impl Histograms {
 
     /// Appends the newest sample of the series; returns what happened and by how many bytes the
     /// memory grew.
-    pub fn append(&mut self, t: TimestampMs, h: &Arc<Histogram>) -> (Appended, usize) {
+    pub fn append(&mut self, at: Times, h: &Arc<Histogram>) -> (Appended, usize) {
         let full = |open: &Appender| {
-            !open.takes(h) || open.count() >= SEAL_SAMPLES || open.bytes_len() >= SEAL_BYTES
+            !open.takes(h, at.start)
+                || open.count() >= SEAL_SAMPLES
+                || open.bytes_len() >= SEAL_BYTES
         };
         if let Some(open) = self.open.take_if(|open| full(open)) {
             self.sealed.extend(sealed(&open));
         }
         let open = self.open.get_or_insert_with(|| Appender::new(encoding_of(h)));
         let before = open.bytes_len();
-        open.append(t, h);
+        open.append(at, h);
         self.last = Some(Arc::clone(h));
         (Appended::InOrder, open.bytes_len().saturating_sub(before))
     }
 
     /// Stores a sample that is not newer than all before it.
-    pub fn append_late(&mut self, t: TimestampMs, value: Value) -> (Appended, usize) {
-        let at_newest = self.newest() == Some(t);
+    pub fn append_late(&mut self, at: Times, value: Value) -> (Appended, usize) {
+        let at_newest = self.newest() == Some(at.t);
         let grown = match &value {
             Value::Float(_) => size_of::<LateSample>(),
             Value::Histogram(h) => size_of::<LateSample>() + h.bytes(),
         };
-        match self.buffer.binary_search_by_key(&t, |sample| sample.0) {
-            Ok(i) if self.buffer[i].1 == value => (Appended::Duplicate, 0),
+        match self.buffer.binary_search_by_key(&at.t, |sample| sample.0.t) {
+            Ok(i) if self.buffer[i].0 == at && self.buffer[i].1 == value => {
+                (Appended::Duplicate, 0)
+            }
             Ok(i) => {
-                self.buffer[i].1 = value;
+                self.buffer[i] = (at, value);
                 (Appended::Replaced, 0)
             }
-            Err(_) if at_newest && self.repeats_last(&value) => (Appended::Duplicate, 0),
+            Err(_) if at_newest && self.repeats_last(at, &value) => (Appended::Duplicate, 0),
             Err(i) => {
-                self.buffer.insert(i, (t, value));
+                self.buffer.insert(i, (at, value));
                 if self.buffer.len() >= LATE_BUFFER_SAMPLES {
                     self.seal_late();
                 }
@@ -130,35 +135,40 @@ impl Histograms {
     }
 
     /// Whether the newest sample is `value` and no late chunk may have replaced it.
-    fn repeats_last(&self, value: &Value) -> bool {
+    fn repeats_last(&self, at: Times, value: &Value) -> bool {
         let Value::Histogram(h) = value else { return false };
         self.last.as_ref() == Some(h)
+            && self.open.as_ref().is_none_or(|open| open.last_start() == at.start)
             && self.newest().is_some_and(|t| self.late.iter().all(|c| !c.range.contains(t)))
     }
 
     /// Makes chunks of the buffer, one for each kind of samples in it: their times differ, so their
     /// order does not matter.
     fn seal_late(&mut self) {
-        let mut floats = gorilla::Appender::new();
+        let (mut floats, mut chunks) = (gorilla::Appender::new(), Vec::new());
         let mut histograms: Vec<Appender> = Vec::new();
-        for (t, value) in self.buffer.drain(..) {
+        for (at, value) in self.buffer.drain(..) {
             match value {
-                Value::Float(v) => floats.append(t, v),
+                Value::Float(v) => {
+                    if !floats.takes(at.start) {
+                        chunks.extend(sealed_floats(std::mem::take(&mut floats)));
+                    }
+                    floats.append(at, v);
+                }
                 Value::Histogram(h) => {
-                    if let Some(chunk) = histograms.iter_mut().rev().find(|chunk| chunk.takes(&h)) {
-                        chunk.append(t, &h);
+                    let takes = |chunk: &&mut Appender| chunk.takes(&h, at.start);
+                    if let Some(chunk) = histograms.iter_mut().rev().find(takes) {
+                        chunk.append(at, &h);
                     } else {
                         let mut chunk = Appender::new(encoding_of(&h));
-                        chunk.append(t, &h);
+                        chunk.append(at, &h);
                         histograms.push(chunk);
                     }
                 }
             }
         }
-        if let (Some(mint), Some(maxt)) = (floats.first_time(), floats.last_time()) {
-            let range = TimeRange::new(mint, maxt);
-            self.late.push(SealedChunk::new(range, Encoding::Gorilla, floats.finish()));
-        }
+        chunks.extend(sealed_floats(floats));
+        self.late.extend(chunks);
         self.late.extend(histograms.iter().filter_map(sealed));
     }
 
@@ -166,7 +176,7 @@ impl Histograms {
     pub fn extent(&self) -> (usize, TimeRange) {
         let mut range = TimeRange::EMPTY;
         self.sealed.iter().chain(&self.late).for_each(|c| range.include_range(&c.range));
-        self.buffer.iter().for_each(|sample| range.include(sample.0));
+        self.buffer.iter().for_each(|sample| range.include(sample.0.t));
         let open = self.open.as_ref().and_then(Appender::range);
         open.iter().for_each(|open| range.include_range(open));
         let buffers = usize::from(open.is_some()) + usize::from(!self.buffer.is_empty());
@@ -196,7 +206,7 @@ impl Histograms {
             parts.push(Part::Chunks(in_order));
         }
         parts.extend(overlapping(&self.late).into_iter().map(|chunk| Part::Chunks(vec![chunk])));
-        let inside = |sample: &&LateSample| range.contains(sample.0);
+        let inside = |sample: &&LateSample| range.contains(sample.0.t);
         let buffered: Vec<LateSample> = self.buffer.iter().filter(inside).cloned().collect();
         if !buffered.is_empty() {
             parts.push(Part::Samples(buffered));
@@ -210,6 +220,12 @@ pub(super) fn sealed(chunk: &Appender) -> Option<SealedChunk> {
     Some(SealedChunk::new(chunk.range()?, chunk.encoding(), chunk.snapshot()))
 }
 
+/// A chunk of floats that is complete; `None` for an empty one.
+fn sealed_floats(chunk: gorilla::Appender) -> Option<SealedChunk> {
+    let range = TimeRange::new(chunk.first_time()?, chunk.last_time()?);
+    Some(SealedChunk::new(range, chunk.encoding(), chunk.finish()))
+}
+
 impl HistogramPart {
     /// Decodes what lies in `range` to the end of `run`.
     ///
@@ -221,17 +237,11 @@ impl HistogramPart {
                 chunks.iter().try_for_each(|chunk| chunk.decode(range, run))?;
             }
             Part::Samples(samples) => {
-                let Run { timestamps, values, histograms } = run;
-                for (t, value) in samples {
+                let mut sink = run.sink();
+                for (at, value) in samples {
                     match value {
-                        Value::Float(v) => {
-                            timestamps.push(*t);
-                            values.push(*v);
-                        }
-                        Value::Histogram(h) => {
-                            let mut sink = Sink { timestamps, values, histograms };
-                            sink.push(*t, Arc::clone(h));
-                        }
+                        Value::Float(v) => sink.float(*at, *v),
+                        Value::Histogram(h) => sink.histogram(*at, Arc::clone(h)),
                     }
                 }
             }
@@ -245,8 +255,8 @@ impl HistogramPart {
 pub struct Addressed {
     /// Whose.
     pub series: SeriesRef,
-    /// When.
-    pub t: TimestampMs,
+    /// When, and since when.
+    pub at: Times,
     /// What.
     pub h: Arc<Histogram>,
 }
@@ -271,14 +281,14 @@ impl Head {
     /// another value.
     pub(super) fn append_histograms(&self, samples: &[Addressed], generation: Generation) -> u64 {
         let mut tally = Tally::new();
-        for Addressed { series, t, h } in samples {
+        for Addressed { series, at, h } in samples {
             let mut slots = self.shards[series.shard()].slots.write();
             if !slots.pending.is_empty() {
-                self.make_way(&mut slots, *series, *t);
+                self.make_way(&mut slots, *series, at.t);
             }
             let Some(entry) = slots.get_mut(series.slot()) else { continue };
             tally.touch(*series, entry);
-            tally.add(*t, entry.append_histogram(generation, *t, h));
+            tally.add(at.t, entry.append_histogram(generation, *at, h));
         }
         if samples.is_empty() {
             return 0;
@@ -294,6 +304,7 @@ mod tests {
     use crate::head::series::Series;
     use crate::histogram::{Counts, Layout, Tally};
     use crate::merge::{RunSlice, merge};
+    use crate::sample::Times;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -310,22 +321,27 @@ mod tests {
         if n < 3 { Value::Float(n as f64) } else { a_histogram(n) }
     }
 
-    fn write(series: &mut Series, generation: u32, t: i64, value: &Value) -> Appended {
+    fn write(
+        series: &mut Series,
+        generation: u32,
+        at: impl Into<Times>,
+        value: &Value,
+    ) -> Appended {
         match value {
-            Value::Float(v) => series.append(Generation(generation), t, *v).0,
-            Value::Histogram(h) => series.append_histogram(Generation(generation), t, h).0,
+            Value::Float(v) => series.append(Generation(generation), at, *v).0,
+            Value::Histogram(h) => series.append_histogram(Generation(generation), at, h).0,
         }
     }
 
-    fn read(series: &Series, range: TimeRange) -> Vec<LateSample> {
+    fn read(series: &Series, range: TimeRange) -> Vec<(Times, Value)> {
         let mut runs = Vec::new();
         series.runs(Generation(1), Generation(2), range).decode(range, &mut runs).unwrap();
         let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
         let mut out = Vec::new();
         merge(&mut slices, |run| {
-            for (i, t) in run.timestamps.iter().enumerate() {
-                let float = Value::Float(run.values[i]);
-                out.push((*t, run.histogram(i).map_or(float, Value::from)));
+            for (i, v) in run.values.iter().enumerate() {
+                let float = Value::Float(*v);
+                out.push((run.times_of(i), run.histogram(i).map_or(float, Value::from)));
             }
         });
         out
@@ -334,20 +350,23 @@ mod tests {
     proptest! {
         #[test]
         fn of_floats_and_histograms_in_any_order_the_last_write_stays(
-            writes in proptest::collection::vec((-200i64..200, 0u64..8), 0..900),
+            writes in proptest::collection::vec((-200i64..200, 0u64..8, 0i64..3), 0..900),
+            starts in any::<bool>(),
             a in -200i64..200, b in -200i64..200,
         ) {
             let mut series = Series::default();
             let mut model = BTreeMap::new();
-            for (i, (t, n)) in writes.iter().enumerate() {
+            for (i, (t, n, start)) in writes.iter().enumerate() {
                 let generation = 1 + u32::from(i >= writes.len() / 2);
-                write(&mut series, generation, *t, &value(*n));
-                model.insert(*t, value(*n));
+                let at = Times { t: *t, start: if starts { *start } else { 0 } };
+                write(&mut series, generation, at, &value(*n));
+                model.insert(*t, (at, value(*n)));
             }
             let range = TimeRange::new(a.min(b), a.max(b));
-            let inside = model.clone().into_iter().filter(|(t, _)| range.contains(*t));
+            let model: Vec<_> = model.into_values().collect();
+            let inside = model.iter().filter(|(at, _)| range.contains(at.t)).cloned();
             prop_assert_eq!(read(&series, range), inside.collect::<Vec<_>>());
-            prop_assert_eq!(read(&series, TimeRange::ALL), model.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(read(&series, TimeRange::ALL), model);
         }
     }
 
@@ -360,6 +379,17 @@ mod tests {
         assert_eq!(write(&mut series, 1, 10, &value(6)), Appended::Duplicate);
         assert_eq!(write(&mut series, 1, 10, &value(4)), Appended::Replaced);
         assert_eq!(write(&mut series, 1, 5, &value(1)), Appended::Late);
-        assert_eq!(read(&series, TimeRange::ALL), [(5, value(1)), (10, value(4))]);
+        let all = read(&series, TimeRange::ALL);
+        assert_eq!(all, [(5.into(), value(1)), (10.into(), value(4))]);
+    }
+
+    #[test]
+    fn a_repeated_float_is_stored_once_and_another_start_replaces_it() {
+        let (mut series, began) = (Series::default(), |start| Times { t: 10, start });
+        assert_eq!(write(&mut series, 1, began(3), &value(1)), Appended::InOrder);
+        assert_eq!(write(&mut series, 1, began(3), &value(1)), Appended::Duplicate);
+        assert_eq!(write(&mut series, 1, began(4), &value(1)), Appended::Replaced);
+        assert_eq!(write(&mut series, 1, began(4), &value(1)), Appended::Duplicate);
+        assert_eq!(read(&series, TimeRange::ALL), [(began(4), value(1))]);
     }
 }

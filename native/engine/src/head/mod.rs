@@ -32,6 +32,7 @@ pub mod checkpoint;
 pub mod chunk_file;
 pub mod delete;
 pub mod exemplars;
+mod floats;
 pub mod histograms;
 pub mod metadata;
 pub mod offload;

@@ -7,7 +7,7 @@
 
 use crate::error::Result;
 use crate::head::Head;
-use crate::head::append::Addressed;
+use crate::head::append::Floats;
 use crate::head::checkpoint::{Info, RestoredSeries};
 use crate::head::histograms;
 use crate::head::sealed::SealedChunk;
@@ -92,7 +92,7 @@ impl Head {
     }
 
     /// Appends samples of the replayed log, in its order within a series.
-    pub fn restore_samples(&self, samples: &[Addressed]) {
+    pub fn restore_samples(&self, samples: &Floats) {
         self.append_all(samples, self.generation());
     }
 

@@ -1,7 +1,6 @@
 //! Full chunks of a series: on the heap when they are fresh, later in a chunk file.
 
-use crate::chunk::histogram::Sink;
-use crate::chunk::{self, Encoding, histogram};
+use crate::chunk::{self, Encoding};
 use crate::error::Result;
 use crate::head::chunk_file::{ChunkFile, Place};
 use crate::merge::Run;
@@ -76,22 +75,16 @@ impl SealedChunk {
     /// `corruption` when the chunk is not what was written: in a file damage, in memory a bug.
     pub fn decode(&self, range: TimeRange, run: &mut Run) -> Result<()> {
         match &self.bytes {
-            Bytes::Heap { encoding, bytes } => decode(*encoding, bytes, range, run),
+            Bytes::Heap { encoding, bytes } => {
+                chunk::decode(*encoding, bytes, range, &mut run.sink())
+            }
             Bytes::File { encoding, place, file } => {
                 let bytes = file.get(*encoding, *place)?;
-                decode(*encoding, bytes, range, run).map_err(|error| file.at(error, *place))
+                chunk::decode(*encoding, bytes, range, &mut run.sink())
+                    .map_err(|error| file.at(error, *place))
             }
         }
     }
-}
-
-fn decode(encoding: Encoding, bytes: &[u8], range: TimeRange, run: &mut Run) -> Result<()> {
-    let Run { timestamps, values, histograms } = run;
-    if encoding.is_histogram() {
-        let mut sink = Sink { timestamps, values, histograms };
-        return histogram::decode(encoding, bytes, range, &mut sink);
-    }
-    chunk::decode(encoding, bytes, range, timestamps, values)
 }
 
 #[cfg(test)]

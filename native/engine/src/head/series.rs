@@ -12,14 +12,14 @@
 
 mod delete;
 
-use crate::chunk::{Encoding, gorilla};
+use crate::chunk::gorilla;
 use crate::error::Result;
 use crate::head::histograms::{HistogramPart, Histograms, Value};
 use crate::head::sealed::SealedChunk;
 use crate::histogram::Histogram;
 use crate::merge::Run;
 use crate::refs::Generation;
-use crate::sample::{Sample, TimeRange, TimestampMs};
+use crate::sample::{NO_START, Sample, TimeRange, Times, TimestampMs};
 use crate::sync::Arc;
 
 pub use delete::Deleted;
@@ -37,7 +37,8 @@ pub(super) struct Late {
     pub(super) sealed: Vec<SealedChunk>,
     /// Sorted by time, unique.
     pub(super) buffer: Vec<Sample>,
-    /// All histograms, and every late sample since the first of them.
+    /// All histograms and late samples with start timestamps, and every late sample since the first
+    /// of them.
     pub(super) histograms: Option<Box<Histograms>>,
 }
 
@@ -176,7 +177,8 @@ impl Parts<'_> {
         if let (Some(first), Some(last)) = (self.open.first_time(), self.open.last_time()) {
             let open = TimeRange::new(first, last);
             if open.overlaps(&range) {
-                in_order.push(SealedChunk::new(open, Encoding::Gorilla, self.open.snapshot()));
+                let (encoding, bytes) = (self.open.encoding(), self.open.snapshot());
+                in_order.push(SealedChunk::new(open, encoding, bytes));
             }
         }
         if !in_order.is_empty() {
@@ -210,7 +212,7 @@ impl Late {
 
 fn sealed(appender: gorilla::Appender) -> Option<SealedChunk> {
     let range = TimeRange::new(appender.first_time()?, appender.last_time()?);
-    Some(SealedChunk::new(range, Encoding::Gorilla, appender.finish()))
+    Some(SealedChunk::new(range, appender.encoding(), appender.finish()))
 }
 
 /// A list of few long-lived elements: doubling would waste more than it holds.
@@ -263,32 +265,40 @@ impl Runs {
 impl Series {
     /// Appends to `generation`, freezing what an older generation left; returns what happened and
     /// by how many bytes the memory grew.
-    pub fn append(&mut self, generation: Generation, t: TimestampMs, v: f64) -> (Appended, usize) {
+    pub fn append(
+        &mut self,
+        generation: Generation,
+        at: impl Into<Times>,
+        v: f64,
+    ) -> (Appended, usize) {
+        let at = at.into();
         self.begin(generation);
-        if self.newest().is_none_or(|newest| t > newest) {
+        if self.newest().is_none_or(|newest| at.t > newest) {
+            let mut grown = if self.open.takes(at.start) { 0 } else { self.seal() };
             let before = self.open.heap_bytes();
-            self.open.append(t, v);
-            let mut grown = self.open.heap_bytes() - before;
+            self.open.append(at, v);
+            grown += self.open.heap_bytes() - before;
             if self.open.count() >= SEAL_SAMPLES {
                 grown += self.seal();
             }
             return (Appended::InOrder, grown);
         }
-        self.append_late(t, v)
+        self.append_late(at, v)
     }
 
     /// Appends a histogram; as [`Series::append`].
     pub fn append_histogram(
         &mut self,
         generation: Generation,
-        t: TimestampMs,
+        at: impl Into<Times>,
         h: &Arc<Histogram>,
     ) -> (Appended, usize) {
+        let at = at.into();
         self.begin(generation);
-        let in_order = self.newest().is_none_or(|newest| t > newest);
+        let in_order = self.newest().is_none_or(|newest| at.t > newest);
         let late = self.rest.get_or_insert_default().late.get_or_insert_default();
         let histograms = late.histograms.get_or_insert_default();
-        if in_order { histograms.append(t, h) } else { histograms.append_late(t, h.into()) }
+        if in_order { histograms.append(at, h) } else { histograms.append_late(at, h.into()) }
     }
 
     #[inline]
@@ -300,15 +310,21 @@ impl Series {
     }
 
     /// Appends a sample that is not newer than all others.
-    fn append_late(&mut self, t: TimestampMs, v: f64) -> (Appended, usize) {
+    fn append_late(&mut self, at: Times, v: f64) -> (Appended, usize) {
+        let t = at.t;
         let at_newest = self.open.last_time() == Some(t);
-        let is_newest = at_newest && self.open.last_value().to_bits() == v.to_bits();
+        let is_newest = at_newest
+            && self.open.last_value().to_bits() == v.to_bits()
+            && self.open.last_start() == at.start;
         if is_newest && self.rest.as_ref().is_none_or(|rest| rest.late.is_none()) {
             return (Appended::Duplicate, 0);
         }
         let late = self.rest.get_or_insert_default().late.get_or_insert_default();
-        if let Some(histograms) = &mut late.histograms {
-            return histograms.append_late(t, Value::Float(v));
+        if at.start != NO_START || late.histograms.is_some() {
+            let histograms = late.histograms.get_or_insert_default();
+            let (what, grown) = histograms.append_late(at, Value::Float(v));
+            let replaced = at_newest && what == Appended::Late;
+            return (if replaced { Appended::Replaced } else { what }, grown);
         }
         match late.buffer.binary_search_by_key(&t, |s| s.t) {
             Ok(i) if late.buffer[i].v.to_bits() == v.to_bits() => (Appended::Duplicate, 0),

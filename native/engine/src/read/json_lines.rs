@@ -5,8 +5,8 @@ mod histogram;
 
 use crate::dictionary::Dictionary;
 use crate::read::json;
-use crate::run::RunSlice;
-use crate::sample::TimestampMs;
+use crate::run::{Run, RunSlice};
+use crate::sample::{NO_START, TimestampMs};
 use crate::wire::json_lines::PLAIN_NAN_BITS;
 
 /// The most samples of a line, so that a reader that goes line by line knows what it needs: some
@@ -18,45 +18,54 @@ const LINE_HISTOGRAMS_MAX: usize = 256;
 /// Appends samples of a series (its labels are ids of `dictionary`) as lines: floats, then
 /// histograms.
 pub fn series(out: &mut Vec<u8>, dictionary: &Dictionary, labels: &[u32], run: &RunSlice<'_>) {
-    let RunSlice { timestamps, values, histograms } = *run;
-    if histograms.is_empty() {
-        return floats(out, dictionary, labels, timestamps, values);
+    if run.histograms.is_empty() {
+        return floats(out, dictionary, labels, run);
     }
-    let is_float = |i: &usize| run.histogram(*i).is_none();
-    let floats_at: Vec<usize> = (0..timestamps.len()).filter(is_float).collect();
-    let float_times: Vec<TimestampMs> = floats_at.iter().map(|i| timestamps[*i]).collect();
-    let float_values: Vec<f64> = floats_at.iter().map(|i| values[*i]).collect();
-    floats(out, dictionary, labels, &float_times, &float_values);
-    let samples = timestamps.iter().zip(histograms);
-    let samples: Vec<_> = samples.filter_map(|(t, h)| Some((*t, &**h.as_ref()?))).collect();
+    let (mut rest, mut samples) = (Run::default(), Vec::new());
+    for i in 0..run.timestamps.len() {
+        match run.histogram(i) {
+            Some(h) => samples.push((run.times_of(i), &**h)),
+            None => rest.sink().float(run.times_of(i), run.values[i]),
+        }
+    }
+    floats(out, dictionary, labels, &rest.as_slice());
     for samples in samples.chunks(LINE_HISTOGRAMS_MAX) {
         out.extend_from_slice(br#"{"metric":"#);
         json::labels(out, dictionary, labels);
         out.extend_from_slice(br#","histograms":"#);
         list(out, samples, |out, (_, h)| histogram::object(out, h));
         out.extend_from_slice(br#","timestamps":"#);
-        list(out, samples, |out, (t, _)| integer(out, *t));
+        list(out, samples, |out, (at, _)| integer(out, at.t));
+        let starts: Vec<_> = samples.iter().map(|(at, _)| at.start).collect();
+        start_timestamps(out, &starts);
         out.extend_from_slice(b"}\n");
     }
 }
 
-fn floats(
-    out: &mut Vec<u8>,
-    dictionary: &Dictionary,
-    labels: &[u32],
-    timestamps: &[TimestampMs],
-    values: &[f64],
-) {
-    let lines = timestamps.chunks(LINE_SAMPLES_MAX).zip(values.chunks(LINE_SAMPLES_MAX));
-    for (timestamps, values) in lines {
+fn floats(out: &mut Vec<u8>, dictionary: &Dictionary, labels: &[u32], run: &RunSlice<'_>) {
+    let len = run.timestamps.len();
+    for start in (0..len).step_by(LINE_SAMPLES_MAX) {
+        let line = run.slice(start..len.min(start + LINE_SAMPLES_MAX));
         out.extend_from_slice(br#"{"metric":"#);
         json::labels(out, dictionary, labels);
         out.extend_from_slice(br#","values":"#);
-        list(out, values, |out, value| float(out, *value));
+        list(out, line.values, |out, value| float(out, *value));
         out.extend_from_slice(br#","timestamps":"#);
-        list(out, timestamps, |out, t| integer(out, *t));
-        nan_bits(out, values);
+        list(out, line.timestamps, |out, t| integer(out, *t));
+        nan_bits(out, line.values);
+        if line.has_starts() {
+            let starts: Vec<_> = (0..line.timestamps.len()).map(|i| line.start(i)).collect();
+            start_timestamps(out, &starts);
+        }
         out.extend_from_slice(b"}\n");
+    }
+}
+
+/// The start timestamps of a line, if one is said.
+fn start_timestamps(out: &mut Vec<u8>, starts: &[TimestampMs]) {
+    if starts.iter().any(|start| *start != NO_START) {
+        out.extend_from_slice(br#","start_timestamps":"#);
+        list(out, starts, |out, start| integer(out, *start));
     }
 }
 

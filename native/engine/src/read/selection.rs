@@ -15,7 +15,7 @@ use crate::histogram::Histogram;
 use crate::label_order::{LabelIds, sort_order};
 use crate::read::reader::{Layout, Origin, Reader};
 use crate::read::threads::Helpers;
-use crate::sample::TimeRange;
+use crate::sample::{NO_START, TimeRange, TimestampMs};
 use crate::source::{Columns, SourceSelection};
 use crate::sync::Arc;
 
@@ -47,6 +47,8 @@ pub struct Selection {
     pub(super) helpers: Helpers,
     /// The histograms among the samples that the last read copied, with their places.
     histograms: Vec<(u32, Arc<Histogram>)>,
+    /// The start timestamps of these samples; see [`Selection::starts`].
+    starts: Vec<TimestampMs>,
 }
 
 /// What a read gave.
@@ -121,6 +123,7 @@ impl Selection {
             chunk_series: None,
             helpers: Helpers::default(),
             histograms: Vec::new(),
+            starts: Vec::new(),
         })
     }
 
@@ -162,6 +165,12 @@ impl Selection {
         &self.histograms
     }
 
+    /// The start timestamps of the samples of the last [`Selection::read`]: at most as many, and
+    /// what is missing is [`NO_START`].
+    pub fn starts(&self) -> &[TimestampMs] {
+        &self.starts
+    }
+
     /// Copies the samples of whole series from `first` on, as many as fit.
     ///
     /// # Errors
@@ -170,6 +179,7 @@ impl Selection {
         let most = (self.len() - first.min(self.len())).min(target.offsets.len().saturating_sub(1));
         let room = target.timestamps.len().min(target.values.len());
         self.histograms.clear();
+        self.starts.clear();
         let (mut done, mut filled) = (0, 0);
         if let Some(zero) = target.offsets.first_mut() {
             *zero = 0;
@@ -194,6 +204,10 @@ impl Selection {
             target.values[span.clone()].copy_from_slice(vs);
             for (row, h) in span.clone().zip(run.histograms) {
                 self.histograms.extend(h.as_ref().map(|h| (row as u32, Arc::clone(h))));
+            }
+            if !run.starts.is_empty() {
+                self.starts.resize(filled, NO_START);
+                self.starts.extend_from_slice(run.starts);
             }
             filled = span.end;
             done += 1;

@@ -15,14 +15,14 @@ use crate::block::tombstones::TombstoneList;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
-use crate::head::append::Addressed;
+use crate::head::append::{Addressed, Floats};
 use crate::head::checkpoint::Checkpoint;
 use crate::head::histograms;
 use crate::head::restore::Unindexed;
 use crate::histogram::Histogram;
 use crate::labels::Labels;
 use crate::refs::{Position, SeriesRef, TenantId};
-use crate::sample::TimestampMs;
+use crate::sample::{Times, TimestampMs};
 use crate::sync::Arc;
 use crate::tombstone::Tombstone;
 use crate::wal::record::exemplars::ExemplarRecord;
@@ -89,7 +89,11 @@ impl Replay<'_> {
             for _ in 0..self.threads {
                 let (send, receive) = bounded(WAITING);
                 scope.spawn(move || append(receive));
-                appenders.push(Appender { send, floats: Vec::new(), histograms: Vec::new() });
+                appenders.push(Appender {
+                    send,
+                    floats: Floats::default(),
+                    histograms: Vec::new(),
+                });
             }
             let from = checkpoint.map_or(flushed, |checkpoint| checkpoint.info().replay_from);
             let covered = checkpoint.map(|c| (c, c.info().covered_to));
@@ -122,7 +126,7 @@ impl Replay<'_> {
 
 /// Samples of one kind, in the order of the log.
 enum Batch {
-    Floats(Vec<Addressed>),
+    Floats(Floats),
     Histograms(Vec<histograms::Addressed>),
     /// Dropped when all before it is in the head.
     Done(Sender<()>),
@@ -132,17 +136,17 @@ enum Batch {
 /// histograms of a series stay in order.
 struct Appender {
     send: Sender<Batch>,
-    floats: Vec<Addressed>,
+    floats: Floats,
     histograms: Vec<histograms::Addressed>,
 }
 
 impl Appender {
     #[inline]
-    fn float(&mut self, sample: Addressed) {
+    fn float(&mut self, sample: Addressed, start: TimestampMs) {
         if !self.histograms.is_empty() || self.floats.len() >= BATCH_SAMPLES {
             self.flush();
         }
-        self.floats.push(sample);
+        self.floats.push(sample, start);
     }
 
     fn histogram(&mut self, sample: histograms::Addressed) {
@@ -287,22 +291,22 @@ impl RecordVisitor for Replayer<'_> {
     }
 
     #[inline]
-    fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
+    fn sample(&mut self, series: SeriesRef, at: Times, v: f64) -> Result<()> {
         if self.is_covered(series) {
             return Ok(());
         }
         let series = self.known(series)?;
-        self.appender(series).float(Addressed { series, t, v });
+        self.appender(series).float(Addressed { series, t: at.t, v }, at.start);
         Ok(())
     }
 
-    fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()> {
+    fn histogram(&mut self, series: SeriesRef, at: Times, h: Histogram) -> Result<()> {
         if self.is_covered(series) {
             return Ok(());
         }
         let series = self.known(series)?;
         let h = Arc::new(h);
-        self.appender(series).histogram(histograms::Addressed { series, t, h });
+        self.appender(series).histogram(histograms::Addressed { series, at, h });
         Ok(())
     }
 

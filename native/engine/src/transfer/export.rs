@@ -19,7 +19,7 @@ use crate::read::selection::{Filled, Selection, Target};
 use crate::read::session::Session;
 use crate::recover::create_durably;
 use crate::run::Run;
-use crate::sample::{TimeRange, TimestampMs, Window};
+use crate::sample::{NO_START, TimeRange, TimestampMs, Window};
 use crate::source::Scope;
 use crate::sync::Arc;
 
@@ -73,11 +73,13 @@ impl Reader {
     }
 
     fn take(&mut self, selection: &Selection, count: usize) {
-        let Run { timestamps, values, histograms } = &mut self.run;
+        let Run { timestamps, values, histograms, starts } = &mut self.run;
         timestamps.clear();
         timestamps.extend(self.times[..count].iter().map(|t| *t as TimestampMs));
         values.clear();
         values.extend_from_slice(&self.values[..count]);
+        starts.clear();
+        starts.extend_from_slice(selection.starts());
         histograms.clear();
         for (place, h) in selection.histograms() {
             histograms.resize(*place as usize, None);
@@ -122,6 +124,7 @@ impl JsonExport {
 
 /// What an export wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ExportReport {
     /// Blocks.
     pub blocks: u64,
@@ -131,6 +134,8 @@ pub struct ExportReport {
     pub samples: u64,
     /// Those that are native histograms.
     pub histograms: u64,
+    /// Start timestamps that were left out: these encodings of Prometheus have none.
+    pub start_timestamps: u64,
 }
 
 /// Writes what is in the blocks of `engine` into blocks of Prometheus in `dir`, which is empty or
@@ -191,6 +196,8 @@ fn write_window(
         let pairs = selection.labels(index).chunks_exact(2);
         let labels = Labels::from_pairs(pairs.map(|pair| (text(pair[0]), text(pair[1]))))?;
         writer.add(labels, &run.as_slice())?;
+        let said = run.starts.iter().filter(|start| **start != NO_START);
+        report.start_timestamps += said.count() as u64;
     }
     let stats = writer.stats();
     if writer.finish()?.is_some() {

@@ -5,12 +5,12 @@
 //! step from the previous sample's series and time where the token does not say them, and the high
 //! bytes of its value that are not zero: integers and short decimals in binary take two to four
 //! bytes instead of eight, and a request that repeats the order of earlier ones needs no more than
-//! the token for its series. Histograms, exemplars and metadata have
-//! files of their own.
+//! the token for its series. The other kinds have files of their own.
 
 pub mod exemplars;
 pub mod histograms;
 pub mod metadata;
+pub mod starts;
 pub mod tombstones;
 
 use self::exemplars::ExemplarRecord;
@@ -19,7 +19,7 @@ use crate::codec::varint;
 use crate::error::{Error, ErrorCode, Result};
 use crate::histogram::Histogram;
 use crate::refs::{SHARD_COUNT, SeriesRef, TenantId};
-use crate::sample::TimestampMs;
+use crate::sample::{Times, TimestampMs};
 
 /// The kinds of records. The numbers are on disk. Those that are not written yet have their numbers
 /// so that a reader can name what it does not know.
@@ -38,6 +38,8 @@ pub enum RecordKind {
     Metadata = 5,
     /// Deleted ranges.
     Tombstones = 6,
+    /// Start timestamps of the samples or histograms of the next section.
+    Starts = 7,
 }
 
 impl RecordKind {
@@ -50,6 +52,7 @@ impl RecordKind {
             4 => "exemplars",
             5 => "metadata",
             6 => "tombstones",
+            7 => "start timestamps",
             _ => "no name yet",
         }
     }
@@ -86,6 +89,10 @@ pub struct BatchEncoder {
     /// The histograms section, its header included; empty while there is none.
     histograms: Vec<u8>,
     last_histogram: histograms::Previous,
+    /// Of the samples.
+    starts: starts::Writer,
+    /// Of the histograms.
+    histogram_starts: starts::Writer,
 }
 
 impl BatchEncoder {
@@ -100,6 +107,8 @@ impl BatchEncoder {
             last_t: 0,
             histograms: Vec::new(),
             last_histogram: histograms::Previous::default(),
+            starts: starts::Writer::default(),
+            histogram_starts: starts::Writer::default(),
         }
     }
 
@@ -117,7 +126,9 @@ impl BatchEncoder {
 
     /// Adds a sample. Cheapest when samples of one time are together and series ascend.
     #[inline]
-    pub fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) {
+    pub fn sample(&mut self, series: SeriesRef, at: impl Into<Times>, v: f64) {
+        let Times { t, start } = at.into();
+        self.starts.push(start);
         if self.samples.len() - self.end < SAMPLE_ROOM {
             self.grow();
         }
@@ -154,7 +165,9 @@ impl BatchEncoder {
     }
 
     /// Adds a native histogram sample. Cheapest when histograms of one layout are together.
-    pub fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: &Histogram) {
+    pub fn histogram(&mut self, series: SeriesRef, at: impl Into<Times>, h: &Histogram) {
+        let Times { t, start } = at.into();
+        self.histogram_starts.push(start);
         if self.histograms.is_empty() {
             self.histograms.extend_from_slice(&[0; SECTION_HEADER_BYTES]);
         }
@@ -166,10 +179,11 @@ impl BatchEncoder {
         self.samples.resize(self.samples.len() * 2 + SAMPLE_ROOM, 0);
     }
 
-    /// Bytes that [`BatchEncoder::finish`] makes.
+    /// Bytes that [`BatchEncoder::finish`] makes, about: start timestamps at most.
     pub fn len(&self) -> usize {
         let samples = if self.has_samples() { self.end } else { 0 };
-        self.series.len() + samples + self.histograms.len()
+        let starts = self.starts.len() + self.histogram_starts.len();
+        self.series.len() + samples + self.histograms.len() + starts
     }
 
     /// Whether nothing was added.
@@ -186,16 +200,24 @@ impl BatchEncoder {
         } else {
             self.samples.clear();
         }
+        self.starts.finish();
+        self.histogram_starts.finish();
+        let mut payload = self.series;
+        if !payload.is_empty() {
+            close_section(&mut payload, RecordKind::Series);
+        }
+        append_section(&mut payload, RecordKind::Starts, &self.starts.content);
+        if payload.is_empty() {
+            payload = self.samples;
+        } else {
+            payload.extend_from_slice(&self.samples);
+        }
         if !self.histograms.is_empty() {
             close_section(&mut self.histograms, RecordKind::Histograms);
-            self.samples.extend_from_slice(&self.histograms);
+            append_section(&mut payload, RecordKind::Starts, &self.histogram_starts.content);
+            payload.extend_from_slice(&self.histograms);
         }
-        if self.series.is_empty() {
-            return self.samples;
-        }
-        close_section(&mut self.series, RecordKind::Series);
-        self.series.extend_from_slice(&self.samples);
-        self.series
+        payload
     }
 
     fn has_samples(&self) -> bool {
@@ -249,13 +271,13 @@ pub trait RecordVisitor {
     ///
     /// # Errors
     /// What the visitor finds wrong with it, such as a series that was not defined.
-    fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()>;
+    fn sample(&mut self, series: SeriesRef, at: Times, v: f64) -> Result<()>;
 
     /// A native histogram sample.
     ///
     /// # Errors
     /// What the visitor finds wrong with it.
-    fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()>;
+    fn histogram(&mut self, series: SeriesRef, at: Times, h: Histogram) -> Result<()>;
 
     /// An exemplar.
     ///
@@ -283,6 +305,8 @@ pub trait RecordVisitor {
 /// and for content that no encoder writes; otherwise what the visitor returns.
 pub fn decode<V: RecordVisitor + ?Sized>(payload: &[u8], visitor: &mut V) -> Result<()> {
     let mut rest = payload;
+    // Of the next section.
+    let mut starts = starts::Reader::default();
     while let [kind, tail @ ..] = rest {
         let split = tail.split_first_chunk::<4>().and_then(|(length, content)| {
             content.split_at_checked(u32::from_le_bytes(*length) as usize)
@@ -290,13 +314,23 @@ pub fn decode<V: RecordVisitor + ?Sized>(payload: &[u8], visitor: &mut V) -> Res
         let Some((content, next)) = split else {
             return Err(broken("a section is longer than its frame"));
         };
+        let is_samples =
+            *kind == RecordKind::Samples as u8 || *kind == RecordKind::Histograms as u8;
+        if !is_samples && !starts.is_done() {
+            return Err(broken("start timestamps are followed by no samples"));
+        }
         match *kind {
             kind if kind == RecordKind::Series as u8 => decode_series(content, visitor)?,
-            kind if kind == RecordKind::Samples as u8 => decode_samples(content, visitor)?,
+            kind if kind == RecordKind::Starts as u8 => starts = starts::Reader::new(content),
+            kind if kind == RecordKind::Samples as u8 => {
+                decode_samples(content, &mut starts, visitor)?;
+            }
             kind if kind == RecordKind::Tombstones as u8 => {
                 tombstones::decode(content, |encoded| visitor.tombstone(encoded))?
             }
-            kind if kind == RecordKind::Histograms as u8 => decode_histograms(content, visitor)?,
+            kind if kind == RecordKind::Histograms as u8 => {
+                decode_histograms(content, &mut starts, visitor)?;
+            }
             kind if kind == RecordKind::Exemplars as u8 => {
                 exemplars::decode(content, |exemplar| visitor.exemplar(exemplar))?;
             }
@@ -306,14 +340,20 @@ pub fn decode<V: RecordVisitor + ?Sized>(payload: &[u8], visitor: &mut V) -> Res
             other => {
                 let name = RecordKind::name(other);
                 return Err(broken(format!(
-                    "record kind {other} ({name}) is unknown to this version (knows: 1 to 6); \
+                    "record kind {other} ({name}) is unknown to this version (knows: 1 to 7); \
                      a newer version of metricstor has written this log"
                 )));
             }
         }
         rest = next;
+        if is_samples && !starts.is_done() {
+            return Err(broken("there are more start timestamps than samples"));
+        }
     }
-    Ok(())
+    if starts.is_done() {
+        return Ok(());
+    }
+    Err(broken("start timestamps are followed by no samples"))
 }
 
 fn broken(message: impl Into<String>) -> Error {
@@ -341,24 +381,39 @@ fn one_series(bytes: &[u8], last: u32) -> Option<(SeriesRef, TenantId, &[u8], &[
     Some((SeriesRef(moved(last, ahead)?), TenantId(u32::try_from(tenant).ok()?), canonical, rest))
 }
 
-fn decode_samples<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) -> Result<()> {
+fn decode_samples<V: RecordVisitor + ?Sized>(
+    content: &[u8],
+    starts: &mut starts::Reader<'_>,
+    visitor: &mut V,
+) -> Result<()> {
     let mut rest = content;
     let (mut series, mut t) = (0u32, 0i64);
     while !rest.is_empty() {
         let (value, tail) = one_sample(rest, &mut series, &mut t)
             .ok_or_else(|| broken("a sample record is malformed"))?;
-        visitor.sample(SeriesRef(series), t, value)?;
+        let start = starts.take().ok_or_else(bad_start)?;
+        visitor.sample(SeriesRef(series), Times { t, start }, value)?;
         rest = tail;
     }
     Ok(())
 }
 
-fn decode_histograms<V: RecordVisitor + ?Sized>(content: &[u8], visitor: &mut V) -> Result<()> {
+#[cold]
+fn bad_start() -> Error {
+    broken("a start timestamp is malformed")
+}
+
+fn decode_histograms<V: RecordVisitor + ?Sized>(
+    content: &[u8],
+    starts: &mut starts::Reader<'_>,
+    visitor: &mut V,
+) -> Result<()> {
     let (mut rest, mut previous) = (content, histograms::Previous::default());
     while !rest.is_empty() {
         let record = histograms::read(rest, &mut previous)
             .ok_or_else(|| broken("a histogram record is malformed"))?;
-        visitor.histogram(record.series, record.t, record.h)?;
+        let start = starts.take().ok_or_else(bad_start)?;
+        visitor.histogram(record.series, Times { t: record.t, start }, record.h)?;
         rest = record.rest;
     }
     Ok(())
@@ -408,185 +463,4 @@ fn moved(from: u32, ahead: i64) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample::STALE_BITS;
-    use proptest::prelude::*;
-
-    type Series = (u32, u32, Vec<u8>);
-    type Sample = (u32, i64, u64);
-
-    #[derive(Default)]
-    struct Seen {
-        series: Vec<Series>,
-        samples: Vec<Sample>,
-        histograms: Vec<(u32, i64, Histogram)>,
-        exemplars: Vec<TimestampMs>,
-        families: Vec<Vec<u8>>,
-        tombstones: Vec<Vec<u8>>,
-    }
-
-    impl RecordVisitor for Seen {
-        fn series(&mut self, series: SeriesRef, tenant: TenantId, canonical: &[u8]) -> Result<()> {
-            assert!(self.samples.is_empty(), "series come first");
-            self.series.push((series.0, tenant.0, canonical.to_vec()));
-            Ok(())
-        }
-
-        fn sample(&mut self, series: SeriesRef, t: TimestampMs, v: f64) -> Result<()> {
-            assert!(self.histograms.is_empty(), "floats come before histograms");
-            self.samples.push((series.0, t, v.to_bits()));
-            Ok(())
-        }
-
-        fn histogram(&mut self, series: SeriesRef, t: TimestampMs, h: Histogram) -> Result<()> {
-            self.histograms.push((series.0, t, h));
-            Ok(())
-        }
-
-        fn exemplar(&mut self, exemplar: ExemplarRecord<'_>) -> Result<()> {
-            self.exemplars.push(exemplar.t);
-            Ok(())
-        }
-
-        fn metadata(&mut self, metadata: MetadataRecord<'_>) -> Result<()> {
-            self.families.push(metadata.family.to_vec());
-            Ok(())
-        }
-
-        fn tombstone(&mut self, encoded: &[u8]) -> Result<()> {
-            self.tombstones.push(encoded.to_vec());
-            Ok(())
-        }
-    }
-
-    fn encode(series: &[Series], samples: &[Sample]) -> Vec<u8> {
-        let mut encoder = BatchEncoder::with_capacity(0);
-        for (series, t, bits) in samples {
-            encoder.sample(SeriesRef(*series), *t, f64::from_bits(*bits));
-        }
-        for (series, tenant, labels) in series {
-            encoder.series(SeriesRef(*series), TenantId(*tenant), labels);
-        }
-        let len = encoder.len();
-        let payload = encoder.finish();
-        assert_eq!(payload.len(), len);
-        payload
-    }
-
-    fn decoded(payload: &[u8]) -> Result<Seen> {
-        let mut seen = Seen::default();
-        decode(payload, &mut seen).map(|()| seen)
-    }
-
-    fn value_bits() -> impl Strategy<Value = u64> {
-        prop_oneof![
-            any::<u64>(),
-            any::<i32>().prop_map(|v| f64::from(v).to_bits()),
-            Just(STALE_BITS),
-            Just((-0.0f64).to_bits()),
-            Just(0),
-            Just(f64::INFINITY.to_bits()),
-        ]
-    }
-
-    fn a_series_ref() -> impl Strategy<Value = u32> {
-        prop_oneof![any::<u32>(), 0u32..300, Just(u32::MAX)]
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_encoded_is_decoded_bit_for_bit(
-            series in prop::collection::vec(
-                (a_series_ref(), any::<u32>(), prop::collection::vec(any::<u8>(), 0..40)), 0..8),
-            samples in prop::collection::vec(
-                (a_series_ref(), prop_oneof![any::<i64>(), 0i64..3], value_bits()), 0..60),
-        ) {
-            let seen = decoded(&encode(&series, &samples)).unwrap();
-            prop_assert_eq!(seen.series, series);
-            prop_assert_eq!(seen.samples, samples);
-        }
-
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = decoded(&bytes);
-        }
-    }
-
-    #[test]
-    fn the_layout_is_the_documented_one() {
-        let samples = [(7, 1000, 1.5f64), (39, 1000, 0.0), (39, 1001, -2.0), (3, 1001, 1.0)];
-        let samples = samples.map(|(series, t, v)| (series, t, v.to_bits()));
-        let payload = encode(&[(7, 2, b"ab".to_vec()), (39, 0, b"".to_vec())], &samples);
-        let series = [1, 8, 0, 0, 0, 14, 2, 2, b'a', b'b', 64, 0, 0];
-        let first = [0b0000_0010, 14, 0xd0, 0x0f, 0x3f, 0xf8];
-        let others = [0b0101_0000, 0b1110_0001, 2, 0xc0, 0b0001_0010, 71, 0x3f, 0xf0];
-        let header = [2, 14, 0, 0, 0];
-        assert_eq!(payload, [&series[..], &header, &first, &others].concat());
-    }
-
-    #[test]
-    fn histograms_have_a_section_of_their_own() {
-        for (series, samples) in [(0, 0), (0, 2), (1, 0), (2, 3)] {
-            let mut encoder = BatchEncoder::with_capacity(0);
-            encoder.histogram(SeriesRef(5), 7, &Histogram::stale());
-            (0..samples).for_each(|t| encoder.sample(SeriesRef(5), t, 1.0));
-            (0..series).for_each(|n| encoder.series(SeriesRef(n), TenantId(0), b"labels"));
-            let len = encoder.len();
-            let payload = encoder.finish();
-            assert_eq!(payload.len(), len);
-            let seen = decoded(&payload).unwrap();
-            let counts = (seen.series.len(), seen.samples.len());
-            assert_eq!(counts, (series as usize, samples as usize));
-            assert_eq!(seen.histograms, [(5, 7, Histogram::stale())]);
-            assert!(decoded(&payload[..payload.len() - 1]).is_err());
-        }
-    }
-
-    #[test]
-    fn a_cut_payload_is_an_error() {
-        let payload = encode(&[(7, 0, b"labels".to_vec())], &[(7, 1000, 1), (23, 1000, 2)]);
-        let series_end = SECTION_HEADER_BYTES + 9;
-        for len in (1..payload.len()).filter(|len| *len != series_end) {
-            assert!(decoded(&payload[..len]).is_err(), "length {len}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_kind_is_an_error_that_names_it() {
-        for (kind, name) in [(0u8, "0"), (200, "200")] {
-            let error = decoded(&[kind, 0, 0, 0, 0]).err().unwrap();
-            assert_eq!(error.code(), ErrorCode::Corruption);
-            assert!(error.message().contains(&format!("record kind {name}")), "{error}");
-        }
-    }
-
-    #[test]
-    fn exemplars_and_metadata_follow_the_samples() {
-        let mut payload = encode(&[], &[(7, 1000, 1)]);
-        let mut exemplars = exemplars::ExemplarEncoder::default();
-        let tenant = TenantId(0);
-        let (series, labels, v) = (&b"s"[..], &b""[..], 1.0);
-        exemplars.add(&ExemplarRecord { tenant, series, labels, t: 5, v });
-        let mut metadata = metadata::MetadataEncoder::default();
-        metadata.append_to(&mut payload);
-        let family = &b"up"[..];
-        metadata.add(&MetadataRecord { tenant, kind: 2, family, unit: b"", help: b"" });
-        exemplars.append_to(&mut payload);
-        metadata.append_to(&mut payload);
-        let seen = decoded(&payload).unwrap();
-        assert_eq!((seen.samples.len(), seen.exemplars), (1, vec![5]));
-        assert_eq!(seen.families, [b"up"]);
-    }
-
-    #[test]
-    fn a_steady_request_takes_few_bytes() {
-        let samples: Vec<Sample> = (0..2000)
-            .map(|i| (i % 16 + (i / 16) * 16, 1_700_000_000_000, f64::from(i).to_bits()))
-            .collect();
-        let mut by_shard = samples;
-        by_shard.sort_by_key(|s| (s.0 % 16, s.0));
-        let payload = encode(&[], &by_shard);
-        assert!(payload.len() < 2000 * 4, "{} bytes", payload.len());
-    }
-}
+mod tests;

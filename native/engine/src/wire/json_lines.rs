@@ -15,6 +15,8 @@
 //! (`json_lines/histogram.rs`), so that a reader that does not know them refuses the line and does
 //! not take them for something else.
 //!
+//! Either may have `start_timestamps`, as many as timestamps, 0 for a sample that says none.
+//!
 //! A line that cannot be read is refused by its number, and the others are stored. Other members
 //! are read over.
 
@@ -27,12 +29,13 @@ use self::scan::Json;
 pub use self::scan::PLAIN_NAN_BITS;
 use crate::error::{Error, Result};
 use crate::labels::encode_pair;
-use crate::sample::Sample;
+use crate::sample::{NO_START, Sample};
 use crate::wire::histogram::WireHistogram;
 use crate::wire::{Refusal, WireBatch};
 
 /// The members of a line that are looked at.
-const MEMBERS: [&str; 5] = ["metric", "timestamps", "values", "nan_bits", "histograms"];
+const MEMBERS: [&str; 6] =
+    ["metric", "timestamps", "values", "nan_bits", "histograms", "start_timestamps"];
 
 /// Reads lines, of which the first has the number `first_line`. Empty ones are nothing.
 ///
@@ -51,7 +54,9 @@ pub fn parse(body: &[u8], first_line: u64) -> Result<WireBatch<'static>> {
             batch.refusals.push(Refusal { error, count: 1 });
             continue;
         }
-        batch.samples.extend_from_slice(&line.samples);
+        for (i, sample) in line.samples.iter().enumerate() {
+            batch.push_sample(*sample, line.starts.get(i).copied().unwrap_or(NO_START));
+        }
         batch.histograms.append(&mut line.histograms);
         batch.end_series(Cow::Owned(line.labels.clone()))?;
     }
@@ -67,6 +72,7 @@ struct Line {
     timestamps: Vec<i64>,
     nan_bits: Vec<(usize, u64)>,
     histograms: Vec<WireHistogram>,
+    starts: Vec<i64>,
 }
 
 impl Line {
@@ -83,19 +89,23 @@ impl Line {
             }
             match member {
                 0 => self.read_metric(json),
-                1 => self.read_timestamps(json),
+                1 => read_times(json, &mut self.timestamps),
                 2 => self.read_values(json),
                 3 => self.read_nan_bits(json),
-                _ => self.read_histograms(json),
+                4 => self.read_histograms(json),
+                _ => read_times(json, &mut self.starts),
             }
         })?;
         json.end()?;
-        let [metric, timestamps, values, nan_bits, histograms] = seen;
+        let [metric, timestamps, values, nan_bits, histograms, starts] = seen;
         let missing = match (values, histograms) {
             _ if !metric => Some("there is no \"metric\""),
             _ if !timestamps => Some("there is no \"timestamps\""),
             (false, false) => Some("there is no \"values\""),
             (true, true) => Some("it has \"values\" and \"histograms\""),
+            _ if starts && self.starts.len() != self.timestamps.len() => {
+                Some("it has not as many \"start_timestamps\" as \"timestamps\"")
+            }
             (false, true) if nan_bits => Some("it has \"nan_bits\" and \"histograms\""),
             _ => None,
         };
@@ -111,6 +121,7 @@ impl Line {
         self.values.clear();
         self.timestamps.clear();
         self.nan_bits.clear();
+        self.starts.clear();
         self.histograms.clear();
     }
 
@@ -125,17 +136,6 @@ impl Line {
     fn read_values(&mut self, json: &mut Json<'_>) -> Result<()> {
         json.array(|json| {
             self.values.push(json.value()?);
-            Ok(())
-        })
-    }
-
-    fn read_timestamps(&mut self, json: &mut Json<'_>) -> Result<()> {
-        json.array(|json| {
-            let text = json.number_text()?;
-            let t = text.parse().map_err(|_| {
-                json.wrong(&format!("a timestamp is whole milliseconds, got {text:.40}"))
-            })?;
-            self.timestamps.push(t);
             Ok(())
         })
     }
@@ -169,6 +169,7 @@ impl Line {
             return Err(Error::bad_data(text));
         }
         self.histograms.iter_mut().zip(&self.timestamps).for_each(|(h, t)| h.t = *t);
+        self.histograms.iter_mut().zip(&self.starts).for_each(|(h, start)| h.start_t = *start);
         Ok(())
     }
 
@@ -192,6 +193,17 @@ impl Line {
         self.samples.extend(pairs.map(|(t, v)| Sample { t: *t, v: *v }));
         Ok(())
     }
+}
+
+fn read_times(json: &mut Json<'_>, out: &mut Vec<i64>) -> Result<()> {
+    json.array(|json| {
+        let text = json.number_text()?;
+        let t = text.parse().map_err(|_| {
+            json.wrong(&format!("a timestamp is whole milliseconds, got {text:.40}"))
+        })?;
+        out.push(t);
+        Ok(())
+    })
 }
 
 #[cfg(test)]

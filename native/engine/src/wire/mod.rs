@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::sample::{Sample, TimestampMs};
+use crate::sample::{NO_START, Sample, TimestampMs};
 use crate::wire::histogram::WireHistogram;
 use crate::wire::metadata::WireMetadata;
 
@@ -26,6 +26,9 @@ pub struct WireBatch<'a> {
     pub series: Vec<WireSeries<'a>>,
     /// The float samples of all series, one after the other.
     pub samples: Vec<Sample>,
+    /// Start timestamps of the float samples; at most as long, and what is missing is
+    /// [`NO_START`].
+    pub starts: Vec<TimestampMs>,
     /// The native histogram samples of all series, one after the other.
     pub histograms: Vec<WireHistogram>,
     /// The exemplars of all series, one after the other.
@@ -116,6 +119,22 @@ impl<'a> WireBatch<'a> {
         Spans { samples, histograms, exemplars }
     }
 
+    /// Adds a float sample to the current series.
+    #[inline]
+    pub fn push_sample(&mut self, sample: Sample, start: TimestampMs) {
+        if start != NO_START {
+            self.starts.resize(self.samples.len(), NO_START);
+            self.starts.push(start);
+        }
+        self.samples.push(sample);
+    }
+
+    /// The start timestamp of sample `index` of all, or [`NO_START`].
+    #[inline]
+    pub fn start_of(&self, index: usize) -> TimestampMs {
+        self.starts.get(index).copied().unwrap_or(NO_START)
+    }
+
     /// Ends a series: what was pushed since the last one ended is its own.
     ///
     /// # Errors
@@ -145,6 +164,7 @@ impl<'a> WireBatch<'a> {
     /// Forgets what was pushed after `lengths` were taken.
     fn truncate(&mut self, lengths: Lengths) {
         self.samples.truncate(lengths.samples);
+        self.starts.truncate(lengths.samples);
         self.histograms.truncate(lengths.histograms);
         self.exemplars.truncate(lengths.exemplars);
     }

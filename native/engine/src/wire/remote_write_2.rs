@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::labels::{METRIC_NAME, encode_pair};
-use crate::sample::Sample;
+use crate::sample::{NO_START, Sample, TimestampMs};
 use crate::wire::histogram::parse_histogram;
 use crate::wire::metadata::{MetricType, WireMetadata, family_of};
 use crate::wire::protobuf::{Message, bytes_tag, fixed64_tag, varint_tag};
@@ -143,7 +143,10 @@ impl<'a> Walk<'a> {
             match tag {
                 SERIES_LABELS => series.message()?.packed(&mut refs)?,
                 SERIES_LABEL => refs.push(series.varint()? as u32),
-                SERIES_SAMPLES => batch.samples.push(parse_sample(series.message()?)?),
+                SERIES_SAMPLES => {
+                    let (sample, start) = parse_sample(series.message()?)?;
+                    batch.push_sample(sample, start);
+                }
                 SERIES_HISTOGRAMS => {
                     let histogram = parse_histogram(series.message()?, batch.histograms.last())?;
                     batch.histograms.push(histogram);
@@ -293,20 +296,19 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// A sample and its start timestamp.
 #[inline(always)]
-fn parse_sample(mut sample: Message<'_>) -> Result<Sample> {
-    let (mut t, mut bits) = (0, 0);
+fn parse_sample(mut sample: Message<'_>) -> Result<(Sample, TimestampMs)> {
+    let (mut t, mut bits, mut start) = (0, 0, NO_START);
     while let Some(tag) = sample.next_tag()? {
         match tag {
             SAMPLE_VALUE => bits = sample.fixed64()?,
             SAMPLE_TIMESTAMP => t = sample.varint()? as i64,
-            SAMPLE_START_TIMESTAMP => {
-                sample.varint()?;
-            }
+            SAMPLE_START_TIMESTAMP => start = sample.varint()? as i64,
             other => sample.skip(other, 3)?,
         }
     }
-    Ok(Sample { t, v: f64::from_bits(bits) })
+    Ok((Sample { t, v: f64::from_bits(bits) }, start))
 }
 
 fn parse_metadata(mut metadata: Message<'_>) -> Result<MetadataRefs> {

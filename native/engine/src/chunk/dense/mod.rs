@@ -17,6 +17,12 @@
 //! doubles themselves; what is smallest is written.
 //!
 //! Times are integers as they are, with the codec in the first byte.
+//!
+//! A column of values whose samples have start timestamps begins with these:
+//!
+//! ```text
+//! started    = 29 u8  codec u8  varint(length of the numbers)  numbers  column
+//! ```
 
 mod decimal;
 mod entropy;
@@ -29,7 +35,7 @@ use pco::{DecompressorScratch, DeltaSpec, ModeSpec};
 
 use crate::codec::varint;
 use crate::error::{Error, ErrorCode, Result};
-use crate::sample::TimestampMs;
+use crate::sample::{NO_START, TimestampMs};
 use decimal::{EXPONENT_MAX, Scaled};
 use integers::Codec;
 
@@ -37,6 +43,7 @@ use integers::Codec;
 pub const SAMPLES_MAX: usize = 4096;
 
 /// Forms beyond the decimal exponents.
+const FORM_STARTS: u8 = 29;
 const FORM_BITS: u8 = 30;
 const FORM_DOUBLES: u8 = 31;
 const CODEC_SHIFT: u8 = 5;
@@ -243,6 +250,51 @@ fn put_exceptions(bytes: &[u8], count: usize, first: usize, out: &mut [f64]) -> 
         rest = tail;
     }
     Some(())
+}
+
+/// Appends what goes before a column of `count` values if one of `starts`, which may be fewer, is
+/// said: nothing for most.
+pub fn encode_starts(starts: &[TimestampMs], count: usize, out: &mut Vec<u8>) {
+    if starts.iter().all(|start| *start == NO_START) {
+        return;
+    }
+    let mut all = starts.to_vec();
+    all.resize(count, NO_START);
+    let mut numbers = Vec::new();
+    let codec = integers::encode(&all, &mut numbers);
+    out.extend_from_slice(&[FORM_STARTS, codec as u8]);
+    varint::write(out, numbers.len() as u64);
+    out.extend_from_slice(&numbers);
+}
+
+/// Parts a column into its start timestamps, if it has them, and its values.
+///
+/// # Errors
+/// `corruption` when the bytes end early.
+#[inline]
+pub fn split_starts(bytes: &[u8]) -> Result<(Option<&[u8]>, &[u8])> {
+    let [FORM_STARTS, rest @ ..] = bytes else { return Ok((None, bytes)) };
+    let length = rest.get(1..).and_then(varint::read);
+    let parted = length.and_then(|(length, tail)| {
+        let codec_and_length = rest.len() - tail.len();
+        rest.split_at_checked(codec_and_length.checked_add(usize::try_from(length).ok()?)?)
+    });
+    let (starts, values) = parted.ok_or_else(|| corruption("its start timestamps end early"))?;
+    Ok((Some(starts), values))
+}
+
+/// Fills `out` with the start timestamps that [`split_starts`] found. At most [`SAMPLES_MAX`].
+///
+/// # Errors
+/// `corruption` for bytes that no encoder wrote for so many; `out` is then of no use.
+pub fn decode_starts(bytes: &[u8], scratch: &mut Scratch, out: &mut [TimestampMs]) -> Result<()> {
+    let wrong = || corruption("its start timestamps are malformed");
+    let (codec, rest) = bytes.split_first().ok_or_else(wrong)?;
+    let (_, numbers) = varint::read(rest).ok_or_else(wrong)?;
+    if *codec > Codec::Entropy as u8 {
+        return Err(corruption(&format!("start timestamps in codec {codec}")));
+    }
+    integers::decode(Codec::from_bits(*codec), numbers, scratch, out)
 }
 
 /// Appends a column of times: at least one, at most [`SAMPLES_MAX`], ascending.

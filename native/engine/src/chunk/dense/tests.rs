@@ -125,3 +125,40 @@ fn columns_take_what_their_kind_should() {
     rare[200..].fill(4.0);
     assert!(round(&rare).len() <= 8);
 }
+
+proptest! {
+    #[test]
+    fn start_timestamps_stand_before_the_values(
+        runs in prop::collection::vec((prop_oneof![Just(NO_START), any::<i64>()], 1usize..99), 1..9),
+        missing in 0usize..50,
+    ) {
+        let starts: Vec<i64> = runs.iter().flat_map(|(start, n)| vec![*start; *n]).collect();
+        let count = starts.len() + missing;
+        let values: Vec<f64> = (0..count).map(|i| i as f64).collect();
+        let (mut scratch, mut column) = (Scratch::default(), Vec::new());
+        encode_starts(&starts, count, &mut column);
+        let before = column.len();
+        encode_values(&values, &mut scratch, &mut column);
+        let (split, rest) = split_starts(&column).unwrap();
+        prop_assert_eq!(rest.len(), column.len() - before);
+        let mut got = vec![NO_START; count];
+        match split {
+            Some(bytes) => decode_starts(bytes, &mut scratch, &mut got).unwrap(),
+            None => prop_assert_eq!(before, 0),
+        }
+        prop_assert_eq!(&got[..starts.len()], &starts[..]);
+        prop_assert!(got[starts.len()..].iter().all(|start| *start == NO_START));
+        for len in 0..before {
+            if let Ok((Some(bytes), _)) = split_starts(&column[..len]) {
+                prop_assert!(bytes.len() <= len);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_start_that_stays_is_a_few_bytes_of_a_column() {
+    let mut column = Vec::new();
+    encode_starts(&[1_750_000_000_250; 4096], 4096, &mut column);
+    assert!(column.len() <= 9, "{} bytes", column.len());
+}

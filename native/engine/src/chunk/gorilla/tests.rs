@@ -1,4 +1,5 @@
 use super::*;
+use crate::run::Run;
 use crate::sample::{STALE_BITS, Sample};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -89,7 +90,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
     ) {
         let (before, after) = samples.split_at(at.index(samples.len() + 1));
-        let mut resumed = Appender::resume(&encode(before).finish()).unwrap();
+        let mut resumed = Appender::resume(Encoding::Gorilla, &encode(before).finish()).unwrap();
         for s in after {
             resumed.append(s.t, s.v);
         }
@@ -113,9 +114,9 @@ proptest! {
         expected.extend(samples.iter().filter(|s| range.contains(s.t)));
 
         let chunk = encode(&samples);
-        let (mut ts, mut vs) = (vec![7], vec![7.0]);
-        chunk.decode_open(range, &mut ts, &mut vs).unwrap();
-        prop_assert_eq!(columns(&ts, &vs), expected.clone());
+        let mut run = Run { timestamps: vec![7], values: vec![7.0], ..Run::default() };
+        chunk.decode_open(range, &mut run.sink()).unwrap();
+        prop_assert_eq!(columns(&run.timestamps, &run.values), expected.clone());
 
         let (mut ts, mut vs) = (vec![7], vec![7.0]);
         decode(&chunk.finish(), range, &mut ts, &mut vs).unwrap();
@@ -203,4 +204,102 @@ fn an_open_chunk_stays_small() {
         let len = chunk.written().len();
         assert!(chunk.heap_bytes() < len + STEP_BYTES + len / 8);
     }
+}
+
+/// Samples of a chunk with start timestamps: each keeps the one before, says the time of the sample
+/// before, or anything.
+fn started() -> impl Strategy<Value = Vec<(Times, u64)>> {
+    let start = prop_oneof![
+        6 => Just(None),
+        2 => Just(Some(None)),
+        1 => (0i64..50).prop_map(|n| Some(Some(n))),
+        1 => any::<i64>().prop_map(|n| Some(Some(n))),
+    ];
+    (times(), vec((start, any::<u64>()), 200)).prop_map(|(times, parts)| {
+        let (mut start, mut before) = (NO_START, 77);
+        let next = |(t, (said, bits)): (i64, (Option<Option<i64>>, u64))| {
+            start = said.map_or(start, |said| said.unwrap_or(before));
+            before = t;
+            (Times { t, start }, bits)
+        };
+        times.into_iter().zip(parts).map(next).collect()
+    })
+}
+
+fn encode_started(samples: &[(Times, u64)]) -> Appender {
+    let mut chunk = Appender::with_starts();
+    samples.iter().for_each(|(at, bits)| chunk.append(*at, f64::from_bits(*bits)));
+    chunk
+}
+
+fn read_started(run: &Run) -> Vec<(Times, u64)> {
+    let run = run.as_slice();
+    (0..run.values.len()).map(|i| (run.times_of(i), run.values[i].to_bits())).collect()
+}
+
+proptest! {
+    #[test]
+    fn start_timestamps_come_back_with_their_samples(
+        samples in started(),
+        ends in any::<(prop::sample::Index, prop::sample::Index)>(),
+    ) {
+        let chunk = encode_started(&samples);
+        prop_assert!(chunk.encoding() == Encoding::GorillaStarts);
+        prop_assert_eq!(chunk.first_time(), samples.first().map(|(at, _)| at.t));
+        prop_assert_eq!(chunk.last_start(), samples.last().map_or(NO_START, |(at, _)| at.start));
+        prop_assert_eq!(chunk.bytes_len(), chunk.snapshot().len());
+        let at = |index: prop::sample::Index| {
+            samples.get(index.index(samples.len().max(1))).map_or(0, |(at, _)| at.t)
+        };
+        for range in [TimeRange::ALL, TimeRange::new(at(ends.0), at(ends.1))] {
+            let inside: Vec<_> =
+                samples.iter().filter(|(at, _)| range.contains(at.t)).copied().collect();
+            let mut run = Run::default();
+            decode_starts(&chunk.snapshot(), range, &mut run.sink()).unwrap();
+            prop_assert_eq!(read_started(&run), inside.clone());
+            let mut run = Run::default();
+            chunk.decode_open(range, &mut run.sink()).unwrap();
+            prop_assert_eq!(read_started(&run), inside);
+        }
+    }
+
+    #[test]
+    fn a_resumed_chunk_with_starts_goes_on_with_the_same_bytes(
+        samples in started(),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let (before, after) = samples.split_at(at.index(samples.len() + 1));
+        prop_assume!(!before.is_empty());
+        let bytes = encode_started(before).finish();
+        let mut resumed = Appender::resume(Encoding::GorillaStarts, &bytes).unwrap();
+        after.iter().for_each(|(at, bits)| resumed.append(*at, f64::from_bits(*bits)));
+        prop_assert_eq!(resumed.finish(), encode_started(&samples).finish());
+    }
+
+    #[test]
+    fn any_bytes_with_starts_are_decoded_or_refused_without_a_trace(
+        bytes in vec(any::<u8>(), 0..200),
+        count in 0..400u64,
+    ) {
+        let mut with_count = Vec::new();
+        varint::write(&mut with_count, count);
+        with_count.extend_from_slice(&bytes);
+        for bytes in [bytes, with_count] {
+            let mut run = Run { timestamps: vec![7], values: vec![7.0], ..Run::default() };
+            if decode_starts(&bytes, TimeRange::ALL, &mut run.sink()).is_err() {
+                prop_assert_eq!((run.timestamps, run.values), (vec![7], vec![7.0]));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_start_that_stays_takes_a_bit() {
+    let (mut plain, mut started) = (Appender::new(), Appender::new());
+    for i in 0..120 {
+        plain.append(i * 15_000, i as f64);
+        started.append(Times { t: i * 15_000, start: -5 }, i as f64);
+    }
+    let more = started.bytes_len() - plain.bytes_len();
+    assert!(more <= 1 + 120 / 8 + 1, "{more} bytes more");
 }

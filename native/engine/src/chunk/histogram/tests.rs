@@ -2,6 +2,7 @@ use super::layout::COMMON_THRESHOLD;
 use super::predict::read_number;
 use super::*;
 use crate::histogram::{CUSTOM_SCHEMA, Span};
+use crate::run::Run;
 use crate::sample::STALE_BITS;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -19,13 +20,12 @@ fn encoded(samples: &[Sample]) -> (Encoding, Vec<u8>) {
 }
 
 fn decoded(encoding: Encoding, bytes: &[u8], range: TimeRange) -> Result<Vec<Sample>> {
-    let (mut timestamps, mut values, mut histograms) = (Vec::new(), Vec::new(), Vec::new());
-    let mut sink =
-        Sink { timestamps: &mut timestamps, values: &mut values, histograms: &mut histograms };
-    decode(encoding, bytes, range, &mut sink)?;
+    let mut run = Run::default();
+    decode(encoding, bytes, range, &mut run.sink())?;
+    let Run { timestamps, values, histograms, starts } = run;
     assert!(values.len() == timestamps.len() && histograms.len() == timestamps.len());
-    let histograms = histograms.into_iter().flatten();
-    Ok(timestamps.into_iter().zip(histograms).collect())
+    assert!(encoding.has_starts() || starts.is_empty());
+    Ok(timestamps.into_iter().zip(histograms.into_iter().flatten()).collect())
 }
 
 fn a_float() -> impl Strategy<Value = f64> {
@@ -228,4 +228,40 @@ fn a_steady_histogram_takes_few_bytes() {
         .collect();
     let (_, bytes) = encoded(&samples);
     assert!(bytes.len() < 120 * 3 + 250, "{} bytes", bytes.len());
+}
+
+proptest! {
+    #[test]
+    fn start_timestamps_come_back_with_their_histograms(
+        samples in vec((1..100_000i64, prop_oneof![3 => Just(1i64), 1 => any::<i64>()], any::<u16>()), 1..40),
+        float in any::<bool>(),
+    ) {
+        let layout = Arc::new(Layout { zero_threshold: 0.5, ..Layout::default() });
+        let (mut t, mut appender) = (0, None);
+        let mut want = Vec::new();
+        for (ahead, start, n) in samples {
+            t += ahead;
+            let n = u64::from(n);
+            let counts = match float {
+                false => Counts::Integer(Tally { count: n, zero: n, ..Tally::default() }),
+                true => Counts::Float(Tally { count: n as f64, ..Tally::default() }),
+            };
+            let h = Histogram { layout: layout.clone(), counts, ..Histogram::stale() };
+            let chunk = appender.get_or_insert_with(|| Appender::new(encoding_of(&h)));
+            // The first start may be 0, and then the others need a chunk of their own.
+            let start = if want.is_empty() && start == NO_START { 1 } else { start };
+            let at = Times { t, start };
+            prop_assert!(chunk.append(at, &h));
+            prop_assert_eq!(chunk.last_start(), start);
+            want.push((at, Arc::new(h)));
+        }
+        let chunk = appender.unwrap();
+        prop_assert!(chunk.encoding().has_starts());
+        let mut run = Run::default();
+        decode(chunk.encoding(), &chunk.snapshot(), TimeRange::ALL, &mut run.sink()).unwrap();
+        let run = run.as_slice();
+        let got: Vec<_> =
+            (0..run.values.len()).map(|i| (run.times_of(i), run.histogram(i).unwrap().clone())).collect();
+        prop_assert_eq!(got, want);
+    }
 }

@@ -181,8 +181,9 @@ impl Block {
                 float_chunk::decode(raw.encoding, raw.data, timestamps, values)
             };
             decoded.map_err(|error| error.at(place.0, Some(place.1)))?;
-            let times = samples.timestamps[floats..].iter().copied();
-            for t in times.chain(samples.histograms[histograms..].iter().map(|(t, _)| *t)) {
+            let times = samples.timestamps[floats..].iter();
+            let times = times.chain(samples.histograms[histograms..].iter().map(|(at, _)| at));
+            for t in times.map(|at| at.t) {
                 if last >= Some(t) || t > chunk.maxt {
                     let text = "a chunk whose times do not ascend, or not as the index says";
                     return Err(Error::corruption(place.0, place.1, text));

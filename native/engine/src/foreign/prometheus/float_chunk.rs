@@ -1,4 +1,4 @@
-//! Float chunks: `XOR` in both directions, `XOR2` to read. Start timestamps are read over.
+//! Float chunks: `XOR` in both directions, `XOR2` to read.
 //!
 //! Source: Prometheus 3.14, `tsdb/chunkenc/{xor,xor2}.go`. A number of bits that goes past the end
 //! reads as zeros and is found out once, at the end of the chunk.
@@ -8,7 +8,7 @@ use super::varbit_writer::{Out, WriteWindow, fits_signed};
 use crate::codec::bits::BitReader;
 use crate::codec::varint;
 use crate::error::{Error, Result};
-use crate::sample::{STALE_BITS, TimestampMs};
+use crate::sample::{STALE_BITS, Times, TimestampMs};
 
 /// Gorilla XOR.
 pub const XOR: u8 = 1;
@@ -33,7 +33,7 @@ pub const CHUNK_SAMPLES: usize = 120;
 pub fn decode(
     encoding: u8,
     data: &[u8],
-    timestamps: &mut Vec<TimestampMs>,
+    timestamps: &mut Vec<Times>,
     values: &mut Vec<f64>,
 ) -> Result<()> {
     let (count, rest) = data.split_first_chunk::<2>().ok_or_else(|| wrong("it has no header"))?;
@@ -56,7 +56,7 @@ pub fn decode(
 fn decode_xor<'a>(
     count: usize,
     data: &'a [u8],
-    timestamps: &mut Vec<TimestampMs>,
+    timestamps: &mut Vec<Times>,
     values: &mut Vec<f64>,
 ) -> Result<BitReader<'a>> {
     let mut bits = BitReader::new(data);
@@ -79,7 +79,7 @@ fn decode_xor<'a>(
                 value ^= window.read(&mut bits)?;
             }
         }
-        timestamps.push(t);
+        timestamps.push(t.into());
         values.push(f64::from_bits(value));
     }
     Ok(bits)
@@ -114,17 +114,18 @@ fn xor_dod(bits: &mut BitReader<'_>) -> i64 {
 fn decode_xor2<'a>(
     count: usize,
     data: &'a [u8],
-    timestamps: &mut Vec<TimestampMs>,
+    timestamps: &mut Vec<Times>,
     values: &mut Vec<f64>,
 ) -> Result<BitReader<'a>> {
     let (header, data) = data.split_first().ok_or_else(|| wrong("it has no header"))?;
-    let starts = StartTimes::new(*header);
+    let mut starts = StartTimes::new(*header);
     let mut bits = BitReader::new(data);
     let mut window = Window::default();
     let (mut t, mut delta) = (0i64, 0i64);
     // A stale marker leaves the value that the next one is compared with.
     let mut base = 0u64;
     for number in 0..count {
+        let previous = t;
         let value = match number {
             0 => {
                 t = varint::unzigzag(uvarint(&mut bits)?);
@@ -164,8 +165,8 @@ fn decode_xor2<'a>(
                 }
             }
         };
-        starts.skip(number, &mut bits)?;
-        timestamps.push(t);
+        let start = starts.read(number, (previous, t), &mut bits)?;
+        timestamps.push(Times { t, start });
         values.push(f64::from_bits(value));
     }
     Ok(bits)

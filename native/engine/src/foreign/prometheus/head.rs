@@ -18,7 +18,7 @@ use super::{Samples, Sink, wal_dir};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::histogram::Histogram;
-use crate::sample::{TimeRange, TimestampMs, Window};
+use crate::sample::{TimeRange, Times, TimestampMs, Window};
 
 const CHECKPOINT_PREFIX: &str = "checkpoint.";
 /// Samples that are gathered before they are handed on, so that series come in runs.
@@ -133,8 +133,8 @@ impl Visitor for FirstPass<'_> {
         Ok(())
     }
 
-    fn sample(&mut self, _: u64, t: TimestampMs, _: f64) -> Result<()> {
-        self.logs.newest = self.logs.newest.max(Some(t));
+    fn sample(&mut self, _: u64, at: Times, _: f64) -> Result<()> {
+        self.logs.newest = self.logs.newest.max(Some(at.t));
         Ok(())
     }
 
@@ -143,8 +143,8 @@ impl Visitor for FirstPass<'_> {
         Ok(())
     }
 
-    fn histogram(&mut self, _: u64, t: TimestampMs, _: Histogram) -> Result<()> {
-        self.logs.newest = self.logs.newest.max(Some(t));
+    fn histogram(&mut self, _: u64, at: Times, _: Histogram) -> Result<()> {
+        self.logs.newest = self.logs.newest.max(Some(at.t));
         Ok(())
     }
 
@@ -209,15 +209,15 @@ impl Visitor for SecondPass<'_, '_> {
         Ok(())
     }
 
-    fn sample(&mut self, series: u64, t: TimestampMs, v: f64) -> Result<()> {
-        self.gather(series, t, |samples| {
-            samples.timestamps.push(t);
+    fn sample(&mut self, series: u64, at: Times, v: f64) -> Result<()> {
+        self.gather(series, at.t, |samples| {
+            samples.timestamps.push(at);
             samples.values.push(v);
         })
     }
 
-    fn histogram(&mut self, series: u64, t: TimestampMs, h: Histogram) -> Result<()> {
-        self.gather(series, t, |samples| samples.histograms.push((t, h)))
+    fn histogram(&mut self, series: u64, at: Times, h: Histogram) -> Result<()> {
+        self.gather(series, at.t, |samples| samples.histograms.push((at, h)))
     }
 
     fn tombstone(&mut self, _: u64, _: TimeRange) -> Result<()> {

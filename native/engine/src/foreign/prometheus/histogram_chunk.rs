@@ -1,5 +1,4 @@
 //! Chunks of native histograms, integer and float, with and without start timestamps, to read.
-//! Start timestamps are read over.
 //!
 //! Source: Prometheus 3.14, `tsdb/chunkenc/{histogram,float_histogram,histogram_meta}.go` and their
 //! `_st` variants; what is said of counter resets follows `counterResetHint` in `histogram.go`.
@@ -11,7 +10,7 @@ use crate::error::Result;
 use crate::histogram::{
     BUCKETS_MAX, CUSTOM_SCHEMA, CounterReset, Counts, Histogram, Layout, Span, Tally, bucket_count,
 };
-use crate::sample::{TimestampMs, is_stale};
+use crate::sample::{Times, TimestampMs, is_stale};
 use crate::sync::Arc;
 
 /// The bits of the third byte, or with start timestamps of the first, that say what kind of chunk
@@ -27,10 +26,10 @@ pub fn is_histogram(encoding: u8) -> bool {
 ///
 /// # Errors
 /// `corruption` for bytes that end early or cannot be.
-pub fn decode(encoding: u8, data: &[u8], out: &mut Vec<(TimestampMs, Histogram)>) -> Result<()> {
+pub fn decode(encoding: u8, data: &[u8], out: &mut Vec<(Times, Histogram)>) -> Result<()> {
     let (header, rest) = data.split_first_chunk::<3>().ok_or_else(|| wrong("it has no header"))?;
     let has_starts = matches!(encoding, HISTOGRAM_ST | FLOAT_HISTOGRAM_ST);
-    let (flags, starts, upper) = if has_starts {
+    let (flags, mut starts, upper) = if has_starts {
         (header[0], StartTimes::new(header[2]), header[0] & !GAUGE)
     } else {
         (header[2], StartTimes::new(0), header[0])
@@ -48,13 +47,15 @@ pub fn decode(encoding: u8, data: &[u8], out: &mut Vec<(TimestampMs, Histogram)>
     let float = matches!(encoding, FLOAT_HISTOGRAM | FLOAT_HISTOGRAM_ST);
     let mut integer_state = Integers::new(&layout);
     let mut float_state = Floats::new(&layout);
+    let mut previous = 0;
     for number in 0..count {
         let (t, sum, counts) = if float {
             float_state.next(number, &mut bits)?
         } else {
             integer_state.next(number, &mut bits)?
         };
-        starts.skip(number, &mut bits)?;
+        let start = starts.read(number, (previous, t), &mut bits)?;
+        previous = t;
         if bits.overran() {
             return Err(wrong(&format!("its bytes end before its {count} samples")));
         }
@@ -68,7 +69,7 @@ pub fn decode(encoding: u8, data: &[u8], out: &mut Vec<(TimestampMs, Histogram)>
         } else {
             Histogram { layout: layout.clone(), reset, sum, counts }
         };
-        out.push((t, histogram));
+        out.push((Times { t, start }, histogram));
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use crate::disk::Disk;
 use crate::error::{Error, ErrorCode, Result};
 use crate::histogram::Histogram;
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::{TimeRange, Times, TimestampMs};
 
 /// What a source held that is not handed on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,11 +58,11 @@ pub struct LeftOut {
 #[derive(Debug, Default)]
 pub struct Samples {
     /// The times of the floats.
-    pub timestamps: Vec<TimestampMs>,
+    pub timestamps: Vec<Times>,
     /// The floats.
     pub values: Vec<f64>,
     /// The histograms, not validated.
-    pub histograms: Vec<(TimestampMs, Histogram)>,
+    pub histograms: Vec<(Times, Histogram)>,
 }
 
 impl Samples {
@@ -89,10 +89,10 @@ impl Samples {
         }
         let before = self.len();
         let keep = |t: TimestampMs| !ranges.iter().any(|range| range.contains(t));
-        let mut kept = self.timestamps.iter().map(|t| keep(*t));
+        let mut kept = self.timestamps.iter().map(|at| keep(at.t));
         self.values.retain(|_| kept.next().unwrap_or(true));
-        self.timestamps.retain(|t| keep(*t));
-        self.histograms.retain(|(t, _)| keep(*t));
+        self.timestamps.retain(|at| keep(at.t));
+        self.histograms.retain(|(at, _)| keep(at.t));
         (before - self.len()) as u64
     }
 }

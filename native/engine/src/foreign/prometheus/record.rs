@@ -7,7 +7,7 @@ use super::log::Place;
 use crate::error::Result;
 use crate::histogram::{CUSTOM_SCHEMA, CounterReset, Counts, Histogram, Layout, Span, Tally};
 use crate::labels::encode_pair;
-use crate::sample::{TimeRange, TimestampMs, is_stale};
+use crate::sample::{NO_START, TimeRange, Times, TimestampMs, is_stale};
 use crate::sync::Arc;
 
 const SERIES: u8 = 1;
@@ -24,19 +24,20 @@ const SAMPLES_V2: u8 = 11;
 const HISTOGRAMS_V2: u8 = 12;
 const FLOAT_HISTOGRAMS_V2: u8 = 13;
 
-/// A start timestamp of its own; the other markers are one byte.
-const EXPLICIT_START: u8 = 2;
+/// Markers of start timestamps: none; that of the sample before; else one of its own follows.
+const NO_START_MARKER: u8 = 0;
+const SAME_START: u8 = 1;
 
 /// Takes what records hold.
 pub trait Visitor {
     /// From here on `series` means these labels (in canonical encoding).
     fn series(&mut self, series: u64, labels: &[u8]) -> Result<()>;
     /// A float sample.
-    fn sample(&mut self, series: u64, t: TimestampMs, v: f64) -> Result<()>;
+    fn sample(&mut self, series: u64, at: Times, v: f64) -> Result<()>;
     /// What was logged of `series` in `range` so far is deleted.
     fn tombstone(&mut self, series: u64, range: TimeRange) -> Result<()>;
     /// A native histogram sample, not validated.
-    fn histogram(&mut self, series: u64, t: TimestampMs, h: Histogram) -> Result<()>;
+    fn histogram(&mut self, series: u64, at: Times, h: Histogram) -> Result<()>;
     /// An exemplar.
     fn exemplar(&mut self);
     /// A metadata entry.
@@ -98,7 +99,7 @@ fn samples(mut fields: Fields<'_>, to: &mut dyn Visitor) -> Result<()> {
     while !fields.is_empty() {
         let series = first.wrapping_add_signed(fields.varint()?);
         let t = t0.wrapping_add(fields.varint()?);
-        to.sample(series, t, fields.f64()?)?;
+        to.sample(series, t.into(), fields.f64()?)?;
     }
     Ok(())
 }
@@ -109,30 +110,34 @@ struct Heads {
     begun: bool,
     series: i64,
     t0: i64,
+    start: TimestampMs,
+    start0: TimestampMs,
 }
 
 impl Heads {
-    fn next(&mut self, fields: &mut Fields<'_>) -> Result<(u64, TimestampMs)> {
+    fn next(&mut self, fields: &mut Fields<'_>) -> Result<(u64, Times)> {
         self.series = self.series.wrapping_add(fields.varint()?);
         let t = self.t0.wrapping_add(fields.varint()?);
         if self.begun {
-            if fields.u8()? >= EXPLICIT_START {
-                fields.varint()?;
-            }
+            self.start = match fields.u8()? {
+                NO_START_MARKER => NO_START,
+                SAME_START => self.start,
+                _ => self.start0.wrapping_add(fields.varint()?),
+            };
         } else {
             (self.begun, self.t0) = (true, t);
-            // The start timestamp.
-            fields.varint()?;
+            self.start0 = fields.varint()?;
+            self.start = self.start0;
         }
-        Ok((self.series as u64, t))
+        Ok((self.series as u64, Times { t, start: self.start }))
     }
 }
 
 fn samples_v2(mut fields: Fields<'_>, to: &mut dyn Visitor) -> Result<()> {
     let mut heads = Heads::default();
     while !fields.is_empty() {
-        let (series, t) = heads.next(&mut fields)?;
-        to.sample(series, t, fields.f64()?)?;
+        let (series, at) = heads.next(&mut fields)?;
+        to.sample(series, at, fields.f64()?)?;
     }
     Ok(())
 }
@@ -183,7 +188,7 @@ fn histograms(mut fields: Fields<'_>, kind: Kind, to: &mut dyn Visitor) -> Resul
     while !fields.is_empty() {
         let series = first.wrapping_add_signed(fields.varint()?);
         let t = t0.wrapping_add(fields.varint()?);
-        to.histogram(series, t, histogram(&mut fields, kind)?)?;
+        to.histogram(series, t.into(), histogram(&mut fields, kind)?)?;
     }
     Ok(())
 }
@@ -191,8 +196,8 @@ fn histograms(mut fields: Fields<'_>, kind: Kind, to: &mut dyn Visitor) -> Resul
 fn histograms_v2(mut fields: Fields<'_>, kind: Kind, to: &mut dyn Visitor) -> Result<()> {
     let mut heads = Heads::default();
     while !fields.is_empty() {
-        let (series, t) = heads.next(&mut fields)?;
-        to.histogram(series, t, histogram(&mut fields, kind)?)?;
+        let (series, at) = heads.next(&mut fields)?;
+        to.histogram(series, at, histogram(&mut fields, kind)?)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 use crate::codec::bits::BitReader;
 use crate::codec::varint;
 use crate::error::{Error, ErrorCode, Result};
+use crate::sample::{NO_START, TimestampMs};
 
 /// A `corruption` error, which its caller gives a place.
 pub fn wrong(what: &str) -> Error {
@@ -100,27 +101,38 @@ pub fn varbit_uint(bits: &mut BitReader<'_>) -> u64 {
     if *width == 0 { 0 } else { bits.read(*width) }
 }
 
-/// The start-timestamp column of a chunk: present from some sample on. Its values are not kept.
+/// The start-timestamp column of a chunk: present from some sample on. What is written is how long
+/// before the sample before it a sample began.
 pub struct StartTimes {
     first_known: bool,
     from: usize,
+    start: TimestampMs,
+    before: i64,
 }
 
 impl StartTimes {
     /// Of the chunk with this header.
     pub fn new(header: u8) -> Self {
-        Self { first_known: header & 0x80 != 0, from: usize::from(header & 0x7F) }
+        let (first_known, from) = (header & 0x80 != 0, usize::from(header & 0x7F));
+        Self { first_known, from, start: NO_START, before: 0 }
     }
 
-    /// Reads over that of sample `number`.
-    pub fn skip(&self, number: usize, bits: &mut BitReader<'_>) -> Result<()> {
+    /// Reads that of sample `number`, which is at `t`; the one before it, if any, is at `previous`.
+    pub fn read(
+        &mut self,
+        number: usize,
+        (previous, t): (TimestampMs, TimestampMs),
+        bits: &mut BitReader<'_>,
+    ) -> Result<TimestampMs> {
         if number == 0 {
             if self.first_known {
-                uvarint(bits)?;
+                self.start = t.wrapping_sub(varint::unzigzag(uvarint(bits)?));
             }
         } else if self.from > 0 && number >= self.from {
-            varbit_int(bits);
+            // The first one begins the differences.
+            self.before = self.before.wrapping_add(varbit_int(bits));
+            self.start = previous.wrapping_sub(self.before);
         }
-        Ok(())
+        Ok(self.start)
     }
 }

@@ -21,7 +21,7 @@ use crate::head::histograms::{self, Histograms, Value};
 use crate::head::sealed::{Held, SealedChunk};
 use crate::head::series::{Contents, Late, Parts};
 use crate::run::Run;
-use crate::sample::{Sample, TimeRange, TimestampMs};
+use crate::sample::{Sample, TimeRange, Times};
 use crate::sync::Arc;
 
 /// Chunk files by number.
@@ -35,7 +35,7 @@ pub(super) fn write(parts: &Parts<'_>, out: &mut Vec<u8>) {
     } else {
         let chunk = parts.open.snapshot();
         varint::write(out, chunk.len() as u64);
-        out.push(Encoding::Gorilla as u8);
+        out.push(parts.open.encoding() as u8);
         out.extend_from_slice(&chunk);
     }
     write_chunks(parts.late.map_or(&[], |late| &late.sealed), out);
@@ -57,16 +57,16 @@ fn write_histograms(histograms: &Histograms, out: &mut Vec<u8>) {
     let open = histograms.open.as_ref().and_then(histograms::sealed);
     write_chunks(open.as_slice(), out);
     write_chunks(&histograms.late, out);
-    let single = |(t, value): &(TimestampMs, Value)| match value {
+    let single = |(at, value): &(Times, Value)| match value {
         Value::Float(v) => {
             let mut chunk = gorilla::Appender::new();
-            chunk.append(*t, *v);
-            let range = TimeRange::new(*t, *t);
-            Some(SealedChunk::new(range, Encoding::Gorilla, chunk.finish()))
+            chunk.append(*at, *v);
+            let range = TimeRange::new(at.t, at.t);
+            Some(SealedChunk::new(range, chunk.encoding(), chunk.finish()))
         }
         Value::Histogram(h) => {
             let mut chunk = histogram::Appender::new(histogram::encoding_of(h));
-            chunk.append(*t, h);
+            chunk.append(*at, h);
             histograms::sealed(&chunk)
         }
     };
@@ -106,8 +106,8 @@ pub(super) fn read(bytes: &[u8], files: &Files) -> Result<Contents> {
     let open = match rest.varint()? {
         0 => gorilla::Appender::new(),
         len => match Encoding::from_byte(rest.byte()?)? {
-            Encoding::Gorilla => gorilla::Appender::resume(rest.take(len)?)?,
-            Encoding::IntHistogram | Encoding::FloatHistogram => return Err(malformed()),
+            encoding if encoding.is_histogram() => return Err(malformed()),
+            encoding => gorilla::Appender::resume(encoding, rest.take(len)?)?,
         },
     };
     let mut late = Late { sealed: rest.chunks(files)?, ..Late::default() };
@@ -139,8 +139,9 @@ fn read_histograms(rest: &mut Cursor<'_>, files: &Files) -> Result<Histograms> {
         }
         // The appender's state follows from what was appended.
         let mut appender = histogram::Appender::new(encoding);
-        for (t, h) in run.timestamps.iter().zip(run.histograms.iter().flatten()) {
-            appender.append(*t, h);
+        let run = run.as_slice();
+        for (i, h) in run.histograms.iter().flatten().enumerate() {
+            appender.append(run.times_of(i), h);
             histograms.last = Some(Arc::clone(h));
         }
         histograms.open = Some(appender);
@@ -148,14 +149,15 @@ fn read_histograms(rest: &mut Cursor<'_>, files: &Files) -> Result<Histograms> {
     histograms.late = rest.chunks(files)?;
     for single in rest.chunks(files)? {
         let run = decoded(&single)?;
-        let [t] = run.timestamps[..] else { return Err(malformed()) };
-        let ascending = histograms.buffer.last().is_none_or(|last| last.0 < t);
+        let &[t] = &run.timestamps[..] else { return Err(malformed()) };
+        let at = run.as_slice().times_of(0);
+        let ascending = histograms.buffer.last().is_none_or(|last| last.0.t < t);
         if !ascending {
             return Err(malformed());
         }
         let value = run.histograms.into_iter().flatten().next().map(Value::Histogram);
         let float = run.values.first().copied().unwrap_or_default();
-        histograms.buffer.push((t, value.unwrap_or(Value::Float(float))));
+        histograms.buffer.push((at, value.unwrap_or(Value::Float(float))));
     }
     Ok(histograms)
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::disk::Disk;
 use crate::disk::faulty::FaultyDisk;
 use crate::head::Head;
-use crate::head::append::Addressed;
+use crate::head::append::{Addressed, Floats};
 use crate::head::histograms;
 use crate::head::offload::offload;
 use crate::histogram::{Counts, Histogram, Layout, Tally};
@@ -11,7 +11,7 @@ use crate::merge::Run;
 use crate::options::WriteLimits;
 use crate::refs::{Generation, SHARD_COUNT, SeriesRef, TenantId};
 use crate::retention::RetentionPolicy;
-use crate::sample::TimeRange;
+use crate::sample::{TimeRange, Times};
 use crate::sync::Arc;
 
 const DIR: &str = "/head";
@@ -42,7 +42,7 @@ fn fill(head: &Head, series: SeriesRef, i: usize, times: std::ops::Range<i64>) {
     let in_order = times.map(|n| (n * 1000, (n % 7) as f64 + i as f64 / 8.0));
     let late = (0..i as i64 % 300).map(|n| (n * 777 + 5, -1.0));
     let samples: Vec<_> = in_order.chain(late).map(|(t, v)| Addressed { series, t, v }).collect();
-    head.restore_samples(&samples);
+    head.restore_samples(&samples.clone().into());
     if i % 10 != 3 {
         return;
     }
@@ -50,11 +50,23 @@ fn fill(head: &Head, series: SeriesRef, i: usize, times: std::ops::Range<i64>) {
     let first = 100_000 + samples.last().map_or(0, |sample| sample.t.abs());
     let histograms: Vec<_> = (0..i as i64 % 250)
         .chain(0..i as i64 % 90)
-        .map(|n| histograms::Addressed { series, t: first + n * 10, h: a_histogram(n as u64 + 1) })
+        .map(|n| (Times { t: first + n * 10, start: n / 3 % 2 * 17 }, a_histogram(n as u64 + 1)))
+        .map(|(at, h)| histograms::Addressed { series, at, h })
         .collect();
     head.restore_histograms(&histograms);
     let late = |n: i64| Addressed { series, t: first + n * 7, v: n as f64 };
-    head.restore_samples(&(0..i as i64 % 40).map(late).collect::<Vec<_>>());
+    head.restore_samples(&(0..i as i64 % 40).map(late).collect::<Vec<_>>().into());
+    start(head, series, i);
+}
+
+/// Samples with start timestamps, late ones too.
+fn start(head: &Head, series: SeriesRef, i: usize) {
+    let mut samples = Floats::default();
+    for n in 0..i as i64 * 3 {
+        let t = if n % 11 == 5 { 1 << 41 | n } else { 1 << 42 | n * 1000 };
+        samples.push(Addressed { series, t, v: n as f64 }, n / 40 % 3 * 1_000_007);
+    }
+    head.restore_samples(&samples);
 }
 
 fn a_histogram(n: u64) -> Arc<Histogram> {
@@ -66,16 +78,16 @@ fn a_histogram(n: u64) -> Arc<Histogram> {
     Arc::new(Histogram { layout, counts, ..Histogram::stale() })
 }
 
-type Bits = Vec<(i64, u64, Option<Arc<Histogram>>)>;
+type Bits = Vec<(Times, u64, Option<Arc<Histogram>>)>;
 
 fn bits(head: &Head, series: SeriesRef) -> Vec<Bits> {
     let mut runs = Vec::new();
     let all = TimeRange::ALL;
     head.runs(series, Generation(0), Generation(9), all).decode(all, &mut runs).unwrap();
     let bits = |run: &Run| {
-        let all = run.timestamps.iter().zip(&run.values).enumerate();
-        let histogram = |i: usize| run.histograms.get(i).cloned().flatten();
-        all.map(|(i, (t, v))| (*t, v.to_bits(), histogram(i))).collect()
+        let run = run.as_slice();
+        let all = run.values.iter().enumerate();
+        all.map(|(i, v)| (run.times_of(i), v.to_bits(), run.histogram(i).cloned())).collect()
     };
     runs.iter().map(bits).collect()
 }

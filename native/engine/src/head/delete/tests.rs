@@ -29,7 +29,7 @@ fn add(head: &Head, number: usize) -> SeriesRef {
 }
 
 fn write(head: &Head, series: SeriesRef, t: i64, v: f64) {
-    head.restore_samples(&[Addressed { series, t, v }]);
+    head.restore_samples(&vec![Addressed { series, t, v }].into());
 }
 
 /// All series, or those whose number matches.

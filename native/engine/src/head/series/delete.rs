@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::merge::merge;
 use crate::refs::Generation;
 use crate::run::{Run, RunSlice};
-use crate::sample::{TimeRange, TimestampMs};
+use crate::sample::TimeRange;
 
 /// What a delete took out of a series.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -108,10 +108,10 @@ impl Contents {
         }
         let mut kept = Run::default();
         for piece in outside(range) {
-            self.open.decode_open(piece, &mut kept.timestamps, &mut kept.values)?;
+            self.open.decode_open(piece, &mut kept.sink())?;
         }
         let before = self.open.count();
-        self.open = chunk_of(&kept.timestamps, &kept.values);
+        self.open = chunk_of(&kept);
         Ok(u64::from(before - self.open.count()))
     }
 
@@ -129,10 +129,11 @@ impl Contents {
         let (mut rebuilt, generation) = (Series::default(), Generation::default());
         let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
         merge(&mut slices, |run| {
-            for (i, (t, v)) in run.timestamps.iter().zip(run.values).enumerate() {
+            for (i, v) in run.values.iter().enumerate() {
+                let at = run.times_of(i);
                 match run.histogram(i) {
-                    Some(histogram) => rebuilt.append_histogram(generation, *t, histogram),
-                    None => rebuilt.append(generation, *t, *v),
+                    Some(histogram) => rebuilt.append_histogram(generation, at, histogram),
+                    None => rebuilt.append(generation, at, *v),
                 };
             }
         });
@@ -161,14 +162,18 @@ fn without(chunk: &SealedChunk, range: TimeRange) -> Result<(Option<SealedChunk>
     for piece in chunk.range.without(&range).into_iter().flatten() {
         chunk.decode(piece, &mut kept)?;
     }
-    let stays = sealed(chunk_of(&kept.timestamps, &kept.values));
+    let stays = sealed(chunk_of(&kept));
     Ok((stays, gone.timestamps.len() as u64))
 }
 
-fn chunk_of(timestamps: &[TimestampMs], values: &[f64]) -> gorilla::Appender {
-    let mut appender = gorilla::Appender::new();
-    for (t, v) in timestamps.iter().zip(values) {
-        appender.append(*t, *v);
+/// A chunk of a run of floats.
+fn chunk_of(run: &Run) -> gorilla::Appender {
+    let run = run.as_slice();
+    let has_starts = run.has_starts();
+    let mut appender =
+        if has_starts { gorilla::Appender::with_starts() } else { gorilla::Appender::new() };
+    for (i, v) in run.values.iter().enumerate() {
+        appender.append(run.times_of(i), *v);
     }
     appender
 }
@@ -177,33 +182,35 @@ fn chunk_of(timestamps: &[TimestampMs], values: &[f64]) -> gorilla::Appender {
 mod tests {
     use super::*;
     use crate::histogram::Histogram;
+    use crate::sample::Times;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    fn read(series: &Series) -> Vec<(i64, u64)> {
+    fn read(series: &Series) -> Vec<(i64, (u64, i64))> {
         let mut runs = Vec::new();
         let parts = series.runs(Generation(0), Generation(9), TimeRange::ALL);
         parts.decode(TimeRange::ALL, &mut runs).unwrap();
         let mut slices: Vec<RunSlice<'_>> = runs.iter().map(Run::as_slice).collect();
         let mut out = Vec::new();
         merge(&mut slices, |run| {
-            out.extend(run.timestamps.iter().copied().zip(run.values.iter().map(|v| v.to_bits())));
+            let said = (0..run.values.len()).map(|i| (run.values[i].to_bits(), run.start(i)));
+            out.extend(run.timestamps.iter().copied().zip(said));
         });
         out
     }
 
     #[derive(Debug, Clone)]
     enum Step {
-        Write(i64, u64),
+        Write(i64, u64, i64),
         Delete(i64, i64),
         Freeze,
     }
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            40 => (-300i64..300, 0u64..3).prop_map(|(t, v)| Step::Write(t, v)),
-            20 => (300i64..4000, 0u64..3).prop_map(|(t, v)| Step::Write(t, v)),
+            40 => (-300i64..300, 0u64..3, Just(0)).prop_map(|(t, v, s)| Step::Write(t, v, s)),
+            20 => (300i64..4000, 0u64..3, 0i64..3).prop_map(|(t, v, s)| Step::Write(t, v, s)),
             3 => (-400i64..4000, 0i64..900).prop_map(|(a, n)| Step::Delete(a, a + n)),
             1 => Just(Step::Freeze),
         ]
@@ -217,9 +224,9 @@ mod tests {
             let mut generation = Generation(1);
             for step in steps {
                 match step {
-                    Step::Write(t, v) => {
-                        series.append(generation, t, f64::from_bits(v));
-                        model.insert(t, v);
+                    Step::Write(t, v, start) => {
+                        series.append(generation, Times { t, start }, f64::from_bits(v));
+                        model.insert(t, (v, start));
                     }
                     Step::Delete(a, b) => {
                         let had = !model.is_empty();
@@ -244,7 +251,7 @@ mod tests {
         }
         series.delete(TimeRange::new(30, 30), Generation(1)).unwrap();
         series.append(Generation(1), 25, 5.0);
-        let want = [(10, 1f64.to_bits()), (20, 2f64.to_bits()), (25, 5f64.to_bits())];
+        let want = [(10, 1f64), (20, 2.0), (25, 5.0)].map(|(t, v)| (t, (v.to_bits(), 0)));
         assert_eq!(read(&series), want);
     }
 

@@ -132,8 +132,11 @@ mod tests {
         #[test]
         fn histograms_and_floats_are_read_back_bit_for_bit(
             samples in vec((prop::option::of(histograms()), any::<u64>()), 1..8),
+            starts in vec(prop_oneof![Just(0i64), any::<i64>()], 1..8),
         ) {
-            let mut run = Run::default();
+            let mut run = Run { starts, ..Run::default() };
+            run.starts.truncate(samples.len());
+            let starts = run.starts.clone();
             for (t, (h, bits)) in (0i64..).zip(&samples) {
                 run.timestamps.push(t);
                 run.values.push(h.as_ref().map_or(f64::from_bits(*bits), |h| h.sum));
@@ -145,10 +148,13 @@ mod tests {
             super::super::series(&mut text, &dictionary, &ids, &run.as_slice());
             let batch = parse(&text, 1).unwrap();
             prop_assert!(batch.refusals.is_empty(), "{:?}", batch.refusals);
-            let mut got: Vec<_> = batch.samples.iter().map(|s| (s.t, Err(s.v.to_bits()))).collect();
-            got.extend(batch.histograms.iter().map(|h| (h.t, Ok(h.value.clone()))));
-            got.sort_by_key(|(t, _)| *t);
-            let want = (0i64..).zip(samples).map(|(t, (h, bits))| (t, h.ok_or(bits)));
+            let floats = batch.samples.iter().enumerate();
+            let floats = floats.map(|(i, s)| (s.t, batch.start_of(i), Err(s.v.to_bits())));
+            let mut got: Vec<_> = floats.collect();
+            got.extend(batch.histograms.iter().map(|h| (h.t, h.start_t, Ok(h.value.clone()))));
+            got.sort_by_key(|(t, ..)| *t);
+            let start = |t: i64| starts.get(t as usize).copied().unwrap_or(0);
+            let want = (0i64..).zip(samples).map(|(t, (h, bits))| (t, start(t), h.ok_or(bits)));
             prop_assert_eq!(got, want.collect::<Vec<_>>());
         }
     }

@@ -107,6 +107,26 @@ fn exemplars_and_histograms_follow_their_series() {
 }
 
 #[test]
+fn start_timestamps_stay_with_their_samples() {
+    let started = |t: i64, start: i64| {
+        bytes(2, &[double(1, 1.0), number(2, t as u64), number(3, start as u64)].concat())
+    };
+    let body = [
+        table(),
+        series(&[refs(&[1, 2]), sample(1, 1.0), started(2, 7)]),
+        // There is no symbol 99: refused with its start timestamp.
+        series(&[refs(&[1, 99]), started(3, 8)]),
+        series(&[refs(&[1, 2]), sample(4, 1.0), started(5, -9), sample(6, 1.0)]),
+    ]
+    .concat();
+    with_batch(&body, |batch| {
+        let starts = |(i, sample): (usize, &Sample)| (sample.t, batch.start_of(i));
+        let got: Vec<_> = batch.samples.iter().enumerate().map(starts).collect();
+        assert_eq!(got, [(1, 0), (2, 7), (4, 0), (5, -9), (6, 0)]);
+    });
+}
+
+#[test]
 fn a_series_may_have_exemplars_alone() {
     let body = [table(), series(&[refs(&[1, 2]), bytes(4, &refs(&[5, 6]))])].concat();
     with_batch(&body, |batch| {

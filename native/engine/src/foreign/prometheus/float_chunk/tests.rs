@@ -6,7 +6,8 @@ use crate::codec::bits;
 fn decoded(encoding: u8, data: &[u8]) -> Result<Vec<(i64, u64)>> {
     let (mut timestamps, mut values) = (Vec::new(), Vec::new());
     decode(encoding, data, &mut timestamps, &mut values)?;
-    Ok(timestamps.into_iter().zip(values.into_iter().map(f64::to_bits)).collect())
+    let timestamps = timestamps.into_iter().map(|at| at.t);
+    Ok(timestamps.zip(values.into_iter().map(f64::to_bits)).collect())
 }
 
 fn values() -> impl Strategy<Value = u64> {

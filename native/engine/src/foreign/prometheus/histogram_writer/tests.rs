@@ -18,6 +18,7 @@ fn round_trip(samples: &[(TimestampMs, Histogram)]) -> Vec<Vec<(TimestampMs, His
         let (times, encoding) = (chunk.times(), chunk.encoding());
         let mut out = Vec::new();
         decode(encoding, &chunk.finish(), &mut out).unwrap();
+        let out: Vec<_> = out.into_iter().map(|(at, h)| (at.t, h)).collect();
         assert_eq!(times, (out[0].0, out[out.len() - 1].0));
         out
     };
