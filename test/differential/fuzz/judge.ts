@@ -19,9 +19,16 @@ const reasons: readonly Reason[] = [
     explains: (_query, { aspect }) => aspect === 'error',
   },
   {
-    text: 'Prometheus reads histograms without buckets inside of these, and warns of other things',
+    text: 'Prometheus reads histograms without buckets inside of these: other warnings and resets',
     explains: (query, { aspect }) =>
-      aspect === 'annotations' && /histogram_(count|sum|avg)\(/.test(query),
+      /histogram_(count|sum|avg)\(/.test(query) &&
+      (aspect === 'annotations' || (aspect === 'value' && /smoothed|anchored/.test(query))),
+  },
+  {
+    text: 'Prometheus keeps empty buckets for others of a chunk: multiplied, negated, interpolated',
+    explains: (query, { aspect, message }) =>
+      aspect === 'value' &&
+      (/"NaN"\]/.test(message) || /resets\(.*-|(quantiles?|fraction)\(.*smoothed/.test(query)),
   },
   {
     text: 'Prometheus merges a float and a histogram of one time into a series without a name',
@@ -57,6 +64,18 @@ function withoutRepairCount(answer: ApiEnvelope): ApiEnvelope {
   return infos === undefined ? answer : { ...answer, infos };
 }
 
+/** Of several metrics that do not go together, the order of series decides which one is named. */
+function withoutMixedName(answer: ApiEnvelope): ApiEnvelope {
+  const warnings = answer.warnings?.map((text) =>
+    text.replace(/(buckets schemas) for metric name "\w+"/, '$1'),
+  );
+  return warnings === undefined ? answer : { ...answer, warnings };
+}
+
+function comparable(answer: ApiEnvelope): ApiEnvelope {
+  return withoutMixedName(withoutRepairCount(answer));
+}
+
 /** The spread of large numbers has few digits, which depend on the order of series. */
 function toleranceOf(query: string): number {
   return /std(dev|var)/.test(query) ? 1e-6 : 1e-9;
@@ -65,7 +84,7 @@ function toleranceOf(query: string): number {
 /** The differences that have no reason. */
 export function unexplained(query: string, want: ApiEnvelope, got: ApiEnvelope): Difference[] {
   const options = { tolerance: toleranceOf(query) };
-  return compareAnswers(withoutRepairCount(want), withoutRepairCount(got), options).filter(
+  return compareAnswers(comparable(want), comparable(got), options).filter(
     (difference) => !reasons.some(({ explains }) => explains(query, difference, got)),
   );
 }
