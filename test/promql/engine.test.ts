@@ -89,14 +89,16 @@ describe('limits', () => {
     const options = { lookbackMs: 5 * minute, subqueryStepMs: minute, limits: roomy };
     const engine = new PromqlEngine(options, own);
     const session = fleet(200).openSession();
-    other.add(2 * 2 ** 20);
+    // A query takes a mebibyte at a time.
+    const ofOther = 2 * 2 ** 20 + 1;
+    other.add(ofOther);
     expect(codeOf(() => ask(engine, session, 'requests_total'))).toEqual([
       'overloaded',
       'all queries together would need more than 3145728 bytes of memory, the limit ' +
         'query.maxTotalBytes',
     ]);
     engine.release();
-    expect(own.totalBytes).toBe(2 * 2 ** 20);
+    expect(own.totalBytes).toBe(ofOther);
     // What a thread held that is gone.
     other.empty();
     expect(own.totalBytes).toBe(0);
