@@ -5,12 +5,12 @@
 import { execFileSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
-import { startAgent } from '../support/agent.js';
+import { startAgent, startPrometheus } from '../support/agent.js';
 import { type Family, familyTypes, protoTime, serveFamilies } from '../support/exposition.js';
 import { startRecordingProxy } from '../support/proxy.js';
 import { seriesKey } from '../support/recording.js';
 import { decodeRequest2 } from '../support/recording-2.js';
-import { startServer, temporaryDirectory } from '../support/server.js';
+import { repositoryRoot, startServer, temporaryDirectory } from '../support/server.js';
 import { findTool } from '../support/tools.js';
 
 /** `PROMETHEUS_BIN`, or what is on PATH, if its version sends 2.0 with all it may carry. */
@@ -211,6 +211,54 @@ remote_write:
       `${sent.size} samples sent, ${histograms} histograms among them, ${starts.size} with start timestamps, all stored`,
     );
     expect(await server.stop()).toBe(0);
+  });
+});
+
+describe.skipIf(sender === undefined)('a Prometheus that stores start timestamps', () => {
+  test('is imported with those of its block and of its log', { timeout: 180_000 }, async () => {
+    const work = temporaryDirectory('starts');
+    cleanups.push(() => work.remove());
+    const source = `${work.path}/source`;
+    let scrapes = 0;
+    const target = await serveFamilies(() => {
+      scrapes += 1;
+      return families(scrapes);
+    });
+    cleanups.push(() => target.close());
+    const prometheus = await startPrometheus(work.path, source, {
+      binary: sender,
+      features: ['st-storage', 'xor2-encoding', 'histograms-st-encoding'],
+      scrape: `global: {scrape_interval: 300ms, scrape_timeout: 250ms, scrape_native_histograms: true}
+scrape_configs:
+  - job_name: jobs
+    static_configs: [{targets: ['${target.address}']}]
+`,
+    });
+    cleanups.push(() => prometheus.stop());
+    await until('8 scrapes', () => scrapes >= 8);
+    // A snapshot is a block of what the head holds.
+    const snapshot = `${prometheus.url}/api/v1/admin/tsdb/snapshot`;
+    const answer = await (await fetch(snapshot, { method: 'POST' })).json();
+    const { name } = (answer as { data: { name: string } }).data;
+    await prometheus.stop();
+    for (const dir of [source, `${source}/snapshots/${name}`]) {
+      const dataDir = `${work.path}/${dir === source ? 'log' : 'block'}`;
+      const bin = `${repositoryRoot}/dist/bin.js`;
+      execFileSync(process.execPath, [bin, 'tsdb', 'import', dataDir, '--prometheus', dir]);
+      const server = await startServer({ dataDir });
+      cleanups.push(() => server.kill());
+      const { all, starts } = await everySample(server.url);
+      // The counter and the histogram of every scrape; the stale markers of a stop say none.
+      const said = [...all].filter(
+        ([place, value]) => /jobs_total|took_seconds/.test(place) && value !== null,
+      );
+      const expected = said
+        .filter(([, value]) => !staleHistogram(value))
+        .map(([place]) => [place, place.includes('jobs_total') ? started : started + 1] as const);
+      expect(expected.length).toBeGreaterThanOrEqual(12);
+      expect(starts).toEqual(new Map(expected));
+      expect(await server.stop()).toBe(0);
+    }
   });
 });
 

@@ -61,6 +61,11 @@ export interface AgentOptions {
   readonly features?: readonly string[];
 }
 
+export interface ServerOptions extends AgentOptions {
+  /** More of the configuration: what it scrapes. */
+  readonly scrape?: string;
+}
+
 /** Starts Prometheus in agent mode with the configuration and waits until it is ready. */
 export async function startAgent(
   dir: string,
@@ -92,13 +97,15 @@ export async function startAgent(
 export async function startPrometheus(
   dir: string,
   dataDir: string,
+  { binary = 'prometheus', features = [], scrape = '' }: ServerOptions = {},
 ): Promise<RunningProcess & { readonly url: string }> {
   const configFile = join(dir, 'prometheus.yml');
-  writeFileSync(configFile, 'storage: {tsdb: {out_of_order_time_window: 1d}}\n');
+  writeFileSync(configFile, `storage: {tsdb: {out_of_order_time_window: 1d}}\n${scrape}`);
   const address = `127.0.0.1:${await freePort()}`;
   const process = start(
-    'prometheus',
+    binary,
     [
+      ...(features.length > 0 ? [`--enable-feature=${features.join(',')}`] : []),
       `--config.file=${configFile}`,
       `--storage.tsdb.path=${dataDir}`,
       '--storage.tsdb.retention.time=10y',

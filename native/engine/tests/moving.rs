@@ -436,23 +436,10 @@ fn every_encoding_of_a_real_prometheus_is_imported() {
             (0..6).map(|k| (format!("__name__=h,k={k}"), samples(0.5))).collect();
         want.push(("__name__=w".to_owned(), samples(1.0)));
         assert_eq!(all(&engine), want, "{name}");
-        assert_eq!(said_starts(&engine), if name == "plain" { 0 } else { 175 }, "{name}");
         for k in 0..6 {
             assert_eq!(histogram_counts(&engine, k), expected_counts(k), "{name}: series {k}");
         }
     }
-}
-
-/// How many samples say when they began: at some time before them.
-fn said_starts(engine: &Engine) -> usize {
-    let mut session = engine.session(Scope::default(), Cancel::default());
-    let mut selection = session.select(Vec::new(), TimeRange::ALL).unwrap();
-    let (mut ts, mut vs, mut offsets) = (vec![0.0; 1000], vec![0.0; 1000], [0; 9]);
-    let mut target = Target { timestamps: &mut ts, values: &mut vs, offsets: &mut offsets };
-    selection.read(0, &mut target).unwrap();
-    let said = || selection.starts().iter().enumerate().filter(|(_, start)| **start != 0);
-    assert!(said().all(|(i, start)| *start <= ts[i] as i64), "{:?}", selection.starts());
-    said().count()
 }
 
 /// Count, zero bucket and buckets of each histogram of the series `h{k="…"}`.

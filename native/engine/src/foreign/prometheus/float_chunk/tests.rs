@@ -173,6 +173,20 @@ fn xor2(samples: &[(i64, u64)], starts: Option<u8>) -> Vec<u8> {
     out.bytes
 }
 
+/// The start timestamps that [`xor2`] writes.
+fn xor2_starts(samples: &[(i64, u64)], from: Option<u8>) -> Vec<i64> {
+    let Some(from) = from else { return vec![0; samples.len()] };
+    let (mut start, mut before) = (samples[0].0 - 60_000, 0);
+    let next = |i: usize| {
+        if i > 0 && from > 0 && i >= usize::from(from) {
+            before += i as i64 % 3;
+            start = samples[i - 1].0 - before;
+        }
+        start
+    };
+    (0..samples.len()).map(next).collect()
+}
+
 proptest! {
     #[test]
     fn xor2_is_read_with_and_without_start_timestamps(
@@ -186,6 +200,11 @@ proptest! {
             want.push((t, value));
             t += delta;
         }
-        prop_assert_eq!(decoded(XOR2, &xor2(&want, starts)).unwrap(), want);
+        let bytes = xor2(&want, starts);
+        prop_assert_eq!(decoded(XOR2, &bytes).unwrap(), &want[..]);
+        let (mut got, mut values) = (Vec::new(), Vec::new());
+        decode(XOR2, &bytes, &mut got, &mut values).unwrap();
+        let got: Vec<i64> = got.iter().map(|at| at.start).collect();
+        prop_assert_eq!(got, xor2_starts(&want, starts));
     }
 }
