@@ -98,8 +98,8 @@ test(
     );
     expect(model.acknowledged).toBeGreaterThan(rounds * 100);
     expect(model.rewritten).toBeGreaterThan(0);
-    // A few rounds on a busy machine may be too short for what comes seldom.
-    if (rounds >= 20) {
+    // Some rounds on a busy machine may be too short for what comes seldom.
+    if (rounds >= 50) {
       expect(Math.min(model.deleted, deletes, histograms, exemplars)).toBeGreaterThan(0);
     }
     expect(blocks).toBeGreaterThan(1);
