@@ -15,7 +15,7 @@ const maxTotalBytes = 36 * mebibyte;
  * they are collected, typed arrays that are free but not collected yet, and what the allocator
  * keeps.
  */
-const besideBytes = 256 * mebibyte;
+const besideBytes = 320 * mebibyte;
 
 const data = temporaryDirectory('hostile');
 let server: RunningServer;
