@@ -172,7 +172,7 @@ fn a_lookback_ends_at_a_stale_marker() {
 fn a_line_is_continued() {
     let windows = Windows { first_end: 40_000, stride_ms: 0, range_ms: 60_000, steps: 1 };
     let series = ((1..=4).map(|i| i * 10_000).collect(), vec![1.0, 3.0, 5.0, 7.0]);
-    assert_eq!(rows_of(Function::Deriv, windows, &[series.clone()]), [[0.2]]);
+    assert_eq!(rows_of(Function::Deriv, windows, std::slice::from_ref(&series)), [[0.2]]);
     // 0.3 s ahead of the time 0.0003 s.
     let ahead = rows_of(Function::PredictLinear, windows, &[series])[0][0];
     assert!((ahead - (-1.0 + 0.2 * 0.3)).abs() < 1e-4, "{ahead}");

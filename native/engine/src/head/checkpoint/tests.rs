@@ -63,7 +63,7 @@ fn fill(head: &Head, series: SeriesRef, i: usize, times: std::ops::Range<i64>) {
 fn start(head: &Head, series: SeriesRef, i: usize) {
     let mut samples = Floats::default();
     for n in 0..i as i64 * 3 {
-        let t = if n % 11 == 5 { 1 << 41 | n } else { 1 << 42 | n * 1000 };
+        let t = if n % 11 == 5 { (1 << 41) | n } else { (1 << 42) | (n * 1000) };
         samples.push(Addressed { series, t, v: n as f64 }, n / 40 % 3 * 1_000_007);
     }
     head.restore_samples(&samples);
