@@ -239,7 +239,6 @@ impl<'a> Worker<'a> {
         let Some(chunk) = shared.take() else { return Ok(false) };
         let unless_done = StopUnlessDone(shared);
         let seen = self.evaluate(chunk)?;
-        std::mem::forget(unless_done);
         let rows = Rows {
             first: chunk.0,
             steps: self.steps,
@@ -248,6 +247,7 @@ impl<'a> Worker<'a> {
             present: &self.present[..self.counts.len() * self.steps],
         };
         shared.hand_on(chunk, &rows, seen);
+        std::mem::forget(unless_done);
         Ok(true)
     }
 
