@@ -12,6 +12,17 @@ use std::sync::Arc;
 use crate::histogram::Histogram;
 use crate::sample::{NO_START, Times, TimestampMs};
 
+/// What a reader has to find out about the values of floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Needs {
+    /// Each, by bits.
+    #[default]
+    Values,
+    /// Only which of them are stale markers; others may be told as 0. Whoever only counts samples
+    /// asks so, and a source decodes values where that is no easier.
+    Staleness,
+}
+
 /// An owned run.
 #[derive(Debug, Default, Clone)]
 pub struct Run {

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::histogram::Histogram;
 use crate::index::matcher::Matcher;
 use crate::refs::TenantId;
-use crate::run::{RunSlice, Sink, side_column};
+use crate::run::{Needs, RunSlice, Sink, side_column};
 use crate::sample::{NO_START, TimeRange, TimestampMs};
 
 /// Who asks: every read, write and delete takes one. The engine adds its matchers by itself, so a
@@ -59,6 +59,8 @@ pub struct Columns {
     pub histograms: Vec<Option<Arc<Histogram>>>,
     /// Start timestamps; what is missing is [`NO_START`].
     pub starts: Vec<TimestampMs>,
+    /// What is to be filled in of the values. Clearing does not change it.
+    pub needs: Needs,
 }
 
 impl Default for Columns {
@@ -69,6 +71,7 @@ impl Default for Columns {
             values: Vec::new(),
             histograms: Vec::new(),
             starts: Vec::new(),
+            needs: Needs::Values,
         }
     }
 }

@@ -35,7 +35,7 @@ export function nativeAggregateRows(
   op: StreamingOp,
   sink: RowSink,
 ): boolean {
-  const input = ctx.session.aggregation === undefined ? undefined : inputOf(ctx, node.inner);
+  const input = ctx.session.aggregation === undefined ? undefined : inputOf(ctx, node.inner, op);
   if (input === undefined) {
     return false;
   }
@@ -53,12 +53,14 @@ export function nativeAggregateRows(
   return done;
 }
 
-function inputOf(ctx: EvalContext, node: Plan): Input | undefined {
+function inputOf(ctx: EvalContext, node: Plan, op: StreamingOp): Input | undefined {
   if (ctx.isShared(node)) {
     return undefined;
   }
   if (node.kind === 'selector' && node.edges === undefined) {
-    return { selector: node, scalars: [], fn: { native: 'value', keepsName: true } };
+    // Where values do not matter the engine need not decode them: a time is there where they are.
+    const native = op === 'count' || op === 'group' ? 'timestamp' : 'value';
+    return { selector: node, scalars: [], fn: { native, keepsName: true } };
   }
   return node.kind === 'call' ? inputOfCall(ctx, node) : undefined;
 }

@@ -9,6 +9,7 @@ use super::frames::{Frame, Timeline};
 use crate::chunk::dense::{self, Scratch};
 use crate::error::{Error, Result};
 use crate::index::file::ColumnRef;
+use crate::run::Needs;
 use crate::sample::{NO_START, TimeRange, TimestampMs};
 use crate::source::Columns;
 
@@ -70,8 +71,11 @@ impl ColumnReader {
         let (starts, bytes) = dense::split_starts(bytes).map_err(wrong)?;
         let before = out.values.len();
         out.values.resize(before + end - start, 0.0);
-        let mut decoded =
-            dense::decode_part(bytes, scratch, (times.len(), start), &mut out.values[before..]);
+        let decode = match out.needs {
+            Needs::Values => dense::decode_part,
+            Needs::Staleness => dense::decode_staleness,
+        };
+        let mut decoded = decode(bytes, scratch, (times.len(), start), &mut out.values[before..]);
         if let (Ok(()), Some(bytes)) = (&decoded, starts) {
             let mut column = vec![NO_START; times.len()];
             decoded = dense::decode_starts(bytes, scratch, &mut column);

@@ -17,8 +17,8 @@ use crate::histogram::Histogram;
 use crate::index::matcher::{MatchOp, Matcher};
 use crate::labels::Labels;
 use crate::refs::{Position, TenantId};
-use crate::run::RunSlice;
-use crate::sample::{Sample, TimestampMs, Window};
+use crate::run::{Needs, RunSlice};
+use crate::sample::{STALE_BITS, Sample, TimestampMs, Window, is_stale};
 use crate::source::{Columns, Scope, SelectRequest, SeriesSource};
 
 type Model = BTreeMap<Labels, Vec<Sample>>;
@@ -62,6 +62,15 @@ fn matcher(op: MatchOp, name: &str, value: &str) -> Matcher {
 
 fn request(matchers: Vec<Matcher>, range: TimeRange) -> SelectRequest {
     SelectRequest { scope: Scope::default(), matchers, range }
+}
+
+/// The times of all samples of a selection, and which are stale markers.
+fn staleness(block: &Arc<Block>, request: &SelectRequest, needs: Needs) -> Vec<(i64, bool)> {
+    let mut selection = Arc::clone(block).select(request).unwrap();
+    let mut columns = Columns { needs, ..Columns::default() };
+    let which: Vec<u32> = (0..selection.len() as u32).collect();
+    selection.read(&which, request.range, &mut columns).unwrap();
+    columns.timestamps.iter().zip(&columns.values).map(|(t, v)| (*t, is_stale(*v))).collect()
 }
 
 /// What a selection holds, by labels.
@@ -115,7 +124,12 @@ fn any_labels() -> impl Strategy<Value = Labels> {
 
 fn any_samples() -> impl Strategy<Value = Vec<Sample>> {
     let time = prop_oneof![8 => -50_000..50_000i64, 1 => -(1i64 << 53)..1i64 << 53];
-    let value = prop_oneof![any::<f64>(), Just(1.5), any::<u64>().prop_map(f64::from_bits)];
+    let value = prop_oneof![
+        any::<f64>(),
+        3 => (0..100u32).prop_map(|n| f64::from(n) / 8.0),
+        Just(f64::from_bits(STALE_BITS)),
+        any::<u64>().prop_map(f64::from_bits),
+    ];
     prop::collection::btree_map(time, value, 1..40)
         .prop_map(|samples| samples.into_iter().map(|(t, v)| Sample { t, v }).collect())
 }
@@ -153,6 +167,10 @@ proptest! {
                 let request = request(matchers.clone(), range);
                 let mut want = expected(&model, &matchers, range);
                 let mut got = read_all(&block, &request);
+                prop_assert_eq!(
+                    staleness(&block, &request, Needs::Staleness),
+                    staleness(&block, &request, Needs::Values)
+                );
                 // A series without a sample in the range may or may not be selected.
                 got.retain(|_, samples| !samples.is_empty());
                 want.retain(|_, samples| !samples.is_empty());

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::read::reader::{Layout, Reader};
 use crate::read::selection::Selection;
 use crate::rollup::{Evaluator, Rollup};
+use crate::run::Needs;
 use crate::sync::{Arc, Condvar, Mutex};
 
 /// Samples, and cells of rows, of a chunk, about: what a core's cache holds.
@@ -210,6 +211,7 @@ struct Worker<'a> {
     layout: &'a Layout,
     reader: &'a mut Reader,
     evaluator: Evaluator,
+    needs: Needs,
     steps: usize,
     counts: Vec<u32>,
     values: Vec<f64>,
@@ -222,6 +224,7 @@ impl<'a> Worker<'a> {
             layout,
             reader,
             evaluator: Evaluator::new(rollup.clone()),
+            needs: rollup.needs(),
             steps: rollup.steps(),
             counts: Vec::new(),
             values: Vec::new(),
@@ -252,8 +255,8 @@ impl<'a> Worker<'a> {
     }
 
     fn evaluate(&mut self, (first, end): (usize, usize)) -> Result<Evaluated> {
-        let Self { layout, reader, evaluator, steps, counts, values, present } = self;
-        reader.decode(layout, first, end)?;
+        let Self { layout, reader, evaluator, needs, steps, counts, values, present } = self;
+        reader.decode(layout, (first, end), *needs)?;
         let cells = (end - first) * *steps;
         if values.len() < cells {
             values.resize(cells, 0.0);

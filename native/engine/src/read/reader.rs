@@ -5,6 +5,7 @@
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::merge::{RunSlice, merge};
+use crate::run::Needs;
 use crate::sample::TimeRange;
 use crate::source::{Columns, SourceSelection};
 
@@ -76,11 +77,16 @@ impl Reader {
         Some(Self::new(self.parts.iter().map(|part| part.fork()).collect::<Option<_>>()?))
     }
 
-    /// Decodes the series from `first` to before `end`.
+    /// Decodes the series from `first` to before `end`, as far as `needs` says.
     ///
     /// # Errors
     /// `canceled`, `corruption`.
-    pub(super) fn decode(&mut self, layout: &Layout, first: usize, end: usize) -> Result<()> {
+    pub(super) fn decode(
+        &mut self,
+        layout: &Layout,
+        (first, end): (usize, usize),
+        needs: Needs,
+    ) -> Result<()> {
         layout.cancel.check()?;
         self.wanted.iter_mut().for_each(Vec::clear);
         for origin in layout.of(first, end) {
@@ -89,6 +95,7 @@ impl Reader {
         let parts = self.parts.iter_mut().zip(&mut self.decoded).zip(&self.wanted);
         for ((part, decoded), wanted) in parts {
             decoded.clear();
+            decoded.needs = needs;
             if !wanted.is_empty() {
                 part.read(wanted, layout.range, decoded)?;
             }

@@ -15,6 +15,7 @@ use crate::histogram::Histogram;
 use crate::label_order::{LabelIds, sort_order};
 use crate::read::reader::{Layout, Origin, Reader};
 use crate::read::threads::Helpers;
+use crate::run::Needs;
 use crate::sample::{NO_START, TimeRange, TimestampMs};
 use crate::source::{Columns, SourceSelection};
 use crate::sync::Arc;
@@ -224,7 +225,7 @@ impl Selection {
     /// Decodes the group that begins at series `first`.
     fn decode_group(&mut self, first: usize) -> Result<()> {
         let end = (first + self.group_series).min(self.len());
-        self.reader.decode(&self.layout, first, end)?;
+        self.reader.decode(&self.layout, (first, end), Needs::Values)?;
         let group = &mut self.group;
         group.columns.clear();
         (group.first, group.end) = (first, end);

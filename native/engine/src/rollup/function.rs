@@ -4,6 +4,7 @@ use super::rate::RateKind;
 use super::windows::Windows;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::run::Needs;
 
 /// The functions, by their names in PromQL unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +98,12 @@ const NAMES: [(&str, Function); 28] = [
     ("double_exponential_smoothing", Function::Smoothing),
 ];
 
+/// All there are.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = Function> {
+    NAMES.iter().map(|(_, function)| *function)
+}
+
 impl Function {
     /// The function of a name.
     pub fn named(name: &str) -> Option<Self> {
@@ -124,6 +131,16 @@ impl Function {
     /// Whether stale markers are left out; a lookback that finds one has no value.
     pub(super) fn drops_stale(self) -> bool {
         !matches!(self, Self::Value | Self::Timestamp)
+    }
+
+    /// What it looks at: those that give times or count samples never see a value.
+    fn needs(self) -> Needs {
+        let times = [Self::Timestamp, Self::Count, Self::Present, Self::TimeOfLast];
+        if times.contains(&self) || self == Self::TimeOfFirst {
+            Needs::Staleness
+        } else {
+            Needs::Values
+        }
     }
 }
 
@@ -160,6 +177,11 @@ impl Rollup {
     /// Number of windows: cells of a row.
     pub fn steps(&self) -> usize {
         self.windows.steps
+    }
+
+    /// What it needs to know of values.
+    pub fn needs(&self) -> Needs {
+        self.function.needs()
     }
 
     /// The values of an argument.

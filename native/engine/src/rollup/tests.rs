@@ -6,7 +6,7 @@ use super::windows::Windows;
 use super::{Evaluator, Function, Rollup};
 use crate::cancel::Cancel;
 use crate::error::ErrorCode;
-use crate::run::RunSlice;
+use crate::run::{Needs, RunSlice};
 use crate::sample::STALE_BITS;
 use crate::sync::Arc;
 
@@ -166,6 +166,29 @@ fn a_lookback_ends_at_a_stale_marker() {
     assert_eq!(values, [true, false, false, true]);
     assert_eq!(found(Function::Timestamp)[3], 0.032);
     assert_eq!(found(Function::Last)[1], 1.0, "a range has no stale markers");
+}
+
+#[test]
+fn what_needs_no_values_gives_the_same_without_them() {
+    let windows = Windows { first_end: 10, stride_ms: 7, range_ms: 16, steps: 9 };
+    let stale = f64::from_bits(STALE_BITS);
+    let times: Vec<i64> = vec![5, 18, 21, 32, 33, 50, 61];
+    let whole = (times.clone(), vec![1.0, stale, f64::NAN, 3.0, stale, -7.5, f64::INFINITY]);
+    let bare = (times, vec![0.0, stale, 0.0, 0.0, stale, 0.0, 0.0]);
+    let mut without = Vec::new();
+    for function in super::function::all() {
+        let rollup =
+            Rollup::new(function, windows, vec![0.3; function.parameters() * 9], Cancel::default());
+        if rollup.expect("as many parameters as wanted").needs() == Needs::Staleness {
+            let bits = |series: &(Vec<i64>, Vec<f64>)| {
+                let rows = rows_of(function, windows, std::slice::from_ref(series));
+                rows[0].iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+            };
+            assert_eq!(bits(&whole), bits(&bare), "{function:?}");
+            without.push(function);
+        }
+    }
+    assert!(without.contains(&Function::Timestamp) && without.contains(&Function::Count));
 }
 
 #[test]

@@ -212,6 +212,29 @@ pub fn decode_part(
     }
 }
 
+/// Fills `out` as [`decode_part`] does, but only stale markers come out as they are: other values
+/// may be zeros. Of decimals all markers are exceptions, so that the numbers are not decoded.
+///
+/// # Errors
+/// As [`decode_part`], but damage of numbers that are not decoded is not seen.
+pub fn decode_staleness(
+    bytes: &[u8],
+    scratch: &mut Scratch,
+    (count, first): (usize, usize),
+    out: &mut [f64],
+) -> Result<()> {
+    let form = bytes.first().copied().unwrap_or(FORM_BITS);
+    if form & ((1 << CODEC_SHIFT) - 1) > EXPONENT_MAX {
+        return decode_part(bytes, scratch, (count, first), out);
+    }
+    out.fill(0.0);
+    if form & FLAG_EXCEPTIONS == 0 {
+        return Ok(());
+    }
+    put_exceptions(&bytes[1..], count, first, out)
+        .ok_or_else(|| corruption("its exceptions end early, or lie past its end"))
+}
+
 fn decode_integers<'a>(
     codec: Codec,
     bytes: &[u8],

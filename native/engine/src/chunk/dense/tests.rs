@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::sample::STALE_BITS;
+use crate::sample::{STALE_BITS, is_stale};
 
 fn round(values: &[f64]) -> Vec<u8> {
     let mut scratch = Scratch::default();
@@ -18,6 +18,9 @@ fn round(values: &[f64]) -> Vec<u8> {
     let mut part = vec![0.5; end - first];
     decode_part(&bytes, &mut scratch, (values.len(), first), &mut part).unwrap();
     assert_eq!(bits(&part), bits(&values[first..end]));
+    decode_staleness(&bytes, &mut scratch, (values.len(), first), &mut part).unwrap();
+    let stale = |values: &[f64]| values.iter().map(|v| is_stale(*v)).collect::<Vec<_>>();
+    assert_eq!(stale(&part), stale(&values[first..end]));
     bytes
 }
 
