@@ -6,9 +6,19 @@
  * say: where its value depends on its time and on the samples around it alone. That fails for what
  * names the query's own times (`@`, `start()`, `end()`, `range()`), and, in the last bits, for
  * aggregations that add up rows in an order that other steps have a say in: the groups of an inner
- * aggregation stand in the order in which they first appear in the whole range.
+ * aggregation stand in the order in which they first appear in the whole range. Functions of ranges
+ * fail for series that differ in their names alone, at whatever times these have samples.
  */
-import { type AggregateOp, type Duration, type Expr, partsOf, type Shift } from './ast.js';
+import type { LabelMatcher } from '../storage/querier.js';
+import {
+  type AggregateOp,
+  type Duration,
+  type Expr,
+  partsOf,
+  type Shift,
+  selectorsOf,
+  type VectorSelector,
+} from './ast.js';
 import { durationMs } from './plan/durations.js';
 
 /**
@@ -88,7 +98,10 @@ function isRepeatable(expr: Expr): boolean {
       return relative && isRepeatable(expr.inner);
     }
     case 'call':
-      return !ofTheWholeRange.has(expr.name) && expr.args.every(isRepeatable);
+      return (
+        !ofTheWholeRange.has(expr.name) &&
+        expr.args.every((arg) => isRepeatable(arg) && (!isRange(arg) || isOfOneName(arg)))
+      );
     case 'aggregate':
       return (orderless.has(expr.op) || isOrdered(expr.inner)) && partsOf(expr).every(isRepeatable);
     default:
@@ -171,16 +184,27 @@ function isConstant(expr: Expr): boolean {
   return expr.kind === 'paren' ? isConstant(expr.inner) : expr.kind === 'number';
 }
 
+function isRange({ kind }: Expr): boolean {
+  return kind === 'matrix' || kind === 'subquery';
+}
+
 /** Whether all series of an expression have one metric name, or none. */
 function isOfOneName(expr: Expr): boolean {
-  switch (expr.kind) {
-    case 'selector':
-      return expr.matchers.some(
-        ({ name, op, value }) => name === '__name__' && op === '=' && value !== '',
-      );
-    case 'matrix':
-      return isOfOneName(expr.selector);
-    default:
-      return partsOf(expr).every(isOfOneName);
-  }
+  const names = new Set(selectorsOf(expr).map(nameOf));
+  return names.size <= 1 && !names.has(undefined) && !givesNames(expr);
+}
+
+/** The metric name that a selector asks for, where it is one. */
+function nameOf({ matchers }: VectorSelector): string | undefined {
+  const asked = ({ name, op, value }: LabelMatcher): boolean =>
+    name === '__name__' && op === '=' && value !== '';
+  return matchers.find(asked)?.value;
+}
+
+/** Whether something in it may make a label `__name__` of another. */
+function givesNames(expr: Expr): boolean {
+  const makes =
+    (expr.kind === 'call' && (expr.name === 'label_replace' || expr.name === 'label_join')) ||
+    (expr.kind === 'aggregate' && expr.op === 'count_values');
+  return makes || partsOf(expr).some(givesNames);
 }

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { encodeWriteRequest } from '../../src/client/remote-write.js';
+import { encodeWriteRequest, type WireSeries } from '../../src/client/remote-write.js';
 import { loadConfig } from '../../src/config/load.js';
 import { engineOptions } from '../../src/engine-options.js';
 import { NativeEngine } from '../../src/native/engine.js';
@@ -207,6 +207,8 @@ const panels = [
   'count_values("value", m_total > 3)',
   'sum({__name__=~".+_total"})',
   'sum(rate({__name__=~".+_total"}[1m]))',
+  'rate({__name__=~"[pq]_total"}[1m])',
+  'sum(-{__name__=~"[pq]_total"})',
   'm_total offset 2m',
   'm_total offset -1m',
   'avg_over_time(sum(rate(m_total[1m]))[3m:20s])',
@@ -245,15 +247,21 @@ test.each([1, 2, 3, 4])(
     let t = now() - 500 * scrapeMs;
     const alive = new Set<string>();
     const all = ['a', 'b', 'c'].flatMap((job) => [0, 1, 2, 3].map((i) => `${job}${i}`));
+    const renamedMs = t + 30 * scrapeMs;
     const scrape = async (at: number): Promise<void> => {
+      const written: WireSeries[] = [];
       for (const one of alive) {
         const labels = { job: one[0], instance: one[1] };
-        for (const name of ['m_total', 'n_total', 'gauge']) {
-          await store.write({ __name__: name, ...labels }, [at, random.next() * 10]);
+        // A metric that changed its name.
+        const renamed = at < renamedMs ? 'p_total' : 'q_total';
+        for (const name of ['m_total', 'n_total', 'gauge', renamed]) {
+          written.push(series({ __name__: name, ...labels }, [[at, random.next() * 10]]));
         }
         const le = ['0.1', '1', '+Inf'][Number(one[1]) % 3];
-        await store.write({ __name__: 'b_bucket', le, ...labels }, [at, random.integer(0, 50)]);
+        const bucket = { __name__: 'b_bucket', le, ...labels };
+        written.push(series(bucket, [[at, random.integer(0, 50)]]));
       }
+      await store.writeAll(written);
     };
     for (let round = 0; round < 60; round++) {
       for (const one of all) {
