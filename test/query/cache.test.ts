@@ -118,11 +118,16 @@ test('a late sample, a replaced one and a delete are seen at once', async () => 
   await store.engine.deleteSeries({ scope: everything, selectors: [matchers], mint, maxt });
   answers.push(await ask(store, job));
   expect(new Set(answers).size).toBe(4);
-  // What was there already changes nothing.
-  await store.write({ __name__: 'up' }, [end, 0]);
-  const { hits } = store.cache.numbers;
-  await ask(store, job);
-  expect(store.cache.numbers.hits).toBe(hits + 1);
+});
+
+test('a sample that is sent again changes nothing', async () => {
+  const store = await open();
+  const end = now();
+  await store.write({ __name__: 'up' }, [end, 1]);
+  await ask(store, range('up', end));
+  await store.write({ __name__: 'up' }, [end, 1]);
+  await ask(store, range('up', end));
+  expect(store.cache.numbers).toMatchObject({ hits: 1, misses: 1 });
 });
 
 test('an answer with an annotation is evaluated each time', async () => {
@@ -239,7 +244,7 @@ const panels = [
   'rate(gauge[1m])',
 ];
 
-test.each([1, 2, 3, 4])(
+test.each([1, 2])(
   'answers are those of an evaluation, random run %i',
   async (seed) => {
     const random = new Random(seed);
