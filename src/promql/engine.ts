@@ -116,11 +116,6 @@ export interface Explanation {
 /** Bytes of a point in an answer: `[1700000000.123,"12.345678"],`, or two columns copied. */
 const answerPointBytes = 28;
 
-const meaningChanges: readonly PromqlFeature[] = [
-  'promql-delayed-name-removal',
-  'type-and-unit-labels',
-];
-
 /** Queries with equal text skip the parser: panels repeat every few seconds. */
 const parsedQueries = 256;
 /** Longer texts are not kept. */
@@ -166,8 +161,8 @@ export class PromqlEngine {
 
   /** What each step of a range query reads; undefined where steps may not be used again. */
   reachOf({ query, stepMs, lookbackMs }: Omit<RangeQuery, 'deadlineMs'>): Reach | undefined {
-    // Both flags let series of several names become one behind an aggregation.
-    if (meaningChanges.some((feature) => this.features.has(feature))) {
+    // What is said of expressions there holds for their usual meaning.
+    if ([...this.features].some((feature) => !defaultFeatures.includes(feature))) {
       return undefined;
     }
     const options = { stepMs, lookbackMs: lookbackMs ?? this.options.lookbackMs };
