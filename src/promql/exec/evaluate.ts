@@ -20,6 +20,7 @@ import {
   type SubqueryPlan,
   shareKey,
 } from '../plan.js';
+import { checkAllRegexes } from '../regexes.js';
 import { aggregateRows } from './aggregate.js';
 import { binaryRows, scalarBinary } from './binary.js';
 import type { Budget } from './budget.js';
@@ -219,7 +220,9 @@ export class Evaluator implements EvalContext {
 
   private vectorRows(node: Plan, sink: RowSink): void {
     if (node.grid.steps === 0) {
-      // A subquery shorter than its step may have no evaluation time at all.
+      // A subquery shorter than its step may have no evaluation time at all. Nothing is selected,
+      // but a malformed regular expression is an error nevertheless.
+      checkAllRegexes(node.expr, this.query, this.session);
       sendGrid(new GridCollector(0, this.budget).finish(), sink);
       return;
     }

@@ -5,7 +5,7 @@
 import { emptyLabels } from '../exec/label-sets.js';
 import { droppingNames } from '../exec/names.js';
 import { emptyGrid, sendGrid } from '../exec/rows.js';
-import { selectorRows } from '../exec/selector.js';
+import { selectLabels, selectorRows } from '../exec/selector.js';
 import { startRows } from '../exec/start-lookback.js';
 import { type CivilTime, civilTime, daysInMonth } from './civil.js';
 import type { Implementation, RowMap } from './implementation.js';
@@ -93,7 +93,12 @@ const startTimestamp: Implementation = {
       startRows(ctx, arg, droppingNames(ctx, sink, node.grid.steps));
       return;
     }
-    ctx.release(ctx.grid(arg, 'take'));
+    if (arg.kind === 'selector') {
+      // Its samples say nothing here, nor would they be smoothed: only its matchers count.
+      selectLabels(ctx, arg);
+    } else {
+      ctx.release(ctx.grid(arg, 'take'));
+    }
     sendGrid(emptyGrid(node.grid.steps), sink);
   },
 };

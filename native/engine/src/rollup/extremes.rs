@@ -2,8 +2,8 @@
 //! `ts_of_max_over_time`, `ts_of_min_over_time`.
 //!
 //! The extremes of equal blocks of samples are found once a series, so that a window looks at few
-//! samples besides the blocks that lie in it, and at those without a branch. NaN counts only where a
-//! window has nothing else.
+//! samples besides the blocks that lie in it, and at those without a branch. NaN counts only where
+//! a window has nothing else.
 
 use super::Row;
 use super::windows::Span;
