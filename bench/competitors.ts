@@ -75,7 +75,7 @@ async function startMetricstor(killed?: BenchServer): Promise<BenchServer> {
   return {
     url: server.url,
     pid: server.pid,
-    queryForm: {},
+    queryForm: { nocache: '1' },
     makeVisible: () => Promise.resolve(),
     storedBytes: async () => {
       const log = diskBytes(dataDir, isLog);

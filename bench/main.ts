@@ -14,6 +14,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Contender, findContenders } from './competitors.js';
 import { type IngestResult, measureIngest } from './ingest.js';
+import type { MovingResult } from './moving.js';
 import { measurePages } from './pages.js';
 import { measureQueries, type QueryResult, type StorageResult } from './query.js';
 import { measureRestart, type RestartResult } from './restart.js';
@@ -150,6 +151,32 @@ function printRestart(results: readonly RestartResult[]): void {
   );
 }
 
+/** What a refresh costs where answers are kept, beside what it costs where they are not. */
+function printMoving(results: readonly MovingResult[]): void {
+  console.log('\n## Refreshing a dashboard\n');
+  console.log(
+    'Range queries asked again and again, each time a step later; CPU of one in ms, with the ' +
+      "server's cache of results and without.\n",
+  );
+  const contenders = [...new Set(results.map((one) => one.contender))];
+  const cell = (name: string, query: string): string => {
+    const found = results.find((one) => one.contender === name && one.query === query);
+    return found === undefined
+      ? ''
+      : `${found.cachedCpuMs.toFixed(1)} / ${found.plainCpuMs.toFixed(1)}`;
+  };
+  const queries = [...new Set(results.map((one) => one.query))];
+  const rows = queries.map((query) => [query, ...contenders.map((name) => cell(name, query))]);
+  const mean = (name: string): string => {
+    const logs = results
+      .filter((one) => one.contender === name)
+      .map(({ cachedCpuMs, plainCpuMs }) => Math.log(cachedCpuMs / plainCpuMs));
+    return Math.exp(logs.reduce((sum, log) => sum + log, 0) / logs.length).toFixed(2);
+  };
+  const share = ['geometric mean of the share', ...contenders.map(mean)];
+  printTable(['query', ...contenders], [...rows, share]);
+}
+
 const skipped = new Set(flags.skip.split(','));
 const contenders = findContenders(new Set(flags.servers.split(',')));
 console.log('# metricstor benchmark\n');
@@ -179,9 +206,10 @@ if (!skipped.has('query')) {
   const series = Number(flags['query-series']);
   const hours = Number(flags.hours);
   progress(`loading ${series} series × ${hours} h, then asking …`);
-  const { queries, storage } = await measureQueries(contenders, series, hours);
+  const { queries, moving, storage } = await measureQueries(contenders, series, hours);
   printStorage(storage, 'the generated fleet');
   printQueries(contenders, queries);
+  printMoving(moving);
 }
 if (flags.pages !== undefined) {
   for (const [rate, what] of [

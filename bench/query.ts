@@ -2,6 +2,7 @@
 import type { BenchServer, Contender } from './competitors.js';
 import { type DashboardQuery, dashboardQueries } from './dashboard.js';
 import { type LoadPlan, samplesPerRequest, startLoad } from './load.js';
+import { type MovingResult, measureMoving } from './moving.js';
 import { cpuSeconds, settle } from './process.js';
 
 export interface QueryResult {
@@ -31,13 +32,19 @@ const scrapesPerRequest = 100;
 const runMsMin = 1000;
 const runsMin = 5;
 
-interface Asked {
+export interface Asked {
   readonly milliseconds: number;
   readonly series: number;
 }
 
-async function ask(server: BenchServer, query: DashboardQuery, endMs: number): Promise<Asked> {
-  const form: Record<string, string> = { query: query.expression, ...server.queryForm };
+/** Asks once; `more` is added to the form. */
+export async function ask(
+  server: Pick<BenchServer, 'url'>,
+  query: DashboardQuery,
+  endMs: number,
+  more: BenchServer['queryForm'],
+): Promise<Asked> {
+  const form: Record<string, string> = { query: query.expression, ...more };
   if (query.hours === 0) {
     form.time = String(endMs / 1000);
   } else {
@@ -65,12 +72,12 @@ async function measureQuery(
   query: DashboardQuery,
   endMs: number,
 ): Promise<Omit<QueryResult, 'contender'>> {
-  const cold = await ask(server, query, endMs);
+  const cold = await ask(server, query, endMs, server.queryForm);
   const cpuBefore = cpuSeconds(server.pid);
   const start = performance.now();
   const runs: Asked[] = [];
   while (runs.length < runsMin || performance.now() - start < runMsMin) {
-    runs.push(await ask(server, query, endMs));
+    runs.push(await ask(server, query, endMs, server.queryForm));
   }
   const cpuMs = ((cpuSeconds(server.pid) - cpuBefore) * 1000) / runs.length;
   const latencies = runs.map((run) => run.milliseconds).sort((a, b) => a - b);
@@ -87,7 +94,7 @@ export async function measureQueries(
   contenders: readonly Contender[],
   series: number,
   hours: number,
-): Promise<{ queries: QueryResult[]; storage: StorageResult[] }> {
+): Promise<{ queries: QueryResult[]; moving: MovingResult[]; storage: StorageResult[] }> {
   const scrapes = Math.ceil((hours * hourMs) / intervalMs / scrapesPerRequest) * scrapesPerRequest;
   const endMs = Math.floor(Date.now() / intervalMs) * intervalMs;
   const plan: LoadPlan = {
@@ -100,6 +107,7 @@ export async function measureQueries(
   };
   const load = await startLoad(plan);
   const queries: QueryResult[] = [];
+  const moving: MovingResult[] = [];
   const storage: StorageResult[] = [];
   try {
     for (const contender of contenders) {
@@ -112,6 +120,9 @@ export async function measureQueries(
         for (const query of dashboardQueries) {
           const result = await measureQuery(server, query, endMs);
           queries.push({ contender: contender.name, ...result });
+        }
+        for (const result of await measureMoving(server, endMs)) {
+          moving.push({ contender: contender.name, ...result });
         }
         storage.push({
           contender: contender.name,
@@ -126,5 +137,5 @@ export async function measureQueries(
   } finally {
     load.stop();
   }
-  return { queries, storage };
+  return { queries, moving, storage };
 }

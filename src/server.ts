@@ -20,6 +20,7 @@ import { buildHealthApp } from './http/health-app.js';
 import type { NativeEngineOptions } from './native/engine.js';
 import { type EngineOptions, PromqlEngine } from './promql/engine.js';
 import { ActiveQueries } from './query/active.js';
+import { type ChangeSource, QueryCache } from './query/cache.js';
 import { InlineQueries, inlineLimits } from './query/inline.js';
 import { type CancelTokens, QueryPool } from './query/pool.js';
 import type { QueryService } from './query/service.js';
@@ -40,6 +41,7 @@ import { type BuildInfo, readBuildInfo } from './telemetry/version.js';
 export interface Engine
   extends Appender,
     CancelTokens,
+    ChangeSource,
     Deleter,
     Exporter,
     Maintenance,
@@ -193,11 +195,12 @@ export class Server {
     const now = (): number => Date.now();
     const activeQueries = new ActiveQueries(pool, now);
     const inline = inlineQueries(this.#config, engine, activeQueries);
-    const queries = new TopQueries(inline, now);
+    const cache = new QueryCache(inline, engine, this.#config.query.cacheBytes);
+    const queries = new TopQueries(cache, now);
     const metrics = new Metrics({
       build: this.#build,
       engineNumbers: () => engine.stats(),
-      queryNumbers: () => ({ ...pool.numbers(), inline: inline.answered }),
+      queryNumbers: () => ({ ...pool.numbers(), inline: inline.answered, cache: cache.numbers }),
     });
     const shared = {
       queries,

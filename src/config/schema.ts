@@ -293,6 +293,15 @@ export const configSchema = Type.Object({
       maximum: 1_000_000,
       description: 'Steps of a range query.',
     }),
+    cacheBytes: bytes({
+      written: '64MiB',
+      minimum: 0,
+      description:
+        'Memory for steps of range queries that are kept for the next time, so that a dashboard ' +
+        'that refreshes has only its new steps evaluated. Answers are those of an evaluation, bit ' +
+        'for bit: what a late sample, a delete or retention may have changed is evaluated anew. ' +
+        '`nocache=1` in a request evaluates everything. 0 keeps nothing.',
+    }),
     lookbackDelta: duration({
       written: '5m',
       minimum: 1,
@@ -311,8 +320,10 @@ export const configSchema = Type.Object({
         'Parts of PromQL by the names of their feature flags in Prometheus. What only adds to the ' +
         'language is on by default; `promql-delayed-name-removal` changes which queries fail and ' +
         'what `label_replace` sees, and with `type-and-unit-labels` the label `__type__` says ' +
-        'which metrics are counters. The list replaces the default one; `all` turns on every one. ' +
-        'A flag that metricstor does not have, such as `use-start-timestamps`, is an error.',
+        'which metrics are counters; with `use-start-timestamps`, `rate`, `increase`, `irate`, ' +
+        '`resets` and `start_timestamp` use the start timestamps of samples. The list replaces ' +
+        'the default one; `all` turns on every one. A flag that metricstor does not have is an ' +
+        'error.',
     }),
   }),
   storage: Type.Object({

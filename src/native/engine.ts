@@ -186,6 +186,10 @@ interface Addon {
   compactEngine(handle: number): Promise<DoneAnswer>;
   closeEngine(handle: number): Promise<DoneAnswer>;
   engineStats(handle: number): { name: string; value: number }[];
+  changedSince(
+    handle: number,
+    version: number,
+  ): { version: number; writtenFrom: number; expiredTo: number };
   engineFailure(handle: number): string | null;
   openCancelToken(): number;
   cancel(token: number): void;
@@ -419,6 +423,11 @@ export class NativeEngine implements Querier, Appender, Deleter, Maintenance, Ex
   stats(): EngineStats {
     const stats = guarded(() => addon.engineStats(this.handle));
     return Object.fromEntries(stats.map(({ name, value }) => [name, value]));
+  }
+
+  /** What may have changed since a version; asked before a session is opened. */
+  changedSince(version: number): { version: number; writtenFrom: number; expiredTo: number } {
+    return guarded(() => addon.changedSince(this.handle, version));
   }
 
   lastFailure(): string | undefined {

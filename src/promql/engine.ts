@@ -29,6 +29,7 @@ import { gridToMatrix } from './matrix.js';
 import { parseQuery } from './parse.js';
 import type { RewriteName } from './plan/rewrites.js';
 import { type Plan, plan, type QueryPlan } from './plan.js';
+import { type Reach, reachOf } from './reuse.js';
 import { instantGrid, type TimeGrid, timeGrid } from './time-grid.js';
 
 export type { QueryLimits, SharedBudget } from './exec/budget.js';
@@ -158,6 +159,28 @@ export class PromqlEngine {
     return this.evaluate(session, query, this.prepare(query));
   }
 
+  /** What each step of a range query reads; undefined where steps may not be used again. */
+  reachOf({ query, stepMs, lookbackMs }: Omit<RangeQuery, 'deadlineMs'>): Reach | undefined {
+    // What is said of expressions there holds for their usual meaning.
+    if ([...this.features].some((feature) => !defaultFeatures.includes(feature))) {
+      return undefined;
+    }
+    const options = { stepMs, lookbackMs: lookbackMs ?? this.options.lookbackMs };
+    return reachOf(this.parse(query), options);
+  }
+
+  /** Holds a range's answer that was put together elsewhere against the limits, as `range` does. */
+  admit(
+    session: QuerySession,
+    { points, deadlineMs }: { readonly points: number; readonly deadlineMs: number },
+  ): void {
+    const budget = this.budgetOf(session, { deadlineMs });
+    budget.answer(points);
+    // Its columns, and its text.
+    budget.hold(points * (16 + answerPointBytes), points);
+    budget.check();
+  }
+
   /** Describes the plan of a query; `analyze` evaluates it as well. */
   explain(
     session: QuerySession,
@@ -196,7 +219,7 @@ export class PromqlEngine {
     return { plan: made, grid, prepareMs: performance.now() - startMs };
   }
 
-  private budgetOf(session: QuerySession, query: InstantQuery | RangeQuery): Budget {
+  private budgetOf(session: QuerySession, query: Pick<RangeQuery, 'deadlineMs'>): Budget {
     const { limits } = this.options;
     return new Budget(limits, query.deadlineMs, () => session.canceled(), this.shared);
   }
@@ -223,6 +246,7 @@ export class PromqlEngine {
       buffers: this.buffers,
       delayedNames: this.features.has('promql-delayed-name-removal'),
       typeLabels: this.features.has('type-and-unit-labels'),
+      startTimestamps: this.features.has('use-start-timestamps'),
       profile,
     });
     const { root } = queryPlan;

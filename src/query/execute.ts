@@ -19,6 +19,7 @@ import type {
   Scope,
   SessionLimits,
 } from '../storage/querier.js';
+import { evaluateRange, type ReusedOutcome } from './reuse.js';
 import {
   type ExemplarsJob,
   type ExplainJob,
@@ -111,15 +112,15 @@ function evaluate(
   job: ExpressionJob,
   deadlineMs: number,
 ): QueryAnswer {
-  const outcome: QueryOutcome =
+  const { outcome, ...cached }: Partial<ReusedOutcome> & { outcome: QueryOutcome } =
     job.kind === 'instant'
-      ? engine.instant(session, { ...job, deadlineMs })
-      : engine.range(session, { ...job, deadlineMs });
+      ? { outcome: engine.instant(session, { ...job, deadlineMs }) }
+      : evaluateRange({ engine, session, job, deadlineMs });
   const { stats, statistics, annotations } = outcome;
   const [result, truncated] = truncate(outcome.result, job.limit);
   const warnings = truncated ? [...annotations.warnings, truncatedWarning] : annotations.warnings;
   const { infos } = annotations;
-  const said = { warnings, infos, stats, ...(statistics && { statistics }) };
+  const said = { warnings, infos, stats, ...(statistics && { statistics }), ...cached };
   if (job.format === 'json') {
     return { json: session.encodeResult(result), ...said };
   }

@@ -18,6 +18,7 @@ import {
   type QueryContext,
   type QueryJob,
   type QueryService,
+  stepsOf,
 } from './service.js';
 
 /** Limits of the engine that tries expressions; see {@link InlineQueries}. */
@@ -121,6 +122,8 @@ function keyOf(job: QueryJob): string | undefined {
   if (job.kind !== 'range' || job.query.length > longestRemembered || !(job.stepMs > 0)) {
     return undefined;
   }
-  const steps = Math.floor((job.endMs - job.startMs) / job.stepMs) + 1;
-  return steps > inlineLimits.maxPoints ? undefined : `${steps} ${job.query}`;
+  const steps = stepsOf(job);
+  // With most of it known, a large expression is a small one.
+  const known = job.reuse?.known === undefined ? '' : 'known ';
+  return steps > inlineLimits.maxPoints ? undefined : `${known}${steps} ${job.query}`;
 }

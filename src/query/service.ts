@@ -5,6 +5,7 @@
 import type { ErrorCode } from '../errors.js';
 import type { PackedHistograms } from '../model/histogram.js';
 import type { QueryStatistics, QueryUse, StatisticsLevel } from '../promql/engine.js';
+import type { Reach } from '../promql/reuse.js';
 import type { MetadataRequest, Scope } from '../storage/querier.js';
 
 /** How the result of an expression is wanted. */
@@ -32,6 +33,55 @@ export interface RangeJob extends Expression {
   /** Inclusive. */
   readonly endMs: number;
   readonly stepMs: number;
+  /** Whether everything is to be evaluated, whatever is kept. */
+  readonly noCache?: boolean;
+  /** Set by the cache: what it knows, and that it wants to keep the answer. */
+  readonly reuse?: {
+    readonly known?: ReusableSteps;
+    /** The most that may be kept. */
+    readonly maxBytes: number;
+  };
+}
+
+/** Label sets in shared memory: ids are places in `texts`, a list in JSON. */
+export interface KeptLabels {
+  readonly texts: Uint8Array;
+  readonly ids: Uint32Array;
+  /** Series `i` owns `[offsets[i], offsets[i + 1])` of `ids`. */
+  readonly offsets: Uint32Array;
+}
+
+/**
+ * All steps of a range query, in shared memory that nobody writes: series `i` owns
+ * `[offsets[i], offsets[i + 1])` of `places`, the steps at which it has a value, and of `values`.
+ */
+export interface KeptSteps {
+  readonly startMs: number;
+  readonly steps: number;
+  readonly labels: KeptLabels;
+  readonly offsets: Uint32Array;
+  readonly places: Uint32Array;
+  readonly values: Float64Array;
+  /** What each step has read. */
+  readonly reach: Reach;
+  /** Memory, about. */
+  readonly bytes: number;
+}
+
+/** Steps `[from, to)` of a query that are known: they are among those of `kept`. */
+export interface ReusableSteps {
+  readonly kept: KeptSteps;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** How many steps a range has. */
+export function stepsOf({
+  startMs,
+  endMs,
+  stepMs,
+}: Pick<RangeJob, 'startMs' | 'endMs' | 'stepMs'>): number {
+  return Math.max(0, Math.floor((endMs - startMs) / stepMs) + 1);
 }
 
 /** The plan of an expression is wanted; with `analyze`, also what evaluating it takes. */
@@ -182,6 +232,10 @@ export interface QueryAnswer {
   readonly stats?: QueryStats;
   /** Where they were asked for. */
   readonly statistics?: QueryStatistics;
+  /** For the cache that asked for it. */
+  readonly kept?: KeptSteps;
+  /** Steps that were known before. */
+  readonly reusedSteps?: number;
   /** How long the job waited for a thread, in milliseconds; absent where it needed none. */
   readonly queueMs?: number;
 }

@@ -18,6 +18,14 @@ export interface QueryNumbers {
   readonly replacedWorkers: number;
   /** Bytes that queries, and answers not sent yet, hold together. */
   readonly heldBytes: number;
+  readonly cache: {
+    readonly bytes: number;
+    readonly entries: number;
+    readonly hits: number;
+    readonly partialHits: number;
+    readonly misses: number;
+    readonly invalidations: number;
+  };
 }
 
 export interface MetricsSources {
@@ -69,6 +77,7 @@ export class Metrics {
       registers,
     });
     this.#addGauges();
+    this.#addCacheMetrics();
     collectDefaultMetrics({ register: this.registry });
   }
 
@@ -83,7 +92,7 @@ export class Metrics {
     })
       .labels(build.version, build.nodeVersion, build.platform)
       .set(1);
-    const gauges: readonly [string, string, keyof QueryNumbers][] = [
+    const gauges: readonly [string, string, Exclude<keyof QueryNumbers, 'cache'>][] = [
       ['query_workers', 'Threads that answer queries.', 'workers'],
       ['queries_running', 'Queries being answered.', 'running'],
       ['queries_waiting', 'Queries waiting for a worker.', 'waiting'],
@@ -115,6 +124,47 @@ export class Metrics {
       collect() {
         this.reset();
         this.inc(queryNumbers().replacedWorkers);
+      },
+    });
+  }
+
+  #addCacheMetrics(): void {
+    const { queryNumbers } = this.#sources;
+    const registers = [this.registry];
+    const gauges = [
+      ['bytes', 'Memory of kept steps of range queries.', 'bytes'],
+      ['entries', 'Range queries with kept steps.', 'entries'],
+    ] as const;
+    for (const [name, help, key] of gauges) {
+      new Gauge({
+        name: `metricstor_query_cache_${name}`,
+        help,
+        registers,
+        collect() {
+          this.set(queryNumbers().cache[key]);
+        },
+      });
+    }
+    new Counter({
+      name: 'metricstor_query_cache_requests_total',
+      help: 'Range queries that could use kept steps: `hit` evaluated no step, `partial` some.',
+      labelNames: ['result'],
+      registers,
+      collect() {
+        const { hits, partialHits, misses } = queryNumbers().cache;
+        this.reset();
+        this.inc({ result: 'hit' }, hits);
+        this.inc({ result: 'partial' }, partialHits);
+        this.inc({ result: 'miss' }, misses);
+      },
+    });
+    new Counter({
+      name: 'metricstor_query_cache_invalidations_total',
+      help: 'Misses although steps were kept: late samples, deletes or retention took too many.',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(queryNumbers().cache.invalidations);
       },
     });
   }

@@ -12,6 +12,7 @@ const layers: Readonly<Record<string, number>> = {
   run: 0,
   sync: 0,
   cancel: 0,
+  changes: 0,
   allocator: 0,
   paged: 0,
   clock: 0,

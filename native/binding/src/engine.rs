@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use metricstor_engine::changes::Changed;
 use metricstor_engine::commit::{Answer, WireFormat, WriteRequest};
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::{Error, ErrorCode};
@@ -10,6 +11,7 @@ use metricstor_engine::options::{
     MatcherOptions, Options, RetentionOptions, RuleOptions, SyncPolicy, WriteLimits,
 };
 use metricstor_engine::refs::TenantId;
+use metricstor_engine::sample::TIMESTAMP_LIMIT;
 use metricstor_engine::wire::compression::BodyEncoding;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, Object};
@@ -267,6 +269,28 @@ pub fn engine_stats(handle: u32) -> Result<Vec<Stat>> {
     let engine = registry::engine(handle).map_err(|e| to_js(&e))?;
     let stats = engine.stats().into_iter();
     Ok(stats.map(|(name, value)| Stat { name: name.to_owned(), value }).collect())
+}
+
+/// What may have changed since a version.
+#[napi(object)]
+pub struct JsChanged {
+    /// The version now.
+    pub version: f64,
+    /// Samples of this time and later may be others, in milliseconds; infinite when none are.
+    pub written_from: f64,
+    /// Samples of this time and earlier may be gone; negative infinity when none are.
+    pub expired_to: f64,
+}
+
+/// What may have changed in an engine since `version`.
+#[napi]
+pub fn changed_since(handle: u32, version: f64) -> Result<JsChanged> {
+    let engine = registry::engine(handle).map_err(|e| to_js(&e))?;
+    let Changed { version, written_from, expired_to } = engine.changed_since(version as u64);
+    let beyond = |t: i64| t.unsigned_abs() >= TIMESTAMP_LIMIT.unsigned_abs();
+    let bound = |t: i64| if beyond(t) { t.signum() as f64 * f64::INFINITY } else { t as f64 };
+    let (written_from, expired_to) = (bound(written_from), bound(expired_to));
+    Ok(JsChanged { version: version as f64, written_from, expired_to })
 }
 
 /// The last failure of background work.

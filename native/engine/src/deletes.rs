@@ -245,8 +245,9 @@ fn apply(store: &Store, position: Position, tombstones: &[Arc<Tombstone>]) -> Re
         let with_these = view.tombstones.with(position, tombstones);
         view.with_tombstones(Arc::new(with_these))
     });
+    let buried = tombstones.iter().try_for_each(|tombstone| store.head.bury(tombstone));
     for tombstone in tombstones {
-        store.head.bury(tombstone)?;
+        store.head.changes().wrote(tombstone.range.mint);
     }
-    Ok(())
+    buried
 }

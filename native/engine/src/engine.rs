@@ -9,6 +9,7 @@ use crate::background::{Answer as TaskAnswer, Command, Found, Handle};
 use crate::backup;
 use crate::block::{Block, quarantine};
 use crate::cancel::Cancel;
+use crate::changes::Changed;
 use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
 use crate::deletes::{DeleteAnswer, DeleteRequest, Deletes, Mode};
@@ -324,6 +325,12 @@ impl Engine {
         out.push(("queueBytes", wal.queue_bytes as f64));
         out.push(("waitingBodyBytes", self.waiting_bytes.load(Ordering::Relaxed) as f64));
         out
+    }
+
+    /// What may have changed since `version`, which an earlier call returned; 0 at first. To be
+    /// asked before a session is opened: what it reads is then of this version or later.
+    pub fn changed_since(&self, version: u64) -> Changed {
+        self.store.head.changes().since(version)
     }
 
     /// The last failure of background work, if there was one.

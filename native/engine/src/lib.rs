@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | [`error`], [`options`], [`sample`], [`refs`], [`labels`], [`histogram`] |
 //! | 0 | [`dictionary`], [`run`], [`sync`], [`clock`], [`stats`], [`allocator`], [`paged`],
-//! |   | [`cancel`] |
+//! |   | [`cancel`], [`changes`] |
 //! | 1 | [`codec`], [`disk`] |
 //! | 2 | [`chunk`], [`index`], [`wal`], [`wire`] |
 //! | 3 | [`source`], [`merge`], [`label_order`], [`tombstone`], [`retention`], [`rollup`] |
@@ -31,6 +31,7 @@ pub mod background;
 pub mod backup;
 pub mod block;
 pub mod cancel;
+pub mod changes;
 pub mod chunk;
 pub mod clock;
 pub mod codec;

@@ -53,7 +53,8 @@ export function queryRoutes(app: FastifyInstance, parts: QueryRouteParts): void 
     const limit = limitParam(params);
     const range = rangeParams(params, parts.config.query.maxSteps);
     const common = evaluationParams(params);
-    const job = { kind: 'range', ...range, limit, format: 'json', ...common.job } as const;
+    const asked = { ...range, limit, noCache: boolParam(params, 'nocache'), ...common.job };
+    const job = { kind: 'range', format: 'json', ...asked } as const;
     return await answerExpression(parts, { request, reply, job, ...common.asked });
   });
   addPath(app, { path: '/api/v1/explain', methods, needs: 'read' }, async (request, reply) => {

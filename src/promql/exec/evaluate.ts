@@ -20,6 +20,7 @@ import {
   type SubqueryPlan,
   shareKey,
 } from '../plan.js';
+import { checkAllRegexes } from '../regexes.js';
 import { aggregateRows } from './aggregate.js';
 import { binaryRows, scalarBinary } from './binary.js';
 import type { Budget } from './budget.js';
@@ -53,6 +54,7 @@ export interface EvaluatorParts {
   readonly buffers: Buffers;
   readonly delayedNames: boolean;
   readonly typeLabels: boolean;
+  readonly startTimestamps: boolean;
   /** Counts what each node takes. */
   readonly profile?: NodeProfile | undefined;
 }
@@ -72,6 +74,7 @@ export class Evaluator implements EvalContext {
   readonly buffers: Buffers;
   readonly delayedNames: boolean;
   readonly typeLabels: boolean;
+  readonly startTimestamps: boolean;
   readonly metadataLabels: ReadonlySet<number>;
   readonly nameLabel: number;
   private readonly known = new Map<string, Known>();
@@ -85,6 +88,7 @@ export class Evaluator implements EvalContext {
     this.buffers = parts.buffers;
     this.delayedNames = parts.delayedNames;
     this.typeLabels = parts.typeLabels;
+    this.startTimestamps = parts.startTimestamps;
     const metadata = ['__name__', '__type__', '__unit__'].map((name) => this.session.intern(name));
     this.metadataLabels = new Set(metadata);
     this.nameLabel = metadata[0];
@@ -216,7 +220,9 @@ export class Evaluator implements EvalContext {
 
   private vectorRows(node: Plan, sink: RowSink): void {
     if (node.grid.steps === 0) {
-      // A subquery shorter than its step may have no evaluation time at all.
+      // A subquery shorter than its step may have no evaluation time at all. Nothing is selected,
+      // but a malformed regular expression is an error nevertheless.
+      checkAllRegexes(node.expr, this.query, this.session);
       sendGrid(new GridCollector(0, this.budget).finish(), sink);
       return;
     }

@@ -63,23 +63,25 @@ const histogramQuantile: Implementation = {
   rows: (ctx, node, sink) => {
     const [param, arg] = node.args;
     const q = ctx.scalars(param);
-    histogramRows(ctx, node, arg, sink, (labels) => ({
-      classic: (buckets, step, group) => {
-        const value = buckets.quantile(q[step]);
-        if (buckets.repaired) {
-          tellRepair(ctx, arg, buckets, { labels, group, step });
+    histogramRows(ctx, node, arg, sink, (labels) => {
+      // After what is inside and before what is outside: of the same text the last place is said.
+      for (const value of q) {
+        if (!isQuantile(value)) {
+          ctx.annotations.invalidQuantile(value, param.expr);
         }
-        return value;
-      },
-      native: (histogram, step, group) =>
-        nativeQuantileOf(ctx, arg, histogram, q[step], { labels, group }),
-    }));
-    // After those of what is inside, so that one of the same text is said here.
-    for (const value of q) {
-      if (!isQuantile(value)) {
-        ctx.annotations.invalidQuantile(value, param.expr);
       }
-    }
+      return {
+        classic: (buckets, step, group) => {
+          const value = buckets.quantile(q[step]);
+          if (buckets.repaired) {
+            tellRepair(ctx, arg, buckets, { labels, group, step });
+          }
+          return value;
+        },
+        native: (histogram, step, group) =>
+          nativeQuantileOf(ctx, arg, histogram, q[step], { labels, group }),
+      };
+    });
   },
 };
 

@@ -22,13 +22,14 @@ const reasons: readonly Reason[] = [
     text: 'Prometheus reads histograms without buckets inside of these: other warnings and resets',
     explains: (query, { aspect }) =>
       /histogram_(count|sum|avg)\(/.test(query) &&
-      (aspect === 'annotations' || (aspect === 'value' && /smoothed|anchored/.test(query))),
+      (aspect === 'annotations' ||
+        (aspect === 'value' && /smoothed|anchored|(rate|increase)\(nhg/.test(query))),
   },
   {
     text: 'Prometheus keeps empty buckets for others of a chunk: multiplied, negated, interpolated',
     explains: (query, { aspect, message }) =>
       aspect === 'value' &&
-      (/"NaN"\]/.test(message) || /resets\(.*-|(quantiles?|fraction)\(.*smoothed/.test(query)),
+      (/"NaN"\]/.test(message) || /resets\(.*-|(quantiles?|fraction)\((.*smoothed|-)/.test(query)),
   },
   {
     text: 'Prometheus merges a float and a histogram of one time into a series without a name',
@@ -47,7 +48,22 @@ const reasons: readonly Reason[] = [
   {
     text: 'the last digit of a large number turns its sine, or what is left of a division, around',
     explains: (query, { aspect }) =>
-      aspect === 'value' && /(sin|cos|tan)\(.*(exp|sinh|cosh|\^|\*)|%.*\^|\^.*%/.test(query),
+      aspect === 'value' &&
+      /(sin|cos|tan)\(.*(exp|sinh|cosh|\^|\*)|%.*\^|\^.*%|exp\(.*%/.test(query),
+  },
+  {
+    text: 'Prometheus evaluates a subquery with @ in predict_linear at times that nobody looks at',
+    explains: (query, { aspect }) =>
+      aspect === 'annotations' && /predict_linear\(.*\[[^\]]*:[^\]]*\][^\]]* @/.test(query),
+  },
+  {
+    text: 'the difference of angles that are all but equal is what rounding left of them',
+    explains: (query, { aspect, message }) =>
+      aspect === 'value' && /delta\(.*atan2/.test(query) && /e-1[4-9]$/.test(message),
+  },
+  {
+    text: 'Prometheus reads info series no further back than the first argument reads its own',
+    explains: (query, { aspect }) => aspect === 'series' && /info\(\w+_over_time\(/.test(query),
   },
   {
     text: 'Prometheus forgets the offset of a selector with @ inside of timestamp()',
@@ -69,7 +85,7 @@ function withoutMixedName(answer: ApiEnvelope): ApiEnvelope {
   const warnings = answer.warnings?.map((text) =>
     text.replace(/(buckets schemas) for metric name "\w+"/, '$1'),
   );
-  return warnings === undefined ? answer : { ...answer, warnings };
+  return warnings === undefined ? answer : { ...answer, warnings: [...new Set(warnings)] };
 }
 
 function comparable(answer: ApiEnvelope): ApiEnvelope {

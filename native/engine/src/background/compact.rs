@@ -345,6 +345,7 @@ impl Compactor {
             return Ok(Step::Merged);
         }
         store.replace_view(|view| view.without(&[ulid]));
+        store.head.changes().lost();
         // Where it cannot be moved, it is no longer read, and the next start meets it again.
         quarantine::set_aside(&*store.disk, block.dir(), &store.layout.quarantine, &error)?;
         store.counters.blocks_quarantined.fetch_add(1, Ordering::Relaxed);

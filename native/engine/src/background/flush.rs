@@ -281,6 +281,10 @@ impl FlushCycle {
             let blocks = view.blocks.iter().cloned().chain(flushed.blocks.clone()).collect();
             View { from: frozen.generation.next(), ..view.with_blocks(blocks) }
         });
+        // What has expired for some series was still to be seen in the head.
+        if let Some(horizon) = &store.view.load().horizon {
+            store.head.changes().expired(horizon.latest_cutoff().saturating_sub(1));
+        }
         // The blocks are published: a log that cannot be cut now is cut after the next flush.
         if let Err(error) = store.wal.cut(frozen.to) {
             store.note_failure(&error);

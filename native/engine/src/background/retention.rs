@@ -41,6 +41,7 @@ impl Retention {
         let horizon = store.head.horizon(store.clock.now_ms());
         if !store.retention.rules().is_empty() {
             store.replace_view(|view| view.with_horizon(horizon.clone()));
+            store.head.changes().expired(horizon.latest_cutoff().saturating_sub(1));
         }
         let _alone = store.removal.lock();
         let expired = {
@@ -72,7 +73,12 @@ impl Retention {
             return;
         }
         let store = &self.store;
+        let view = store.view.load_full();
+        let leaving = view.blocks.iter().filter(|block| gone.contains(&block.meta().ulid));
+        let newest = leaving.map(|block| block.meta().maxt).max();
+        drop(view);
         store.replace_view(|view| view.without(gone));
+        newest.into_iter().for_each(|t| store.head.changes().expired(t));
         for ulid in gone {
             match block::remove(&*store.disk, &store.layout.blocks, *ulid) {
                 Ok(()) => {

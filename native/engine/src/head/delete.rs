@@ -93,7 +93,7 @@ impl Head {
                     self.note_if_emptied(*series, &deleted);
                 }
                 Err(error) => {
-                    self.counters.delete_failures.fetch_add(1, Ordering::Relaxed);
+                    self.note_delete_failure();
                     done = done.and(Err(error));
                 }
             }
@@ -106,10 +106,14 @@ impl Head {
         match slots.make_way(series, t, self.generation()) {
             Ok(Some(deleted)) => self.count_deleted(&deleted),
             Ok(None) => {}
-            Err(_) => {
-                self.counters.delete_failures.fetch_add(1, Ordering::Relaxed);
-            }
+            Err(_) => self.note_delete_failure(),
         }
+    }
+
+    /// What was hidden in a damaged chunk is visible again.
+    fn note_delete_failure(&self) {
+        self.counters.delete_failures.fetch_add(1, Ordering::Relaxed);
+        self.changes.lost();
     }
 
     fn count_deleted(&self, deleted: &Deleted) {

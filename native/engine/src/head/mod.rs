@@ -49,6 +49,7 @@ use std::collections::HashMap;
 
 use roaring::RoaringBitmap;
 
+use crate::changes::Changes;
 use crate::error::ErrorCode;
 use crate::index::memory::MemoryIndex;
 use crate::labels::LabelsHasher;
@@ -167,6 +168,7 @@ pub struct Head {
     /// Numbers the deletes that were taken note of.
     buried: AtomicU64,
     counters: HeadCounters,
+    changes: Changes,
     exemplars: Exemplars,
     metadata: MetadataTable,
 }
@@ -188,6 +190,7 @@ impl Head {
             emptied: RwLock::default(),
             buried: AtomicU64::new(0),
             counters,
+            changes: Changes::default(),
             exemplars: Exemplars::new(limits.max_exemplars),
             metadata: MetadataTable::new(limits.max_metadata),
         }
@@ -210,6 +213,11 @@ impl Head {
     /// Counters.
     pub fn counters(&self) -> &HeadCounters {
         &self.counters
+    }
+
+    /// What of the past may have changed, here and in blocks.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// The newest exemplars.

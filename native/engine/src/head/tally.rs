@@ -10,6 +10,8 @@ use crate::sync::Ordering;
 /// See the page above.
 pub(super) struct Tally {
     newest: TimestampMs,
+    /// The oldest sample that is not a duplicate.
+    oldest_change: TimestampMs,
     late: u64,
     replaced: u64,
     duplicates: u64,
@@ -20,8 +22,15 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn new() -> Self {
-        let newest = TimestampMs::MIN;
-        Self { newest, late: 0, replaced: 0, duplicates: 0, bytes: 0, revived: Vec::new() }
+        Self {
+            newest: TimestampMs::MIN,
+            oldest_change: TimestampMs::MAX,
+            late: 0,
+            replaced: 0,
+            duplicates: 0,
+            bytes: 0,
+            revived: Vec::new(),
+        }
     }
 
     /// Notes that `entry`, which is `series`, gets a sample.
@@ -38,6 +47,9 @@ impl Tally {
     pub(super) fn add(&mut self, t: TimestampMs, (what, grown): (Appended, usize)) {
         self.bytes += grown as u64;
         self.newest = self.newest.max(t);
+        if what != Appended::Duplicate {
+            self.oldest_change = self.oldest_change.min(t);
+        }
         match what {
             Appended::InOrder => {}
             Appended::Late => self.late += 1,
@@ -63,6 +75,9 @@ impl Head {
         c.late.fetch_add(tally.late, Ordering::Relaxed);
         c.replaced.fetch_add(tally.replaced, Ordering::Relaxed);
         c.duplicates.fetch_add(tally.duplicates, Ordering::Relaxed);
+        if tally.oldest_change != TimestampMs::MAX {
+            self.changes.wrote(tally.oldest_change);
+        }
         tally.replaced
     }
 }
