@@ -1,5 +1,5 @@
-//! An allocator that counts, for the tests and benches that look at memory. Who declares this module
-//! gets it for the whole program.
+//! An allocator that counts, for the tests and benches that look at memory. Who declares this
+//! module gets it for the whole program.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};

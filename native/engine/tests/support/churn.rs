@@ -1,5 +1,5 @@
-//! A fleet whose series are replaced as hours pass, in an engine whose clock is moved by hand. For a
-//! test and a bench.
+//! A fleet whose series are replaced as hours pass, in an engine whose clock is moved by hand.
+//! For a test and a bench.
 #![allow(dead_code, reason = "each user takes a part")]
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use metricstor_engine::disk::os::OsDisk;
 use metricstor_engine::engine::Engine;
 use metricstor_engine::options::Options;
 
-/// When the clock of a [`Fixture`] stands.
+/// What the clock of a [`Fixture`] says.
 pub const NOW_MS: i64 = 1_790_000_000_000;
 
 /// A directory that is removed at the end, and a clock that stands still.
