@@ -300,8 +300,8 @@ export const configSchema = Type.Object({
         'Memory for steps of range queries that are kept for the next time, so that a dashboard ' +
         'that refreshes has only its new steps evaluated. Answers are those of an evaluation, bit ' +
         'for bit: what a late sample, a delete or retention may have changed is evaluated anew. ' +
-        '`nocache=1` in a request evaluates everything. Pays for queries that take tens of ' +
-        'milliseconds, 64MiB is plenty for most; smaller ones gain nothing. 0 keeps nothing.',
+        '`nocache=1` in a request evaluates everything. Queries that take a few milliseconds gain ' +
+        'nothing. 0 keeps nothing.',
     }),
     lookbackDelta: duration({
       written: '5m',
