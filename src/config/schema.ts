@@ -294,13 +294,14 @@ export const configSchema = Type.Object({
       description: 'Steps of a range query.',
     }),
     cacheBytes: bytes({
-      written: '64MiB',
+      written: '0',
       minimum: 0,
       description:
         'Memory for steps of range queries that are kept for the next time, so that a dashboard ' +
         'that refreshes has only its new steps evaluated. Answers are those of an evaluation, bit ' +
         'for bit: what a late sample, a delete or retention may have changed is evaluated anew. ' +
-        '`nocache=1` in a request evaluates everything. 0 keeps nothing.',
+        '`nocache=1` in a request evaluates everything. Queries that take a few milliseconds gain ' +
+        'nothing. 0 keeps nothing.',
     }),
     lookbackDelta: duration({
       written: '5m',
