@@ -5,7 +5,9 @@
  *                      [--query-series 10000] [--hours 24] [--skip ingest,query,restart]
  *                      [--restart 100000x100,1000000x4]
  *                      [--servers metricstor,prometheus,victoriametrics] [--pages file]
+ *     npm run bench -- --promql [--only pattern] [--milliseconds 300]
  *
+ * With `--promql` only the evaluator of PromQL is measured, by itself: see `promql.ts`.
  * `--pages` names a file of recorded pages (`record.ts`): what they take on disk is measured too.
  * The others are measured where their binaries are found: `PROMETHEUS_BIN`,
  * `VICTORIA_METRICS_BIN`, or on PATH. Markdown on standard output, progress on standard error.
@@ -16,6 +18,7 @@ import { type Contender, findContenders } from './competitors.js';
 import { type IngestResult, measureIngest } from './ingest.js';
 import type { MovingResult } from './moving.js';
 import { measurePages } from './pages.js';
+import { measurePromql } from './promql.js';
 import { measureQueries, type QueryResult, type StorageResult } from './query.js';
 import { measureRestart, type RestartResult } from './restart.js';
 import { printTable } from './table.js';
@@ -28,6 +31,9 @@ const { values: flags } = parseArgs({
     'query-series': { type: 'string', default: '10000' },
     hours: { type: 'string', default: '24' },
     pages: { type: 'string' },
+    promql: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+    milliseconds: { type: 'string', default: '300' },
     restart: { type: 'string', default: '100000x20' },
     skip: { type: 'string', default: '' },
     servers: { type: 'string', default: 'metricstor,prometheus,victoriametrics' },
@@ -177,46 +183,58 @@ function printMoving(results: readonly MovingResult[]): void {
   printTable(['query', ...contenders], [...rows, share]);
 }
 
-const skipped = new Set(flags.skip.split(','));
-const contenders = findContenders(new Set(flags.servers.split(',')));
 console.log('# metricstor benchmark\n');
 console.log(`${new Date().toISOString()}, ${cpus().length} × ${cpus()[0].model.trim()}`);
-for (const { name, version } of contenders) {
-  console.log(`- ${name} ${version}`);
+if (flags.promql) {
+  await measurePromql({
+    only: new RegExp(flags.only),
+    milliseconds: Number(flags.milliseconds),
+  });
+} else {
+  await measureServers();
 }
-if (!skipped.has('ingest')) {
-  const counts = flags.series.split(',').map(Number);
-  const results: IngestResult[] = [];
-  for (const series of flags.million ? [...counts, 1_000_000] : counts) {
-    progress(`writing ${series} series …`);
-    results.push(...(await measureIngest(contenders, series, Number(flags.samples))));
+
+/** metricstor as it is used, and the others. */
+async function measureServers(): Promise<void> {
+  const skipped = new Set(flags.skip.split(','));
+  const contenders = findContenders(new Set(flags.servers.split(',')));
+  for (const { name, version } of contenders) {
+    console.log(`- ${name} ${version}`);
   }
-  printIngest(results);
-}
-if (!skipped.has('restart')) {
-  const results: RestartResult[] = [];
-  for (const shape of flags.restart.split(',')) {
-    const [series, scrapes] = shape.split('x').map(Number);
-    progress(`killing servers with ${series} series × ${scrapes} …`);
-    results.push(...(await measureRestart(contenders, { series, scrapes })));
+  if (!skipped.has('ingest')) {
+    const counts = flags.series.split(',').map(Number);
+    const results: IngestResult[] = [];
+    for (const series of flags.million ? [...counts, 1_000_000] : counts) {
+      progress(`writing ${series} series …`);
+      results.push(...(await measureIngest(contenders, series, Number(flags.samples))));
+    }
+    printIngest(results);
   }
-  printRestart(results);
-}
-if (!skipped.has('query')) {
-  const series = Number(flags['query-series']);
-  const hours = Number(flags.hours);
-  progress(`loading ${series} series × ${hours} h, then asking …`);
-  const { queries, moving, storage } = await measureQueries(contenders, series, hours);
-  printStorage(storage, 'the generated fleet');
-  printQueries(contenders, queries);
-  printMoving(moving);
-}
-if (flags.pages !== undefined) {
-  for (const [rate, what] of [
-    ['dense', 'recorded pages, every second'],
-    ['sparse', 'recorded pages, every 15 seconds'],
-  ] as const) {
-    progress(`writing ${what} …`);
-    printStorage(await measurePages(contenders, flags.pages, rate), what);
+  if (!skipped.has('restart')) {
+    const results: RestartResult[] = [];
+    for (const shape of flags.restart.split(',')) {
+      const [series, scrapes] = shape.split('x').map(Number);
+      progress(`killing servers with ${series} series × ${scrapes} …`);
+      results.push(...(await measureRestart(contenders, { series, scrapes })));
+    }
+    printRestart(results);
+  }
+  if (!skipped.has('query')) {
+    const series = Number(flags['query-series']);
+    const hours = Number(flags.hours);
+    progress(`loading ${series} series × ${hours} h, then asking …`);
+    const { queries, moving, storage } = await measureQueries(contenders, series, hours);
+    printStorage(storage, 'the generated fleet');
+    printQueries(contenders, queries);
+    printMoving(moving);
+  }
+  if (flags.pages !== undefined) {
+    for (const [rate, what] of [
+      ['dense', 'recorded pages, every second'],
+      ['sparse', 'recorded pages, every 15 seconds'],
+    ] as const) {
+      progress(`writing ${what} …`);
+      printStorage(await measurePages(contenders, flags.pages, rate), what);
+    }
   }
 }

@@ -1,61 +1,20 @@
 /**
- * @file What PromQL costs, without storage: microseconds to parse an expression, nanoseconds per
- * sample that a query reads and per point of its rows (series times steps).
+ * @file What PromQL costs, without storage: microseconds to parse an expression, and for every
+ * family of functions and operators nanoseconds per sample that a query reads and per step of each
+ * series that it reads.
  *
- *     npx tsc -p bench --outDir dist-bench && node dist-bench/bench/promql.js
+ *     npm run bench -- --promql [--only 'rate|topk'] [--milliseconds 300]
+ *
+ * `own` is what is left of a step's cost without that of the operator's input, which is measured as
+ * a query of its own: it compares operators. Times are of the CPU, all threads of the process, in
+ * the run that took least: others on the machine disturb them little.
  */
-import { Bench } from 'tinybench';
+import { Bench, type Task } from 'tinybench';
 import { PromqlEngine } from '../src/promql/engine.js';
 import { parseQuery } from '../src/promql/parse.js';
-import { MemoryQuerier } from '../test/support/memory-querier.js';
-
-const hourMs = 3_600_000;
-const intervalMs = 15_000;
-const hours = 24;
-const seriesCount = 400;
-
-/** Counters and gauges of `seriesCount` targets, a sample every 15 s, seeded. */
-function fill(): MemoryQuerier {
-  const querier = new MemoryQuerier();
-  const samples = (hours * hourMs) / intervalMs;
-  let seed = 1;
-  const random = (): number => {
-    seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff;
-    return seed / 0x7fffffff;
-  };
-  for (let i = 0; i < seriesCount; i++) {
-    const timestamps = new Float64Array(samples);
-    const counter = new Float64Array(samples);
-    const gauge = new Float64Array(samples);
-    const jitter = Math.floor(random() * intervalMs);
-    let total = 0;
-    for (let k = 0; k < samples; k++) {
-      timestamps[k] = k * intervalMs + jitter;
-      total = random() < 0.0005 ? 0 : total + Math.floor(random() * 100);
-      counter[k] = total;
-      gauge[k] = random() * 100;
-    }
-    const labels = { job: `job-${i % 8}`, instance: `host-${i}:9100`, region: `r-${i % 3}` };
-    querier.addColumns({ ...labels, __name__: 'requests_total' }, timestamps, counter);
-    querier.addColumns({ ...labels, __name__: 'temperature' }, timestamps, gauge);
-  }
-  return querier;
-}
-
-const queries = [
-  'temperature',
-  'rate(requests_total[5m])',
-  'sum by (job) (rate(requests_total[5m]))',
-  'sum by (job) (rate(requests_total[1h]))',
-  'avg_over_time(temperature[5m])',
-  'avg_over_time(requests_total[5m])',
-  'max_over_time(temperature[1h])',
-  'quantile_over_time(0.9, temperature[5m])',
-  'requests_total / on (job, instance) temperature',
-  'topk(5, temperature)',
-  'histogram_quantile(0.9, requests_total)',
-  'max_over_time(rate(requests_total[5m])[30m:1m])',
-];
+import { type Case, cases } from './promql-cases.js';
+import { filledQuerier, hourMs } from './promql-data.js';
+import { printTable } from './table.js';
 
 /** Expressions of 54 and of 227 characters, as dashboards have them. */
 const expressions = [
@@ -66,67 +25,126 @@ const expressions = [
     '> bool 0.5 or vector(0)',
 ];
 
-const parsing = new Bench({ time: 1000, warmupTime: 500 });
-for (const expression of expressions) {
-  parsing.add(`${expression.length} characters`, () => {
-    parseQuery(expression);
-  });
-}
-await parsing.run();
-console.table(
-  parsing.tasks.map(({ name, result }) => {
-    const [median, fastest] =
-      'latency' in result ? [result.latency.p50, result.latency.min] : [NaN, NaN];
-    const us = (ms: number): string => (ms * 1000).toFixed(1);
-    return { parse: name, 'us (median)': us(median), 'us (fastest)': us(fastest) };
-  }),
-);
-
-const querier = fill();
-const engine = new PromqlEngine({
-  lookbackMs: 300_000,
-  subqueryStepMs: 60_000,
-  limits: { maxSamples: 50_000_000, maxBytes: 2 ** 31, maxPoints: 50_000_000 },
-});
-
 /** Steps a minute apart over most of a day, and a single time. */
 const range = { startMs: 2 * hourMs, endMs: 24 * hourMs - 60_000, stepMs: 60_000 };
 const steps = (range.endMs - range.startMs) / range.stepMs + 1;
+const instantMs = 12 * hourMs;
 
-function run(query: string, instant: boolean): { samples: number; series: number } {
-  const session = querier.openSession();
-  const deadlineMs = Date.now() + 60_000;
-  const outcome = instant
-    ? engine.instant(session, { query, timeMs: 12 * hourMs, deadlineMs })
-    : engine.range(session, { query, ...range, deadlineMs });
-  return outcome.stats;
+/** What is measured, and for how long each. */
+export interface PromqlBenchOptions {
+  /** Cases whose family or query it matches. */
+  readonly only: RegExp;
+  /** For each query; one that takes longer runs a few times. */
+  readonly milliseconds: number;
 }
 
-const bench = new Bench({ time: 400, warmupTime: 200 });
-for (const query of queries) {
-  bench.add(`range ${query}`, () => {
-    run(query, false);
+/** CPU time of this process. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+function fastestMs({ result }: Task): number {
+  return 'latency' in result ? result.latency.min : NaN;
+}
+
+async function measureParsing(milliseconds: number): Promise<void> {
+  const bench = new Bench({ time: milliseconds, warmupTime: milliseconds });
+  for (const expression of expressions) {
+    bench.add(`${expression.length} characters`, () => {
+      parseQuery(expression);
+    });
+  }
+  await bench.run();
+  console.log('\n## Parsing\n');
+  const microseconds = (ms: number): string => (ms * 1000).toFixed(1);
+  printTable(
+    ['expression', 'µs (median)', 'µs (fastest)'],
+    bench.tasks.map((task) => {
+      const median = 'latency' in task.result ? task.result.latency.p50 : NaN;
+      return [task.name, microseconds(median), microseconds(fastestMs(task))];
+    }),
+  );
+}
+
+/** What a query took, and how much it read. */
+interface Figures {
+  readonly ms: number;
+  readonly samples: number;
+  readonly series: number;
+}
+
+/** Measures parsing and every case, and prints tables on standard output. */
+export async function measurePromql(options: PromqlBenchOptions): Promise<void> {
+  await measureParsing(options.milliseconds);
+  const querier = filledQuerier();
+  const engine = new PromqlEngine({
+    lookbackMs: 300_000,
+    subqueryStepMs: 60_000,
+    limits: { maxSamples: 200_000_000, maxBytes: 2 ** 32, maxPoints: 200_000_000 },
   });
-}
-for (const query of queries.slice(0, 3)) {
-  bench.add(`instant ${query}`, () => {
-    run(query, true);
-  });
-}
-await bench.run();
-
-const rows = bench.tasks.map(({ name, result }) => {
-  const instant = name.startsWith('instant ');
-  const query = name.slice(name.indexOf(' ') + 1);
-  const { samples, series } = run(query, instant);
-  // The fastest run is the one that others on the machine disturbed least.
-  const ms = 'latency' in result ? result.latency.min : NaN;
-  const points = series * (instant ? 1 : steps);
-  return {
-    query: name,
-    'ms (fastest)': ms.toFixed(2),
-    'ns/sample': ((ms * 1e6) / samples).toFixed(1),
-    'ns/point': ((ms * 1e6) / points).toFixed(1),
+  const run = ({ query, instant }: Pick<Case, 'query' | 'instant'>): Omit<Figures, 'ms'> => {
+    const session = querier.openSession();
+    const deadlineMs = Date.now() + 60_000;
+    const outcome = instant
+      ? engine.instant(session, { query, timeMs: instantMs, deadlineMs })
+      : engine.range(session, { query, ...range, deadlineMs });
+    session.close();
+    return outcome.stats;
   };
-});
-console.table(rows);
+  const { milliseconds } = options;
+  const known = new Map<string, Figures>();
+  const measure = async (one: Pick<Case, 'query' | 'instant'>): Promise<Figures> => {
+    const key = `${one.instant ?? false} ${one.query}`;
+    const before = known.get(key);
+    if (before !== undefined) {
+      return before;
+    }
+    const bench = new Bench({
+      now: cpuMs,
+      time: milliseconds,
+      iterations: 3,
+      warmupTime: milliseconds / 2,
+      warmupIterations: 2,
+      throws: true,
+    });
+    bench.add(one.query, () => {
+      run(one);
+    });
+    await bench.run();
+    const { samples, series } = run(one);
+    const figures = { ms: fastestMs(bench.tasks[0]), samples, series };
+    known.set(key, figures);
+    return figures;
+  };
+  const chosen = cases.filter(({ family, query }) => options.only.test(`${family}: ${query}`));
+  const rows: string[][] = [];
+  for (const one of chosen) {
+    const { input } = one;
+    const figures = await measure(one);
+    const of = input === undefined ? undefined : await measure({ query: input });
+    rows.push(rowOf(one, figures, of));
+    console.error(rows[rows.length - 1].join('  '));
+  }
+  console.log(`\n## Evaluating\n\n${steps} steps a minute apart, but for those at one time.\n`);
+  printTable(
+    ['family', 'query', 'CPU ms', 'samples', 'series', 'ns/sample', 'ns/(step × series)', 'own'],
+    rows,
+  );
+}
+
+function rowOf({ family, query, instant }: Case, figures: Figures, input?: Figures): string[] {
+  const { ms, samples, series } = figures;
+  const points = series * (instant ? 1 : steps);
+  const own = input === undefined ? '' : (((ms - input.ms) * 1e6) / points).toFixed(1);
+  return [
+    family,
+    query,
+    ms.toFixed(2),
+    String(samples),
+    String(series),
+    ((ms * 1e6) / samples).toFixed(1),
+    ((ms * 1e6) / points).toFixed(1),
+    own,
+  ];
+}

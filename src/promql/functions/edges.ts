@@ -162,11 +162,17 @@ export function edgedWindow(series: WindowedSeries, edges: Edges, k: number): Ed
 
 /** `rate`, `increase` and `delta`: from edge to edge, without extrapolation. */
 export function edgedRate(counter: boolean, perSecond: boolean, edges: Edges): WindowKernel {
+  const { firstEndMs, strideMs, rangeMs } = edges.inner;
   const smoothed = edges.kind === 'smoothed';
-  return (series, out) => {
+  return ({ timestamps: times, values, first, last }, out) => {
+    // One window for all steps: an object a step is what most of the time would go to.
+    const window = { times, values, smoothed, counter, low: 0, high: 0, startMs: 0, endMs: 0 };
     let count = 0;
     for (let k = 0; k < out.steps; k++) {
-      const window = { ...edgedWindow(series, edges, k), values: series.values, smoothed, counter };
+      window.low = first[k];
+      window.high = last[k];
+      window.endMs = firstEndMs + k * strideMs;
+      window.startMs = window.endMs - rangeMs;
       const extent = window.low < window.high ? extentOf(window, smoothed) : undefined;
       out.flags[k] = extent === undefined ? 0 : 1;
       if (extent === undefined) {
@@ -175,7 +181,7 @@ export function edgedRate(counter: boolean, perSecond: boolean, edges: Edges): W
       const { left, right } = edgeValues(window, extent);
       const change = right - left;
       const grown = counter ? change + fallen(window, extent, left, right) : change;
-      out.values[k] = perSecond ? grown / (edges.inner.rangeMs / 1000) : grown;
+      out.values[k] = perSecond ? grown / (rangeMs / 1000) : grown;
       count++;
     }
     return count;

@@ -76,10 +76,19 @@ export function filtered(side: Buckets, keep: (index: number, i: number) => bool
   };
 }
 
-/** Buckets with an observation, compensation added. */
-export function populated({ index, count, comp }: Buckets): Buckets {
-  const total = { index, count: count.map((value, i) => sumOf(value, comp[i])), comp };
-  return filtered(total, (_, i) => total.count[i] !== 0);
+/** Buckets with an observation, compensation added; what rounding took is not among the columns. */
+export function populated({ index, count, comp }: Buckets): Pick<Buckets, 'index' | 'count'> {
+  const total = count.slice();
+  let empty = 0;
+  for (let i = 0; i < count.length; i++) {
+    total[i] = sumOf(count[i], comp[i]);
+    empty += total[i] === 0 ? 1 : 0;
+  }
+  if (empty === 0) {
+    return { index, count: total };
+  }
+  const has = (_: number, i: number): boolean => total[i] !== 0;
+  return { index: index.filter(has), count: total.filter(has) };
 }
 
 /** Gathers buckets under new indexes, which ascend as the old ones do. */
@@ -143,6 +152,9 @@ export function acrossBounds(
 }
 
 export function merged(a: Buckets, b: Buckets, sign: 1 | -1, compensated: boolean): Buckets {
+  if (sameIndexes(a.index, b.index)) {
+    return addedUp(a, b, sign, compensated);
+  }
   const out: Buckets = { index: [], count: [], comp: [] };
   let i = 0;
   let j = 0;
@@ -162,6 +174,34 @@ export function merged(a: Buckets, b: Buckets, sign: 1 | -1, compensated: boolea
     j += right <= left ? 1 : 0;
   }
   return out;
+}
+
+function sameIndexes(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) {
+    return false;
+  }
+  for (let i = 0; i < a.length; i++) {
+    if (a[i] !== b[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** `merged` of the same buckets, which is the rule: bucket by bucket, without a search. */
+function addedUp(a: Buckets, b: Buckets, sign: 1 | -1, compensated: boolean): Buckets {
+  const count = a.count.slice();
+  const comp = a.comp.slice();
+  const number = new Compensated(0);
+  for (let i = 0; i < count.length; i++) {
+    number.value = count[i];
+    number.comp = comp[i];
+    addTo(number, sign * b.count[i], compensated);
+    addTo(number, sign * b.comp[i], compensated);
+    count[i] = number.value;
+    comp[i] = number.comp;
+  }
+  return { index: a.index, count, comp };
 }
 
 /** Offsets and lengths of the stretches of neighbouring indexes. */

@@ -159,22 +159,25 @@ export class HistogramTally {
   pack(hint: number = this.hint): Histogram {
     const positive = populated(this.positive);
     const negative = populated(this.negative);
-    const spans = [positive, negative].map((side) => spansOf(side.index));
-    const [zero, total, observed] = [this.zero, this.total, this.observed].map(({ value, comp }) =>
-      sumOf(value, comp),
-    );
-    const header = new Array<number>(headerLength).fill(0);
-    header[place.schema] = this.schema;
-    header[place.hint] = hint;
-    header[place.zeroThreshold] = this.zeroThreshold;
-    header[place.zeroCount] = zero;
-    header[place.count] = total;
-    header[place.sum] = observed;
-    header[place.positiveSpans] = spans[0].length / 2;
-    header[place.negativeSpans] = spans[1].length / 2;
-    header[place.bounds] = this.bounds.length;
-    const counts = [...positive.count, ...negative.count];
-    return Float64Array.from([...header, ...spans.flat(), ...this.bounds, ...counts]);
+    const spans = [spansOf(positive.index), spansOf(negative.index)];
+    const spansEnd = headerLength + spans[0].length + spans[1].length;
+    const countsAt = spansEnd + this.bounds.length;
+    const out = new Float64Array(countsAt + positive.count.length + negative.count.length);
+    out[place.schema] = this.schema;
+    out[place.hint] = hint;
+    out[place.zeroThreshold] = this.zeroThreshold;
+    out[place.zeroCount] = sumOf(this.zero.value, this.zero.comp);
+    out[place.count] = sumOf(this.total.value, this.total.comp);
+    out[place.sum] = sumOf(this.observed.value, this.observed.comp);
+    out[place.positiveSpans] = spans[0].length / 2;
+    out[place.negativeSpans] = spans[1].length / 2;
+    out[place.bounds] = this.bounds.length;
+    out.set(spans[0], headerLength);
+    out.set(spans[1], headerLength + spans[0].length);
+    out.set(this.bounds, spansEnd);
+    out.set(positive.count, countsAt);
+    out.set(negative.count, countsAt + positive.count.length);
+    return out;
   }
 
   /** Whether a count or the sum has become infinite. */
@@ -244,8 +247,11 @@ export class HistogramTally {
   /** Drops the buckets that lie in the zero bucket. */
   private forgetBelow(threshold: number): void {
     const outside = (index: number): boolean => exponentialBound(this.schema, index) > threshold;
-    this.positive = filtered(this.positive, outside);
-    this.negative = filtered(this.negative, outside);
+    const kept = (side: Buckets): Buckets =>
+      // Bounds ascend: where the first bucket lies outside, all do.
+      side.index.length === 0 || outside(side.index[0]) ? side : filtered(side, outside);
+    this.positive = kept(this.positive);
+    this.negative = kept(this.negative);
   }
 
   private each(change: (value: number) => number): void {
