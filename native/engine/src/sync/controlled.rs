@@ -223,9 +223,30 @@ pub mod thread {
     use std::io;
     use std::num::NonZeroUsize;
 
-    pub use shuttle::thread::{
-        JoinHandle, Scope, ScopedJoinHandle, ThreadId, current, scope, spawn,
-    };
+    pub use shuttle::thread::{JoinHandle, Scope, ScopedJoinHandle, ThreadId, current, spawn};
+
+    use crate::sync::{Arc, AtomicBool, Ordering};
+
+    /// Runs `work`, and waits for the threads that it starts.
+    ///
+    /// The end of a scope's last thread wakes the one that made the scope, whatever that one waits
+    /// for, and in version 0.9 of `shuttle` a `join` then returns too early. So one more thread
+    /// stays until `work` is done.
+    pub fn scope<'env, T>(work: impl for<'s> FnOnce(&'s Scope<'s, 'env>) -> T) -> T {
+        let done = Arc::new(AtomicBool::new(false));
+        shuttle::thread::scope(|scope| {
+            let is_done = done.clone();
+            let last = scope.spawn(move || {
+                while !is_done.load(Ordering::SeqCst) {
+                    shuttle::thread::park();
+                }
+            });
+            let value = work(scope);
+            done.store(true, Ordering::SeqCst);
+            last.thread().unpark();
+            value
+        })
+    }
 
     /// So many that something is done side by side, on every machine.
     ///
