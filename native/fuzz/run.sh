@@ -6,6 +6,7 @@
 #     SECONDS_EACH=3600 native/fuzz/run.sh gorilla
 #
 # New inputs that reach new code go to the corpus with KEEP=1; a failing one stays in artifacts/.
+# SEED makes a run try the same inputs as the one before it.
 # Prints a line for each target, ending in "ok" or beginning with "FAILED".
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -13,7 +14,7 @@ targets=("$@")
 [ "${#targets[@]}" -gt 0 ] || mapfile -t targets < <(cd fuzz_targets && ls | sed 's/\.rs$//')
 export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
--Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
+-Cllvm-args=-sanitizer-coverage-trace-compares"
 host=$(rustc -vV | sed -n 's/^host: //p')
 # With --target the flags stay away from build scripts, which must not be instrumented.
 # Not all binaries: the one that writes seeds does not link with the flags.
@@ -25,9 +26,9 @@ fuzz() {
   mkdir -p "artifacts/$target"
   fresh=$(mktemp -d)
   # The timeout is of the wall clock, and a machine may be busy.
-  "target/$host/release/$target" -max_total_time="${SECONDS_EACH:-10}" -max_len=8192 \
-    -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="artifacts/$target/" \
-    "$fresh" "corpus/$target" >"$log" 2>&1 || status=1
+  "target/$host/release/$target" -seed="${SEED:-0}" -max_total_time="${SECONDS_EACH:-10}" \
+    -max_len=8192 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="artifacts/$target/" "$fresh" "corpus/$target" >"$log" 2>&1 || status=1
   if [ "$status" = 0 ]; then
     local runs before after
     runs=$(sed -n 's/.*number_of_executed_units: *//p' "$log")

@@ -311,8 +311,10 @@ export const configSchema = Type.Object({
         'Parts of PromQL by the names of their feature flags in Prometheus. What only adds to the ' +
         'language is on by default; `promql-delayed-name-removal` changes which queries fail and ' +
         'what `label_replace` sees, and with `type-and-unit-labels` the label `__type__` says ' +
-        'which metrics are counters. The list replaces the default one; `all` turns on every one. ' +
-        'A flag that metricstor does not have, such as `use-start-timestamps`, is an error.',
+        'which metrics are counters; with `use-start-timestamps`, `rate`, `increase`, `irate`, ' +
+        '`resets` and `start_timestamp` use the start timestamps of samples. The list replaces ' +
+        'the default one; `all` turns on every one. A flag that metricstor does not have is an ' +
+        'error.',
     }),
   }),
   storage: Type.Object({

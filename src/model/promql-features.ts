@@ -10,11 +10,19 @@ export const promqlFeatures = [
   'promql-extended-range-selectors',
   'promql-delayed-name-removal',
   'type-and-unit-labels',
+  'use-start-timestamps',
 ] as const;
 
 export type PromqlFeature = (typeof promqlFeatures)[number];
 
+/** What changes the meaning of queries. */
+const changing: ReadonlySet<PromqlFeature> = new Set([
+  'promql-delayed-name-removal',
+  'type-and-unit-labels',
+  'use-start-timestamps',
+]);
+
 /** On unless the configuration says otherwise: what only adds to the language. */
 export const defaultFeatures: readonly PromqlFeature[] = promqlFeatures.filter(
-  (feature) => feature !== 'promql-delayed-name-removal' && feature !== 'type-and-unit-labels',
+  (feature) => !changing.has(feature),
 );

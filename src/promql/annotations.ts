@@ -34,6 +34,8 @@ interface Entry {
   readonly text: string;
   offset: number;
   readonly repair?: Repair;
+  /** How often it was met, where that is shown. */
+  occurrences?: number;
 }
 
 /** What `histogram_quantile` had to repair, over all its groups and steps. */
@@ -140,6 +142,13 @@ export class AnnotationLog {
     this.add('warning', `this native histogram metric is not a gauge: ${goQuote(metric)}`, at);
   }
 
+  /** A sample says that its counter started before the sample before it, which says otherwise. */
+  startOverlap(metric: string, at: Expr): void {
+    const text = 'sample has start time that overlaps with previous sample timestamp for metric';
+    const shown = `PromQL warning: ${text} ${goQuote(metric)}`;
+    this.put({ kind: 'warning', text: shown, offset: at.span.start, occurrences: 1 });
+  }
+
   histogramIgnored(aggregation: string, at: Expr): void {
     this.add('info', `ignored histogram in ${aggregation} aggregation`, at);
   }
@@ -200,6 +209,8 @@ export class AnnotationLog {
       this.entries.set(entry.text, { ...entry, ...repair });
     } else if (known.repair !== undefined && entry.repair !== undefined) {
       addRepair(known.repair, entry.repair);
+    } else if (known.occurrences !== undefined && entry.occurrences !== undefined) {
+      known.occurrences += entry.occurrences;
     } else {
       known.offset = entry.offset;
     }
@@ -222,7 +233,9 @@ export class AnnotationLog {
         continue;
       }
       const detail = entry.repair === undefined ? '' : describeRepair(entry.repair);
-      texts.push(`${entry.text}${detail} (${lineColumn(query, entry.offset)})`);
+      const { occurrences = 1 } = entry;
+      const often = occurrences > 1 ? ` (${occurrences} occurrences)` : '';
+      texts.push(`${entry.text}${detail}${often} (${lineColumn(query, entry.offset)})`);
     }
     if (omitted > 0) {
       texts.push(`${omitted} more ${kind} annotations omitted`);

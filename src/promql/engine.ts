@@ -223,6 +223,7 @@ export class PromqlEngine {
       buffers: this.buffers,
       delayedNames: this.features.has('promql-delayed-name-removal'),
       typeLabels: this.features.has('type-and-unit-labels'),
+      startTimestamps: this.features.has('use-start-timestamps'),
       profile,
     });
     const { root } = queryPlan;

@@ -3,10 +3,11 @@
  *
  * A hop to a query thread and back costs about half a millisecond, which is most of what a small
  * panel takes. Whether an expression is small is found out by trying, under limits that end the
- * try after about two milliseconds: the engine refuses a selection of many series before it looks
- * up a label, and budgets bound samples, points and time. What passed a limit is remembered: the
- * next times it goes to a query thread at once, four times as often after each vain try. (It is
- * tried again at all because the first evaluations of a process are slow: nothing is compiled.)
+ * try after about three milliseconds: the engine refuses a selection of many series before it
+ * looks up a label, and budgets bound samples, points and time. What passed a limit is remembered:
+ * the next times it goes to a query thread at once, four times as often after each vain try. What
+ * only took too long is tried again sooner: the first evaluations of a process are slow because
+ * nothing is compiled, and others because the machine is busy.
  */
 import { MetricstorError } from '../errors.js';
 import type { QueryLimits } from '../promql/engine.js';
@@ -31,12 +32,13 @@ export const inlineLimits: QueryLimits = {
   maxPoints: 10_000,
 };
 
-const defaultBudgetMs = 2;
+const defaultBudgetMs = 3;
 /** Expressions remembered as large, and the length of the longest one that is. */
 const rememberedMax = 512;
 const longestRemembered = 4096;
-/** Most times that a large expression is not tried between two tries. */
-const skipsMax = 4096;
+/** How many times more often than before an expression is not tried, and how often at most. */
+const afterLimit = { factor: 4, most: 4096 };
+const afterTimeout = { factor: 2, most: 64 };
 
 /** A large expression: how often it is not tried from now on, and how often after the last try. */
 interface Large {
@@ -78,7 +80,8 @@ export class InlineQueries implements QueryService {
         return Promise.reject(error);
       }
       // Too large for a try, or a failure that is a query thread's to judge and to report.
-      this.#remember(key);
+      const slow = error instanceof MetricstorError && error.code === 'timeout';
+      this.#remember(key, slow ? afterTimeout : afterLimit);
       return this.rest.run(job, context);
     }
   }
@@ -92,8 +95,8 @@ export class InlineQueries implements QueryService {
     return true;
   }
 
-  #remember(key: string): void {
-    const skips = Math.min((this.#large.get(key)?.skips ?? 1) * 4, skipsMax);
+  #remember(key: string, { factor, most }: typeof afterLimit): void {
+    const skips = Math.min((this.#large.get(key)?.skips ?? 1) * factor, most);
     this.#large.delete(key);
     if (this.#large.size >= rememberedMax) {
       const [oldest] = this.#large.keys();

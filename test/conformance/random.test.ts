@@ -32,7 +32,7 @@ test('the samples are those that Prometheus was asked about', () => {
   expect(fingerprint(world)).toBe(wanted);
 });
 
-test(`${answers.length} queries are answered as by Prometheus`, async () => {
+test(`${answers.length} queries are answered as by Prometheus`, { timeout: 240_000 }, async () => {
   const said: string[] = [];
   for (const [question, want] of answers) {
     const response = await fetch(server.addresses.http + pathOf(question));

@@ -57,8 +57,15 @@ export const parserSetup: PrometheusSetup = {
 /** How scripts are answered: the whole language, and the features that a script names. */
 export function scriptSetup(features: readonly string[]): PrometheusSetup {
   const all = new Set([...parserSetup.arguments[0].split('=')[1].split(','), ...features]);
-  const flags = [`--enable-feature=${[...all].join(',')}`, '--storage.tsdb.retention.time=100y'];
-  return { arguments: flags, configuration: prometheusConfiguration };
+  const started = all.has('use-start-timestamps');
+  const stored = started ? ['st-storage', 'xor2-encoding', 'histograms-st-encoding'] : [];
+  const flags = [
+    `--enable-feature=${[...all, ...stored].join(',')}`,
+    '--storage.tsdb.retention.time=100y',
+    ...(started ? ['--web.enable-otlp-receiver'] : []),
+  ];
+  const names = started ? 'otlp:\n  translation_strategy: NoTranslation\n' : '';
+  return { arguments: flags, configuration: prometheusConfiguration + names };
 }
 
 export interface RunningPrometheus {

@@ -16,6 +16,7 @@ import { type Evaluation, parseScript } from '../conformance/script/parse.js';
 import { withAnswers } from '../conformance/script/print.js';
 import { askScript, type ScriptTarget } from '../conformance/script/run.js';
 import type { ApiEnvelope } from '../support/compare-results.js';
+import { writeOtlp } from './otlp.js';
 import { scriptSetup, startPrometheus } from './prometheus.js';
 
 const folder = join('test', 'conformance', 'scripts');
@@ -23,7 +24,7 @@ const binary = process.env.PROMETHEUS_BIN ?? 'prometheus';
 
 async function startTarget(features: readonly PromqlFeature[]): Promise<ScriptTarget> {
   const prometheus = await startPrometheus(binary, scriptSetup(features));
-  return httpTarget(prometheus.url, prometheus.stop);
+  return httpTarget(prometheus.url, prometheus.stop, writeOtlp);
 }
 
 const [mode, ...named] = process.argv.slice(2);

@@ -22,9 +22,9 @@ class Threads implements QueryService {
   }
 }
 
-function setUp(seriesCount = 3) {
+function setUp({ budgetMs = 60_000 } = {}) {
   const querier = new MemoryQuerier();
-  for (let i = 0; i < seriesCount; i++) {
+  for (let i = 0; i < 3; i++) {
     querier.add({ __name__: 'up', instance: `${i}` }, [60_000], [i]);
   }
   let sessions = 0;
@@ -41,7 +41,7 @@ function setUp(seriesCount = 3) {
     limits: inlineLimits,
   });
   const threads = new Threads();
-  const queries = new InlineQueries({ querier: counting, engine }, threads, 60_000);
+  const queries = new InlineQueries({ querier: counting, engine }, threads, budgetMs);
   return { queries, threads, sessions: () => sessions };
 }
 
@@ -66,6 +66,15 @@ test('an expression over a limit goes to a thread, the next times without a try'
   }
   expect(sessions(), 'after 4, 16 and 64 times it was tried again').toBe(4);
   expect(queries.answered).toBe(0);
+});
+
+test('an expression that only took too long is tried again sooner', async () => {
+  const { queries, threads, sessions } = setUp({ budgetMs: -1 });
+  for (let i = 0; i < 1 + 2 + 1 + 4 + 1 + 8 + 1; i++) {
+    await queries.run(instant('up'), context);
+  }
+  expect(threads.asked).toHaveLength(18);
+  expect(sessions()).toBe(4);
 });
 
 test('a query that is wrong is refused at once', async () => {

@@ -1,6 +1,8 @@
 /**
- * @file Encodes native histograms as remote_write 1.0 carries them, for tests of the wire: field
- * numbers of `Histogram` and `BucketSpan` in Prometheus' `prompb/types.proto` (3.14).
+ * @file Encodes native histograms as remote_write carries them, for tests of the wire: field
+ * numbers of `Histogram` and `BucketSpan` in Prometheus' `prompb/types.proto` (3.14), which are
+ * those of 2.0 too, and `TimeSeries` of `prompb/io/prometheus/write/v2/types.proto` with start
+ * timestamps.
  */
 import { compress } from 'snappyjs';
 
@@ -22,12 +24,14 @@ export interface WireHistogram {
   readonly bounds?: readonly number[];
   /** 0 unknown, 1 reset, 2 no reset, 3 gauge. */
   readonly hint?: number;
+  /** Its start timestamp, in milliseconds; 2.0 only. */
+  readonly start?: number | undefined;
 }
 
 export interface HistogramSeries {
   readonly labels: Readonly<Record<string, string>>;
-  /** Time in milliseconds, and value. */
-  readonly floats?: readonly (readonly [number, number | 'stale'])[];
+  /** Time in milliseconds, and value; for 2.0 also a start timestamp. */
+  readonly floats?: readonly (readonly [number, number | 'stale', start?: number | undefined])[];
   readonly histograms?: readonly WireHistogram[];
 }
 
@@ -95,12 +99,14 @@ function message(histogram: WireHistogram): number[] {
     ...number(14, varint(histogram.hint ?? 0)),
     ...number(15, varint(histogram.timestamp)),
     ...doubles(16, histogram.bounds),
+    ...number(17, varint(histogram.start ?? 0)),
   ];
 }
 
+const text = (value: string): number[] => [...new TextEncoder().encode(value)];
+
 /** The body of a remote_write 1.0 request: protobuf in snappy's block format. */
 export function encodeHistograms(all: readonly HistogramSeries[]): Uint8Array {
-  const text = (value: string): number[] => [...new TextEncoder().encode(value)];
   const body = all.flatMap(({ labels, floats = [], histograms = [] }) => {
     const pairs = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
     return nested(1, [
@@ -114,4 +120,36 @@ export function encodeHistograms(all: readonly HistogramSeries[]): Uint8Array {
     ]);
   });
   return compress(Uint8Array.from(body));
+}
+
+/** What says that a body is one of remote_write 2.0. */
+export const remoteWrite2 = {
+  'content-type': 'application/x-protobuf;proto=io.prometheus.write.v2.Request',
+  'x-prometheus-remote-write-version': '2.0.0',
+};
+
+/** The body of a remote_write 2.0 request, start timestamps included. */
+export function encodeStarted(all: readonly HistogramSeries[]): Uint8Array {
+  const symbols = [''];
+  const symbol = (value: string): number => {
+    const known = symbols.indexOf(value);
+    return known >= 0 ? known : symbols.push(value) - 1;
+  };
+  const series = all.flatMap(({ labels, floats = [], histograms = [] }) => {
+    const pairs = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+    const refs = pairs.flat().flatMap((word) => varint(symbol(word)));
+    return nested(5, [
+      ...nested(1, refs),
+      ...floats.flatMap(([timestamp, value, start = 0]) =>
+        nested(2, [
+          ...fixed(1, value),
+          ...number(2, varint(timestamp)),
+          ...number(3, varint(start)),
+        ]),
+      ),
+      ...histograms.flatMap((histogram) => nested(3, message(histogram))),
+    ]);
+  });
+  const words = symbols.flatMap((word) => nested(4, text(word)));
+  return compress(Uint8Array.from([...words, ...series]));
 }

@@ -39,6 +39,8 @@ export interface MemorySeries {
   readonly values: Float64Array;
   /** The samples that are histograms; their values are their sums. */
   readonly histograms?: HistogramCells;
+  /** Start timestamps of the samples, 0 for none. */
+  readonly starts?: Float64Array;
 }
 
 /** The bits of a stale marker, as a number to be copied by typed array only. */
@@ -277,6 +279,7 @@ export class MemorySession implements QuerySession {
 class MemorySelection implements Selection {
   required = 0;
   private cells: (Histogram | undefined)[] = [];
+  private starts: number[] = [];
 
   constructor(
     readonly labels: LabelTable,
@@ -319,9 +322,10 @@ class MemorySelection implements Selection {
     let used = 0;
     let count = 0;
     this.cells = [];
+    this.starts = [];
     batch.offsets[0] = 0;
     for (let i = first; i < this.found.length && count + 1 < batch.offsets.length; i++) {
-      const { timestamps, values, histograms = [] } = this.found[i];
+      const { timestamps, values, histograms = [], starts } = this.found[i];
       const from = lowerBound(timestamps, mint);
       const to = lowerBound(timestamps, maxt + 1);
       if (used + to - from > batch.values.length) {
@@ -332,6 +336,7 @@ class MemorySelection implements Selection {
       batch.values.set(values.subarray(from, to), used);
       for (let at = from; at < to; at++) {
         this.cells.push(histograms[at]);
+        this.starts.push(starts?.[at] ?? 0);
       }
       used += to - from;
       batch.offsets[++count] = used;
@@ -344,8 +349,8 @@ class MemorySelection implements Selection {
     return packCells(this.cells, this.cells.length);
   }
 
-  startTimestamps(): undefined {
-    return undefined;
+  startTimestamps(): Float64Array | undefined {
+    return this.starts.some((start) => start !== 0) ? Float64Array.from(this.starts) : undefined;
   }
 
   close(): void {

@@ -85,13 +85,14 @@ pub fn checkpoint(data: &[u8]) {
 }
 
 /// The chunk file of a block under the index of another, which the first byte chooses; every series
-/// is read, several at a time and alone.
+/// is read, several at a time and alone. Only the chunk file may be refused: were it the directory
+/// or the index, no chunk would ever be read.
 pub fn block_chunks(data: &[u8]) {
     let Some((which, chunks)) = data.split_first() else { return };
     let (meta, index) = BLOCKS[usize::from(*which) % BLOCKS.len()];
-    let (disk, dir) = (FaultyDisk::new(), Path::new("/block"));
-    disk.create_dir(dir).unwrap();
     let mut meta = Meta::decode(Path::new(META_FILE), meta).unwrap();
+    let (disk, dir) = (FaultyDisk::new(), Path::new("/").join(meta.ulid.to_string()));
+    disk.create_dir(&dir).unwrap();
     for file in meta.files.iter_mut().filter(|file| file.name == CHUNKS_FILE) {
         file.bytes = chunks.len() as u64;
     }
@@ -99,7 +100,10 @@ pub fn block_chunks(data: &[u8]) {
     put(&disk, &dir.join(INDEX_FILE), index);
     put(&disk, &dir.join(CHUNKS_FILE), chunks);
     accepting_any(|| {
-        let Ok(block) = Block::open(Arc::new(disk), dir) else { return };
+        let block = match Block::open(Arc::new(disk), &dir) {
+            Ok(block) => block,
+            Err(error) => return assert!(error.to_string().contains(CHUNKS_FILE), "{error}"),
+        };
         let _ = (block.verify(), block.parts());
         let (scope, matchers, range) = (Scope::default(), Vec::new(), TimeRange::ALL);
         let request = SelectRequest { scope, matchers, range };

@@ -43,6 +43,10 @@ export interface EvalContext {
    * Prometheus' `type-and-unit-labels`.
    */
   readonly typeLabels: boolean;
+  /**
+   * Whether start timestamps say when counters began. Prometheus' `use-start-timestamps`.
+   */
+  readonly startTimestamps: boolean;
   /** Ids of `__name__`, `__type__` and `__unit__`: what "dropping the name" drops. */
   readonly metadataLabels: ReadonlySet<number>;
   readonly nameLabel: number;
@@ -68,6 +72,8 @@ export interface SeriesSamples {
   values: Float64Array;
   /** Those that are histograms; the value of one is its sum. Copied by whoever keeps one. */
   histograms?: HistogramCells;
+  /** Start timestamps, 0 for none; where the query uses them and the series has one. */
+  starts?: Float64Array | undefined;
   from: number;
   to: number;
 }

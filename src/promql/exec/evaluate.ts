@@ -53,6 +53,7 @@ export interface EvaluatorParts {
   readonly buffers: Buffers;
   readonly delayedNames: boolean;
   readonly typeLabels: boolean;
+  readonly startTimestamps: boolean;
   /** Counts what each node takes. */
   readonly profile?: NodeProfile | undefined;
 }
@@ -72,6 +73,7 @@ export class Evaluator implements EvalContext {
   readonly buffers: Buffers;
   readonly delayedNames: boolean;
   readonly typeLabels: boolean;
+  readonly startTimestamps: boolean;
   readonly metadataLabels: ReadonlySet<number>;
   readonly nameLabel: number;
   private readonly known = new Map<string, Known>();
@@ -85,6 +87,7 @@ export class Evaluator implements EvalContext {
     this.buffers = parts.buffers;
     this.delayedNames = parts.delayedNames;
     this.typeLabels = parts.typeLabels;
+    this.startTimestamps = parts.startTimestamps;
     const metadata = ['__name__', '__type__', '__unit__'].map((name) => this.session.intern(name));
     this.metadataLabels = new Set(metadata);
     this.nameLabel = metadata[0];

@@ -12,6 +12,8 @@ import type { RowBuffer } from './rows.js';
 export interface HistogramWindow {
   readonly times: readonly number[];
   readonly histograms: readonly Histogram[];
+  /** Their start timestamps, or 0; undefined where the query does not use them. */
+  readonly starts: readonly number[] | undefined;
   readonly low: number;
   readonly high: number;
   /** Its end, which is inside, in milliseconds; it begins `rangeMs` before. */
@@ -58,7 +60,7 @@ export function addHistogramWindows(
   place: SeriesPlace,
   out: RowBuffer,
 ): number {
-  const { times, histograms } = histogramsOf(all);
+  const { times, histograms, starts } = histogramsOf(all);
   const { firstEndMs, strideMs, rangeMs, steps } = floats.windows;
   const cells = new Array<Histogram | undefined>(steps);
   let low = 0;
@@ -73,7 +75,7 @@ export function addHistogramWindows(
       low++;
     }
     if (low < high && histogramsCount(fn, floats, k, times[low], times[high - 1])) {
-      cells[k] = fn.evaluate({ times, histograms, low, high, endMs, rangeMs, ...place });
+      cells[k] = fn.evaluate({ times, histograms, starts, low, high, endMs, rangeMs, ...place });
       out.flags[k] = cells[k] === undefined ? 0 : 1;
     } else if (low < high && floats.first[k] < floats.last[k] && fn.mixed === 'nothing') {
       fn.onMixed?.(place.labels, place.series);
@@ -106,16 +108,22 @@ function histogramsCount(
   }
 }
 
-function histogramsOf({ timestamps, histograms, from, to }: SeriesSamples): {
+function histogramsOf({ timestamps, histograms, starts, from, to }: SeriesSamples): {
   times: number[];
   histograms: Histogram[];
+  starts: number[] | undefined;
 } {
-  const found = { times: [] as number[], histograms: [] as Histogram[] };
+  const found = {
+    times: [] as number[],
+    histograms: [] as Histogram[],
+    starts: starts && ([] as number[]),
+  };
   for (let i = from; i < to; i++) {
     const histogram = histograms?.[i];
     if (histogram !== undefined) {
       found.times.push(timestamps[i]);
       found.histograms.push(histogram);
+      found.starts?.push(starts?.[i] ?? 0);
     }
   }
   return found;

@@ -74,7 +74,7 @@ function inputOfCall(ctx: EvalContext, node: CallPlan): Input | undefined {
   }
   const fn = implementation.make(ctx, node);
   const named = fn.keepsName || !ctx.delayedNames;
-  if (!named || fn.onRow !== undefined) {
+  if (!named || fn.onRow !== undefined || fn.ofStarts !== undefined) {
     return undefined;
   }
   const others = node.args.filter((arg) => arg.type === 'scalar');

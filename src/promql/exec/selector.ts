@@ -45,7 +45,7 @@ export function newBatch(): SampleBatch {
 }
 
 /** Whether element `index` is a stale marker; `bits` views the same memory as `values`. */
-function isStale(values: Float64Array, bits: Uint32Array, index: number): boolean {
+export function isStale(values: Float64Array, bits: Uint32Array, index: number): boolean {
   const value = values[index];
   return Number.isNaN(value) && bits[2 * index] === staleLow && bits[2 * index + 1] === staleHigh;
 }
@@ -90,9 +90,10 @@ export function readFrom(
     const read = readBatch(ctx, selection, first, batch);
     const decoded = batch.offsets[read];
     const packed = selection.histograms();
-    const bytes = packed?.packed.byteLength ?? 0;
+    const starts = ctx.startTimestamps ? startsOf(selection, decoded) : undefined;
+    const bytes = (packed?.packed.byteLength ?? 0) + (starts?.byteLength ?? 0);
     ctx.budget.hold(bytes, 0);
-    sendBatch(batch, packed, { first, read }, take);
+    sendBatch(batch, { packed, starts }, { first, read }, take);
     ctx.budget.release(bytes, 0);
     budget.decoded(decoded);
     budget.check();
@@ -144,9 +145,26 @@ function readBatch(
   return selection.read(first, batch);
 }
 
+/** The start timestamps of all samples of the last read, if one says one. */
+function startsOf(selection: Selection, samples: number): Float64Array | undefined {
+  const said = selection.startTimestamps();
+  if (said === undefined || said.length >= samples) {
+    return said;
+  }
+  const starts = new Float64Array(samples);
+  starts.set(said);
+  return starts;
+}
+
+/** What a batch has beside times and values. */
+interface BesideSamples {
+  readonly packed: PackedHistograms | undefined;
+  readonly starts: Float64Array | undefined;
+}
+
 function sendBatch(
   batch: SampleBatch,
-  packed: PackedHistograms | undefined,
+  { packed, starts }: BesideSamples,
   { first, read }: { readonly first: number; readonly read: number },
   take: TakeSamples,
 ): void {
@@ -165,6 +183,8 @@ function sendBatch(
       }
       samples.histograms = next > before ? cells : undefined;
     }
+    const says = starts?.subarray(samples.from, samples.to).some((start) => start !== 0);
+    samples.starts = says === true ? starts : undefined;
     if (samples.to > samples.from) {
       take(first + i, samples);
     }
@@ -249,6 +269,7 @@ function dropStale(samples: SeriesSamples, bits: Uint32Array): void {
     if (start !== kept && i > start) {
       values.copyWithin(kept, start, i);
       timestamps.copyWithin(kept, start, i);
+      samples.starts?.copyWithin(kept, start, i);
       cells?.copyWithin(kept, start, i);
     }
     kept += i - start;

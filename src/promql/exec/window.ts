@@ -26,6 +26,10 @@ export interface WindowedSeries {
   readonly values: Float64Array;
   /** For kernels of all kinds of samples: those that are histograms. */
   readonly histograms: HistogramCells;
+  /** Where the query uses start timestamps and the series has one: those of the samples, or 0. */
+  readonly starts: Float64Array | undefined;
+  /** Where the samples are the floats of a series with histograms as well: all of it. */
+  readonly whole: SeriesSamples | undefined;
   /** Whose samples they are. */
   readonly labels: LabelTable;
   readonly series: number;
@@ -56,6 +60,8 @@ export class WindowFinder {
   timestamps: Float64Array = new Float64Array(0);
   values: Float64Array = new Float64Array(0);
   histograms: HistogramCells;
+  starts: Float64Array | undefined;
+  whole: SeriesSamples | undefined;
   labels: LabelTable = noSeries;
   series = 0;
 
@@ -72,6 +78,7 @@ export class WindowFinder {
     this.timestamps = timestamps;
     this.values = samples.values;
     this.histograms = samples.histograms;
+    this.starts = samples.starts;
     this.from = from;
     this.to = to;
     let low = from;
@@ -111,6 +118,8 @@ export interface WindowFunction {
   readonly histograms?: 'all' | 'float';
   /** For `all`: evaluates a series that has some, where it is not only about times. */
   readonly ofAll?: WindowKernel;
+  /** In place of all that for the floats, or all samples, of a series with start timestamps. */
+  readonly ofStarts?: WindowKernel | undefined;
   /** The part of the function that takes histograms; `histograms` is undefined then. */
   readonly ofHistograms?: HistogramFunction;
   /** Called for a series with floats and histograms in one window. */
@@ -131,14 +140,26 @@ function separateFloats(samples: SeriesSamples): SeriesSamples {
   const { histograms } = samples;
   const timestamps = samples.timestamps.slice(samples.from, samples.to);
   const values = samples.values.slice(samples.from, samples.to);
+  const starts = samples.starts?.slice(samples.from, samples.to);
   let to = 0;
   for (let i = 0; i < values.length; i++) {
     if (histograms?.[samples.from + i] === undefined) {
       timestamps[to] = timestamps[i];
+      starts?.copyWithin(to, i, i + 1);
       values.copyWithin(to++, i, i + 1);
     }
   }
-  return { timestamps, values, from: 0, to };
+  return { timestamps, values, starts, from: 0, to };
+}
+
+/** Whether a series has a histogram behind `startMs` and not behind `endMs`. */
+export function hasHistogram(all: SeriesSamples, startMs: number, endMs: number): boolean {
+  for (let i = all.from; i < all.to && all.timestamps[i] <= endMs; i++) {
+    if (all.timestamps[i] > startMs && all.histograms?.[i] !== undefined) {
+      return true;
+    }
+  }
+  return false;
 }
 
 /** Whether a window that has a float of `finder` has a histogram of `all`. */
@@ -149,10 +170,8 @@ function mixes(finder: WindowFinder, all: SeriesSamples): boolean {
       continue;
     }
     const end = firstEndMs + k * strideMs;
-    for (let i = all.from; i < all.to && all.timestamps[i] <= end; i++) {
-      if (all.timestamps[i] > end - rangeMs && all.histograms?.[i] !== undefined) {
-        return true;
-      }
+    if (hasHistogram(all, end - rangeMs, end)) {
+      return true;
     }
   }
   return false;
@@ -181,6 +200,7 @@ class SeriesWindows {
     finder.labels = labels;
     finder.series = series;
     const separate = all.histograms !== undefined && fn.histograms !== 'all';
+    finder.whole = separate ? all : undefined;
     let count = this.floats(separate ? separateFloats(all) : all, all.histograms !== undefined);
     if (separate && fn.ofHistograms !== undefined) {
       count = addHistogramWindows(fn.ofHistograms, all, finder, { labels, series }, out);
@@ -193,7 +213,8 @@ class SeriesWindows {
 
   private floats(samples: SeriesSamples, bounds: boolean): number {
     const { fn, finder, out, rollup } = this;
-    const own = samples.histograms === undefined ? fn.kernel : (fn.ofAll ?? fn.kernel);
+    const plain = samples.histograms === undefined ? fn.kernel : (fn.ofAll ?? fn.kernel);
+    const own = samples.starts === undefined ? plain : (fn.ofStarts ?? plain);
     if (own === undefined) {
       if (bounds) {
         finder.find(samples);
@@ -241,7 +262,7 @@ export function windowRows(
     },
     end: () => sink.end(),
   };
-  if (input.kind === 'subquery' || fn.kernel !== undefined) {
+  if (input.kind === 'subquery' || (fn.kernel ?? fn.ofStarts) !== undefined) {
     ctx.series(input, reader);
     return;
   }

@@ -26,9 +26,15 @@ export function isHistogramMark(
 /** What is to be told of a pair: as of a rate, and that its samples are of two kinds. */
 export type PairNote = RateNote | 'mixedKinds';
 
+/** Whether two samples are of a counter, and whether that is known to have begun anew between. */
+export interface PairKind {
+  readonly counter: boolean;
+  readonly restarted: boolean;
+}
+
 /** The difference of two samples, per second for a counter; undefined for two that do not fit. */
 export function histogramDifference(
-  counter: boolean,
+  { counter, restarted }: PairKind,
   previous: Histogram | undefined,
   current: Histogram | undefined,
   seconds: number,
@@ -43,7 +49,7 @@ export function histogramDifference(
     note(counter ? 'notACounter' : 'notAGauge');
   }
   const result = new HistogramTally(current);
-  if (!counter || !isReset(current, previous)) {
+  if (!counter || !(restarted || isReset(current, previous))) {
     const added = result.add(previous, -1);
     if (added === undefined) {
       note('mixedSchemas');

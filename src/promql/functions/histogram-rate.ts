@@ -8,9 +8,8 @@ import { customSchema, type Histogram, place, resetHint } from '../../model/hist
 import type { HistogramWindow } from '../exec/histogram-window.js';
 import { isReset } from '../histogram/reset.js';
 import { HistogramTally } from '../histogram/tally.js';
-
-/** A window's gaps to its bounds are bridged up to this multiple of the mean interval. */
-const extrapolationFactor = 1.1;
+import { extrapolation } from './extrapolate.js';
+import { isStartReset, overlapsWithin, zeroInside } from './starts.js';
 
 /** What a window may have to be annotated with. */
 export type RateNote =
@@ -18,7 +17,8 @@ export type RateNote =
   | 'notAGauge'
   | 'mixedSchemas'
   | 'boundsSubtracted'
-  | 'boundsAdded';
+  | 'boundsAdded'
+  | 'startOverlap';
 
 /** Which of the three functions. */
 export interface RateKind {
@@ -26,58 +26,62 @@ export interface RateKind {
   readonly perSecond: boolean;
 }
 
-/** The value of a window; undefined for fewer than two histograms, or some that do not fit. */
+/**
+ * The value of a window; undefined for fewer than two histograms without a start within the window,
+ * or some that do not fit.
+ */
 export function histogramRate(
   { counter, perSecond }: RateKind,
   window: HistogramWindow,
   note: (note: RateNote) => void,
 ): Histogram | undefined {
-  const { times, histograms, low, high, endMs, rangeMs } = window;
-  if (high - low < 2) {
+  const { times, histograms, starts, low, high, endMs, rangeMs } = window;
+  const startMs = counter && starts && zeroInside({ times, starts }, low, endMs - rangeMs);
+  const began = typeof startMs === 'number';
+  const single = high - low === 1;
+  if (single && !began) {
     return undefined;
   }
-  const result = increase(counter, histograms.slice(low, high), note);
+  const first = histograms[low];
+  const result = single ? new HistogramTally(first) : increase(counter, window, note);
   if (result === undefined) {
     return undefined;
   }
-  const firstTime = times[low];
-  const lastTime = times[high - 1];
-  let toStart = (firstTime - (endMs - rangeMs)) / 1000;
-  let toEnd = (endMs - lastTime) / 1000;
-  const sampled = (lastTime - firstTime) / 1000;
-  const interval = sampled / (high - low - 1);
-  const threshold = interval * extrapolationFactor;
-  if (toStart >= threshold) {
-    toStart = interval / 2;
+  const share = counter && result.count > 0 && first[place.count] >= 0;
+  const zeroShare = share ? first[place.count] / result.count : undefined;
+  if (began && !single) {
+    const added = result.add(first, 1);
+    if (added === undefined) {
+      note('mixedSchemas');
+      return undefined;
+    }
+    if (added.reconciled) {
+      note('boundsAdded');
+    }
   }
-  const firstCount = histograms[low][place.count];
-  if (counter && result.count > 0 && firstCount >= 0) {
-    // A counter cannot have been below zero: extrapolate to its zero at most.
-    toStart = Math.min(toStart, sampled * (firstCount / result.count));
-  }
-  if (toEnd >= threshold) {
-    toEnd = interval / 2;
-  }
-  let factor = (sampled + toStart + toEnd) / sampled;
-  if (perSecond) {
-    factor /= rangeMs / 1000;
-  }
-  result.scale(factor);
-  return result.pack(resetHint.gauge);
+  const ends = { firstMs: times[low], lastMs: times[high - 1], samples: high - low };
+  const start = began ? startMs : undefined;
+  const factor = extrapolation({ endMs, rangeMs, ...ends, startMs: start, zeroShare });
+  result.scale(perSecond ? factor / (rangeMs / 1000) : factor);
+  // A copy of a single histogram says of resets what that said.
+  return result.pack(single ? first[place.hint] : resetHint.gauge);
 }
 
 /** By how much the last one of at least two histograms is more than the first, resets reckoned. */
 function increase(
   counter: boolean,
-  all: readonly Histogram[],
+  { times, histograms, starts, low, high }: HistogramWindow,
   note: (note: RateNote) => void,
 ): HistogramTally | undefined {
+  const all = histograms.slice(low, high);
+  const started = counter && starts ? { times, starts } : undefined;
+  const restarted = (i: number): boolean => started !== undefined && isStartReset(started, low + i);
   const [first, second] = all;
   const last = all[all.length - 1];
   const gauge = (histogram: Histogram): boolean => histogram[place.hint] === resetHint.gauge;
   const custom = (histogram: Histogram): boolean => histogram[place.schema] === customSchema;
   // A first histogram before a reset does not matter, nor does its layout.
-  const previous = counter && isReset(second, first) ? emptied(second) : first;
+  const previous = counter && (restarted(1) || isReset(second, first)) ? emptied(second) : first;
   const between = counter ? all.slice(1, -1) : [];
   if (custom(last) !== custom(previous)) {
     if (counter && (gauge(first) || gauge(last))) {
@@ -100,11 +104,15 @@ function increase(
     note('boundsSubtracted');
   }
   let before = previous;
-  for (const current of counter ? all.slice(1) : []) {
-    if (isReset(current, before) && result.add(before, 1)?.reconciled) {
+  for (let i = 1; counter && i < all.length; i++) {
+    const reset = restarted(i) || isReset(all[i], before);
+    if (reset && result.add(before, 1)?.reconciled) {
       note('boundsAdded');
     }
-    before = current;
+    before = all[i];
+  }
+  if (started !== undefined && overlapsWithin(started, low, high)) {
+    note('startOverlap');
   }
   return result;
 }

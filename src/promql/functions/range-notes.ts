@@ -51,5 +51,8 @@ export function annotateRange(
     case 'boundsAdded':
       annotations.boundsReconciled('addition', at);
       break;
+    case 'startOverlap':
+      annotations.startOverlap(metric, at);
+      break;
   }
 }

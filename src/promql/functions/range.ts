@@ -19,6 +19,7 @@ import type { Implementation } from './implementation.js';
 import { isQuantile } from './quantile.js';
 import { annotateRange, nameOf, placeOfArgument } from './range-notes.js';
 import * as rate from './rate.js';
+import { startedRate } from './starts.js';
 
 /** Of samples of all kinds: their number or times. */
 const counting: Implementation = {
@@ -87,6 +88,11 @@ function totalOfHistograms(
   return running.finish();
 }
 
+/** Where start timestamps are in use, a kernel that knows them; the others know none. */
+function knowingStarts(ctx: EvalContext, kernel: WindowKernel): Pick<WindowFunction, 'ofStarts'> {
+  return ctx.startTimestamps ? { ofStarts: kernel } : {};
+}
+
 /** `irate` and `idelta`. */
 function instantDelta(counter: boolean): Implementation {
   return {
@@ -95,7 +101,8 @@ function instantDelta(counter: boolean): Implementation {
       const at = placeOfArgument(node);
       const tell: rate.TellOfSeries = (note, of) => annotateRange(ctx, at, note, of);
       const ofAll = rate.instantDelta(counter, tell);
-      return { native: node.name, ofAll, keepsName: false, histograms: 'all' };
+      const ofStarts = counter ? knowingStarts(ctx, ofAll) : {};
+      return { native: node.name, ofAll, ...ofStarts, keepsName: false, histograms: 'all' };
     },
   };
 }
@@ -129,11 +136,12 @@ function edgedKernel(node: CallPlan, { counter, perSecond }: RateKind): WindowKe
 function marks(what: 'changes' | 'resets'): Implementation {
   return {
     kind: 'window',
-    make: (_ctx, node) => {
+    make: (ctx, node) => {
       const edges = edgesOf(node);
       const ofAll = rate.countMarks(what, edges);
       const kernel = edges && ofAll;
-      return { native: what, kernel, ofAll, keepsName: false, histograms: 'all' };
+      const ofStarts = what === 'resets' ? knowingStarts(ctx, ofAll) : {};
+      return { native: what, kernel, ofAll, ...ofStarts, keepsName: false, histograms: 'all' };
     },
   };
 }
@@ -179,9 +187,12 @@ function counterFunction(perSecond: boolean): Implementation {
     make: (ctx, node) => {
       const known = new Set<number>([0]);
       const typeLabel = ctx.session.intern('__type__');
+      const at = placeOfArgument(node);
+      const started = startedRate(perSecond, (note, of) => annotateRange(ctx, at, note, of));
       return {
         native: node.name,
         kernel: edgedKernel(node, { counter: true, perSecond }),
+        ...(edgesOf(node) === undefined ? knowingStarts(ctx, started) : {}),
         keepsName: false,
         ofHistograms: ratesOfHistograms(ctx, node, { counter: true, perSecond }),
         onSeries: (labels, series) => {

@@ -1,6 +1,7 @@
 /**
  * @file Kernels of the functions that compare neighbouring samples of any kind, for series with
- * native histograms: `irate`, `idelta`, `changes`, `resets`; the latter two also between edges.
+ * native histograms or start timestamps: `irate`, `idelta`, `changes`, `resets`; the latter two
+ * also between edges.
  *
  * Each follows its namesake in Prometheus' `promql/functions.go` (3.14). Series of floats alone are
  * evaluated natively (`native/engine/src/rollup`).
@@ -9,7 +10,13 @@ import type { Histogram } from '../../model/histogram.js';
 import type { WindowedSeries, WindowKernel } from '../exec/window.js';
 import type { Edges } from '../plan.js';
 import { edgedWindow } from './edges.js';
-import { histogramDifference, isHistogramMark, type PairNote } from './histogram-pairs.js';
+import {
+  histogramDifference,
+  isHistogramMark,
+  type PairKind,
+  type PairNote,
+} from './histogram-pairs.js';
+import { isStartReset } from './starts.js';
 
 /** Tells of the samples of a series. */
 export type TellOfSeries = (note: PairNote, series: WindowedSeries) => void;
@@ -17,7 +24,8 @@ export type TellOfSeries = (note: PairNote, series: WindowedSeries) => void;
 /** `irate` (counter, per second) and `idelta`: the last two samples of each window. */
 export function instantDelta(counter: boolean, tell: TellOfSeries): WindowKernel {
   return (series, out) => {
-    const { timestamps, values, histograms, first, last } = series;
+    const { timestamps, values, histograms, starts, first, last } = series;
+    const started = counter && starts ? { times: timestamps, starts } : undefined;
     const cells = new Array<Histogram | undefined>(out.steps);
     let count = 0;
     for (let k = 0; k < out.steps; k++) {
@@ -27,11 +35,13 @@ export function instantDelta(counter: boolean, tell: TellOfSeries): WindowKernel
         continue;
       }
       const seconds = (timestamps[at] - timestamps[at - 1]) / 1000;
+      const restarted = started !== undefined && isStartReset(started, at);
+      const kind = { counter, restarted };
       if ((histograms?.[at] ?? histograms?.[at - 1]) === undefined) {
-        out.values[k] = floatDifference(counter, values[at - 1], values[at], seconds);
+        out.values[k] = floatDifference(kind, values[at - 1], values[at], seconds);
       } else {
         const pair = [histograms?.[at - 1], histograms?.[at]] as const;
-        cells[k] = histogramDifference(counter, ...pair, seconds, (note) => tell(note, series));
+        cells[k] = histogramDifference(kind, ...pair, seconds, (note) => tell(note, series));
         out.flags[k] = cells[k] === undefined ? 0 : 1;
       }
       count += out.flags[k];
@@ -42,12 +52,13 @@ export function instantDelta(counter: boolean, tell: TellOfSeries): WindowKernel
 }
 
 function floatDifference(
-  counter: boolean,
+  { counter, restarted }: PairKind,
   previous: number,
   value: number,
   seconds: number,
 ): number {
-  const difference = counter && value < previous ? value : value - previous;
+  const anew = counter && (restarted || value < previous);
+  const difference = anew ? value : value - previous;
   return counter ? difference / seconds : difference;
 }
 
@@ -56,7 +67,8 @@ export function countMarks(what: 'changes' | 'resets', edges?: Edges): WindowKer
   // Prefix counts: before[i - from] marks lie at or before sample i.
   let before = new Int32Array(0);
   return (series, out) => {
-    const { values, histograms, from, to, first, last } = series;
+    const { timestamps, values, histograms, starts, from, to, first, last } = series;
+    const started = what === 'resets' && starts ? { times: timestamps, starts } : undefined;
     if (before.length < to - from) {
       before = new Int32Array(2 * (to - from));
     }
@@ -64,11 +76,10 @@ export function countMarks(what: 'changes' | 'resets', edges?: Edges): WindowKer
     let marks = 0;
     for (let i = from + 1; i < to; i++) {
       const mixed = (histograms?.[i] ?? histograms?.[i - 1]) !== undefined;
-      if (
-        mixed
-          ? isHistogramMark(what, histograms?.[i - 1], histograms?.[i])
-          : isMark(what, values[i - 1], values[i])
-      ) {
+      const mark = mixed
+        ? isHistogramMark(what, histograms?.[i - 1], histograms?.[i])
+        : isMark(what, values[i - 1], values[i]);
+      if (mark || (started !== undefined && isStartReset(started, i))) {
         marks++;
       }
       before[i - from] = marks;

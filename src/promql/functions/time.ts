@@ -6,6 +6,7 @@ import { emptyLabels } from '../exec/label-sets.js';
 import { droppingNames } from '../exec/names.js';
 import { emptyGrid, sendGrid } from '../exec/rows.js';
 import { selectorRows } from '../exec/selector.js';
+import { startRows } from '../exec/start-lookback.js';
 import { type CivilTime, civilTime, daysInMonth } from './civil.js';
 import type { Implementation, RowMap } from './implementation.js';
 
@@ -80,11 +81,19 @@ const timestamp: Implementation = {
   },
 };
 
-/** No series: as in Prometheus where start timestamps are not in use, which is the default. */
+/**
+ * What the sample of a bare selector says of its counter's start, 0 where that is nothing. No
+ * series for anything else, and, as in Prometheus, where start timestamps are not in use.
+ */
 const startTimestamp: Implementation = {
   kind: 'rows',
   rows: (ctx, node, sink) => {
-    ctx.release(ctx.grid(node.args[0], 'take'));
+    const [arg] = node.args;
+    if (ctx.startTimestamps && arg.kind === 'selector') {
+      startRows(ctx, arg, droppingNames(ctx, sink, node.grid.steps));
+      return;
+    }
+    ctx.release(ctx.grid(arg, 'take'));
     sendGrid(emptyGrid(node.grid.steps), sink);
   },
 };

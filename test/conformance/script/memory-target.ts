@@ -13,6 +13,7 @@ import type { StartTarget } from './run.js';
 interface Samples {
   readonly labels: Readonly<Record<string, string>>;
   readonly points: Map<number, Point>;
+  readonly starts: Map<number, number>;
 }
 
 /** An evaluator without data. */
@@ -27,13 +28,20 @@ export const startMemoryTarget: StartTarget = (features) => {
   });
   return Promise.resolve({
     load: ({ stepMs, series: loaded }: Load) => {
-      for (const { labels, points } of loaded) {
+      for (const { labels, points, starts } of loaded) {
         const key = keyOf(labels);
-        const samples: Samples = series.get(key) ?? { labels, points: new Map() };
+        const samples: Samples = series.get(key) ?? {
+          labels,
+          points: new Map(),
+          starts: new Map(),
+        };
         series.set(key, samples);
         points.forEach((point, k) => {
           if (point !== undefined) {
-            samples.points.set(k * stepMs, point);
+            const timeMs = k * stepMs;
+            const start = starts?.[k];
+            samples.points.set(timeMs, point);
+            samples.starts.set(timeMs, start === undefined ? 0 : timeMs + start);
           }
         });
       }
@@ -56,7 +64,7 @@ export const startMemoryTarget: StartTarget = (features) => {
 
 function querierOf(all: readonly Samples[]): MemoryQuerier {
   const querier = new MemoryQuerier();
-  for (const { labels, points } of all) {
+  for (const { labels, points, starts: said } of all) {
     const samples = [...points].sort(([a], [b]) => a - b);
     if (samples.length === 0) {
       continue;
@@ -74,7 +82,8 @@ function querierOf(all: readonly Samples[]): MemoryQuerier {
       }
     });
     const timestamps = Float64Array.from(samples, ([time]) => time);
-    querier.addSeries({ labels, timestamps, values, histograms });
+    const starts = timestamps.map((time) => said.get(time) ?? 0);
+    querier.addSeries({ labels, timestamps, values, histograms, starts });
   }
   return querier;
 }

@@ -9,7 +9,7 @@ import { parseDuration } from '../../../src/model/duration.js';
 import { type PromqlFeature, promqlFeatures } from '../../../src/model/promql-features.js';
 import { parseSelector } from '../../../src/promql/parse.js';
 import { scriptNumber } from './histogram.js';
-import { type Point, parsePoints, splitSeries } from './points.js';
+import { type Point, parsePoints, parseStarts, splitSeries } from './points.js';
 
 export interface Script {
   /** Beyond those that are on anyway. */
@@ -32,6 +32,8 @@ export interface Clear {
 export interface ScriptSeries {
   readonly labels: Readonly<Record<string, string>>;
   readonly points: readonly Point[];
+  /** Start timestamps of the points, in milliseconds from their times. */
+  readonly starts?: readonly (number | undefined)[] | undefined;
 }
 
 /** Times of a range query, or the points of a range vector. */
@@ -134,6 +136,27 @@ function parseSeries(line: string): ScriptSeries {
   return { labels: parseLabels(labels), points: parsePoints(points) };
 }
 
+/** The lines of a `load`; one of start timestamps goes before that of its series. */
+function parseLoaded(lines: readonly string[]): ScriptSeries[] {
+  const series: ScriptSeries[] = [];
+  let starts: ScriptSeries['starts'];
+  for (const line of lines) {
+    const said = /^(\S+)@st\s+(.*)$/.exec(line);
+    if (said !== null) {
+      starts = parseStarts(said[2]);
+      continue;
+    }
+    const one = parseSeries(line);
+    if (starts !== undefined && starts.length !== one.points.length) {
+      const got = `${starts.length} start timestamps`;
+      throw new RangeError(`${got} for ${one.points.length} points: ${line}`);
+    }
+    series.push({ ...one, starts });
+    starts = undefined;
+  }
+  return series;
+}
+
 function parseCommand(head: string, line: number, body: readonly string[]): Command {
   const lines = body.filter((one) => !one.startsWith('#'));
   if (head === 'clear') {
@@ -141,7 +164,7 @@ function parseCommand(head: string, line: number, body: readonly string[]): Comm
   }
   const load = /^load\s+(\S+)$/.exec(head);
   if (load !== null) {
-    return { kind: 'load', stepMs: parseTime(load[1]), series: lines.map(parseSeries) };
+    return { kind: 'load', stepMs: parseTime(load[1]), series: parseLoaded(lines) };
   }
   const base = {
     kind: 'eval',

@@ -1,6 +1,8 @@
 /**
- * @file The points of a series in a script: `1 2+3x4 _x2 stale {{schema:0 count:2 buckets:[2]}}x3`.
+ * @file The points of a series in a script: `1 2+3x4 _x2 stale {{schema:0 count:2 buckets:[2]}}x3`,
+ * and their start timestamps: `-1mx4 -30s-1mx2`.
  */
+import { parseDuration } from '../../../src/model/duration.js';
 import { addHistograms, parseHistogram, type ScriptHistogram, scriptNumber } from './histogram.js';
 
 /** A point; undefined where there is none. */
@@ -54,6 +56,31 @@ function histogramRun(token: string): ScriptHistogram[] {
     points.push(next);
   }
   return points;
+}
+
+const durationText = '[+-]?(?:\\d+(?:ms|[smhdwy]))+|[+-]?0';
+const startPattern = new RegExp(`^(${durationText})(?:([+-])(${durationText})x(\\d+)|x(\\d+))?$`);
+
+/** Reads start timestamps: milliseconds from the sample's time, undefined where none is said. */
+export function parseStarts(text: string): (number | undefined)[] {
+  return (text.match(/\S+/g) ?? []).flatMap((token) => {
+    const blank = /^_(?:x(\d+))?$/.exec(token);
+    if (blank !== null) {
+      return new Array<undefined>(Number(blank[1] ?? 1)).fill(undefined);
+    }
+    const [, first, sign, delta = '0', steps, repeats] = startPattern.exec(token) ?? [];
+    if (first === undefined) {
+      throw new RangeError(`not a start timestamp: ${token}`);
+    }
+    const by = signedDuration(delta) * (sign === '-' ? -1 : 1);
+    const count = Number(steps ?? repeats ?? 0) + 1;
+    return Array.from({ length: count }, (_, i) => signedDuration(first) + i * by);
+  });
+}
+
+function signedDuration(text: string): number {
+  const ms = parseDuration(text.replace(/^[+-]/, '')) ?? 0;
+  return text.startsWith('-') ? -ms : ms;
 }
 
 /** A line of a series: its labels as they are written, then its points. */

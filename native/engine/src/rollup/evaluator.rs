@@ -1,9 +1,8 @@
 //! From the samples of one series to a row.
 
-use super::extremes::{self, Queue};
 use super::function::{Function, Rollup};
 use super::windows::{Span, Timelines};
-use super::{over_time, quantile, rate, regression};
+use super::{extremes, over_time, quantile, rate, regression};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::run::RunSlice;
@@ -55,7 +54,6 @@ impl Row<'_> {
 struct Scratch {
     numbers: Vec<f64>,
     places: Vec<u32>,
-    queue: Queue,
 }
 
 /// Evaluates a [`Rollup`] for series after series. Belongs to one thread.
@@ -142,7 +140,7 @@ fn evaluate(
     let samples = (times, values);
     let newest = |span: Span| span.last as usize - 1;
     let seconds = |at: usize| times[at] as f64 / 1000.0;
-    let Scratch { numbers, places, queue } = scratch;
+    let Scratch { numbers, places } = scratch;
     match function {
         Function::Value => lookback(values, spans, row, |at| values[at]),
         Function::Timestamp => lookback(values, spans, row, seconds),
@@ -159,8 +157,8 @@ fn evaluate(
         }
         Function::Avg => over_time::total(true, values, spans, numbers, row),
         Function::Sum => over_time::total(false, values, spans, numbers, row),
-        Function::Min => extremes::extreme(-1.0, values, spans, queue, row),
-        Function::Max => extremes::extreme(1.0, values, spans, queue, row),
+        Function::Min => extremes::extreme(f64::min, values, spans, numbers, row),
+        Function::Max => extremes::extreme(f64::max, values, spans, numbers, row),
         Function::Count => row.fill(spans, 1, |span, _| span.len() as f64),
         Function::Present => row.fill(spans, 1, |_, _| 1.0),
         Function::Last => row.fill(spans, 1, |span, _| values[newest(span)]),
