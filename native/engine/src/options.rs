@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::sync::thread;
+
 /// When a write is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncPolicy {
@@ -165,7 +167,7 @@ impl Options {
             compact_cpu_share: 0.25,
             compact_interval_ms: 1000,
             compact_max_bytes: 64 << 30,
-            query_helpers: std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1),
+            query_helpers: thread::available_parallelism().map_or(0, |cores| cores.get() - 1),
         }
     }
 }

@@ -7,10 +7,10 @@
 //! timestamps are a second side column, in the same way.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::histogram::Histogram;
 use crate::sample::{NO_START, Times, TimestampMs};
+use crate::sync::Arc;
 
 /// An owned run.
 #[derive(Debug, Default, Clone)]

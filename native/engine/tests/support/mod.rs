@@ -8,8 +8,6 @@ pub mod protobuf;
 pub mod random;
 pub mod values;
 
-use std::sync::mpsc::channel;
-
 use metricstor_engine::commit::{WireFormat, WriteRequest};
 use metricstor_engine::deletes::{DeleteRequest, Mode};
 use metricstor_engine::engine::Engine;
@@ -22,6 +20,7 @@ use metricstor_engine::read::selection::{Filled, Target};
 use metricstor_engine::refs::TenantId;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
+use metricstor_engine::sync::channel::unbounded as channel;
 use metricstor_engine::wire::compression::BodyEncoding;
 
 /// Labels and samples of one series.
