@@ -321,8 +321,9 @@ export const configSchema = Type.Object({
         'Parts of PromQL by the names of their feature flags in Prometheus. What only adds to the ' +
         'language is on by default; `promql-delayed-name-removal` changes which queries fail and ' +
         'what `label_replace` sees, and with `type-and-unit-labels` the label `__type__` says ' +
-        'which metrics are counters; with `use-start-timestamps`, `rate`, `increase`, `irate`, ' +
-        '`resets` and `start_timestamp` use the start timestamps of samples. The list replaces ' +
+        'which metrics are counters; series of remote_write 2.0 get it and `__unit__` from their ' +
+        'metadata. With `use-start-timestamps`, `rate`, `increase`, `irate`, `resets` and ' +
+        '`start_timestamp` use the start timestamps of samples. The list replaces ' +
         'the default one; `all` turns on every one. A flag that metricstor does not have is an ' +
         'error.',
     }),

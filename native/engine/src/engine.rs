@@ -391,6 +391,7 @@ fn commit_of(store: &Store) -> Commit {
         wal: store.wal.clone(),
         clock: store.clock.clone(),
         max_request_bytes: store.options.write.max_request_bytes,
+        type_and_unit_labels: store.options.write.type_and_unit_labels,
     }
 }
 
