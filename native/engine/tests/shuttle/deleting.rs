@@ -9,7 +9,7 @@ use metricstor_engine::sync::{random, thread};
 
 use crate::book::Book;
 use crate::explore::explore;
-use crate::publishing::{MINUTE_MS, NOW_MS, open};
+use crate::publishing::{MINUTE_MS, NOW_MS, beside_readers, open};
 use crate::support::{self, all, checkpoint, clean, compact, flush, like};
 
 fn write(engine: &Engine, book: &Book, series: &str, minutes: std::ops::Range<i64>) {
@@ -45,10 +45,7 @@ fn delete_beside(work: fn(&Engine)) {
             delete(&engine, &book, "deleted-once");
             delete(&engine, &book, "deleted-twice");
         });
-        scope.spawn(|| work(&engine));
-        for _ in 0..3 {
-            book.check(&engine);
-        }
+        beside_readers(&engine, &book, || work(&engine));
     });
     book.check(&engine);
     let found = all(&engine);

@@ -8,7 +8,7 @@ use metricstor_engine::clock::ManualClock;
 use metricstor_engine::disk::faulty::FaultyDisk;
 use metricstor_engine::engine::Engine;
 use metricstor_engine::options::Options;
-use metricstor_engine::sync::thread;
+use metricstor_engine::sync::{AtomicBool, Ordering, thread};
 
 use crate::book::Book;
 use crate::explore::explore;
@@ -40,6 +40,24 @@ fn write(engine: &Engine, book: &Book, writer: i64, minutes: std::ops::Range<i64
     book.write(engine, &own, &[(t, 1e9 + writer as f64)]).unwrap();
 }
 
+/// Does `work`, with readers that look until it is done and the head has let go what is in blocks.
+pub fn beside_readers(engine: &Engine, book: &Book, work: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    book.check(engine);
+                }
+            });
+        }
+        work();
+        // Each is answered before the thread goes on with its other work.
+        (0..3).for_each(|_| checkpoint(engine).unwrap());
+        done.store(true, Ordering::SeqCst);
+    });
+}
+
 #[test]
 fn a_reader_sees_what_was_acknowledged_once_while_blocks_are_published() {
     explore(60, || {
@@ -50,14 +68,11 @@ fn a_reader_sees_what_was_acknowledged_once_while_blocks_are_published() {
                 let (engine, book) = (&engine, &book);
                 scope.spawn(move || write(engine, book, writer, 0..4));
             }
-            scope.spawn(|| {
+            beside_readers(&engine, &book, || {
                 for _ in 0..2 {
                     flush(&engine).unwrap();
                 }
             });
-            for _ in 0..4 {
-                book.check(&engine);
-            }
         });
         assert_eq!(book.check(&engine), 2 * (4 * 2 + 4));
         engine.close().unwrap();
@@ -76,18 +91,17 @@ fn a_reader_sees_what_was_acknowledged_once_while_blocks_are_merged() {
         write(&engine, &book, 1, 3..15);
         thread::scope(|scope| {
             scope.spawn(|| {
-                flush(&engine).unwrap();
-                checkpoint(&engine).unwrap();
-            });
-            scope.spawn(|| {
                 for _ in 0..2 {
                     compact(&engine).unwrap();
                 }
             });
+            scope.spawn(|| {
+                beside_readers(&engine, &book, || {
+                    flush(&engine).unwrap();
+                    checkpoint(&engine).unwrap();
+                });
+            });
             scope.spawn(|| write(&engine, &book, 2, 0..3));
-            for _ in 0..4 {
-                book.check(&engine);
-            }
         });
         compact(&engine).unwrap();
         assert!(support::stat(&engine, "compactions") > 0.0, "something was merged");
