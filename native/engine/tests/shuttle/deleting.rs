@@ -9,7 +9,7 @@ use metricstor_engine::sync::{random, thread};
 
 use crate::book::Book;
 use crate::explore::explore;
-use crate::publishing::{MINUTE_MS, NOW_MS, beside_readers, open};
+use crate::publishing::{MINUTE_MS, NOW_MS, beside_reader, open};
 use crate::support::{self, all, checkpoint, clean, compact, flush, like};
 
 fn write(engine: &Engine, book: &Book, series: &str, minutes: std::ops::Range<i64>) {
@@ -45,7 +45,7 @@ fn delete_beside(work: fn(&Engine)) {
             delete(&engine, &book, "deleted-once");
             delete(&engine, &book, "deleted-twice");
         });
-        beside_readers(&engine, &book, || work(&engine));
+        beside_reader(&engine, &book, || work(&engine));
     });
     book.check(&engine);
     let found = all(&engine);
@@ -60,12 +60,12 @@ fn delete_beside(work: fn(&Engine)) {
 
 #[test]
 fn deletes_beside_writers_and_checkpoints() {
-    explore(40, || delete_beside(|engine| checkpoint(engine).unwrap()));
+    explore(20, || delete_beside(|engine| checkpoint(engine).unwrap()));
 }
 
 #[test]
 fn deletes_beside_writers_and_flushes() {
-    explore(40, || {
+    explore(20, || {
         delete_beside(|engine| {
             flush(engine).unwrap();
             flush(engine).unwrap();
@@ -75,7 +75,7 @@ fn deletes_beside_writers_and_flushes() {
 
 #[test]
 fn deletes_beside_writers_and_compaction() {
-    explore(40, || {
+    explore(20, || {
         delete_beside(|engine| {
             flush(engine).unwrap();
             clean(engine).unwrap();
