@@ -1,5 +1,6 @@
 /**
- * @file Everything that is judged without running the product: format, lint, types, layers.
+ * @file Everything that is judged without running the product: format, lint, types, layers; and the
+ * engine's threads under a scheduler that tries many orders of their steps.
  */
 import { build } from './build.mjs';
 import { hostTriple, record, runCounting, StepError, script, timed } from './steps.mjs';
@@ -11,6 +12,7 @@ const manifest = ['--manifest-path', 'native/Cargo.toml'];
 await script(async () => {
   await build();
   const engine = [...manifest, '-p', 'metricstor-engine'];
+  const scheduled = [...engine, '--features=shuttle', '--test=shuttle'];
   const addon = [...manifest, '-p', 'metricstor-napi'];
   const deny = ['--target', hostTriple(), '--', '--deny=warnings'];
   const checks = {
@@ -20,6 +22,9 @@ await script(async () => {
     'types of bench': [node, ...tsc, 'bench/tsconfig.json'],
     rustfmt: ['cargo', 'fmt', ...manifest, '--all', '--check'],
     clippy: ['cargo', 'clippy', ...engine, '--all-targets', ...deny],
+    // The engine compiled once more, with the threads of a scheduler: too long for `npm test`.
+    'clippy of the engine under a scheduler': ['cargo', 'clippy', ...scheduled, ...deny],
+    'the engine under a scheduler': ['cargo', 'test', ...scheduled, '--target', hostTriple()],
     // The add-on's crate has no tests: a test build would find all its exports unused.
     'clippy of the add-on': ['cargo', 'clippy', ...addon, ...deny],
     'tidy (layers, sizes, names, tables)': [

@@ -69,7 +69,7 @@ async function startMetricstor(killed?: BenchServer): Promise<BenchServer> {
   const server = await startServer({
     dataDir,
     packageDir,
-    env: { METRICSTOR_RETENTION_DAYS: retentionDays },
+    env: { METRICSTOR_RETENTION_DAYS: retentionDays, METRICSTOR_QUERY_CACHE_BYTES: '64MiB' },
   });
   const isLog = (path: string): boolean => path.startsWith(join(dataDir, 'wal'));
   return {

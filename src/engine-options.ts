@@ -36,6 +36,7 @@ export function engineOptions(config: Config): NativeEngineOptions {
     maxRequestBytes: ingest.maxRequestBytes,
     maxFutureMs: ingest.maxFuture,
     rejectNonFinite: ingest.rejectNonFinite,
+    typeAndUnitLabels: config.promql.features.includes('type-and-unit-labels'),
     maxLabelsPerSeries: limits.labelsPerSeries,
     maxLabelNameBytes: limits.labelNameBytes,
     maxLabelValueBytes: limits.labelValueBytes,

@@ -294,13 +294,14 @@ export const configSchema = Type.Object({
       description: 'Steps of a range query.',
     }),
     cacheBytes: bytes({
-      written: '64MiB',
+      written: '0',
       minimum: 0,
       description:
         'Memory for steps of range queries that are kept for the next time, so that a dashboard ' +
         'that refreshes has only its new steps evaluated. Answers are those of an evaluation, bit ' +
         'for bit: what a late sample, a delete or retention may have changed is evaluated anew. ' +
-        '`nocache=1` in a request evaluates everything. 0 keeps nothing.',
+        '`nocache=1` in a request evaluates everything. Queries that take a few milliseconds gain ' +
+        'nothing. 0 keeps nothing.',
     }),
     lookbackDelta: duration({
       written: '5m',
@@ -320,8 +321,9 @@ export const configSchema = Type.Object({
         'Parts of PromQL by the names of their feature flags in Prometheus. What only adds to the ' +
         'language is on by default; `promql-delayed-name-removal` changes which queries fail and ' +
         'what `label_replace` sees, and with `type-and-unit-labels` the label `__type__` says ' +
-        'which metrics are counters; with `use-start-timestamps`, `rate`, `increase`, `irate`, ' +
-        '`resets` and `start_timestamp` use the start timestamps of samples. The list replaces ' +
+        'which metrics are counters; series of remote_write 2.0 get it and `__unit__` from their ' +
+        'metadata. With `use-start-timestamps`, `rate`, `increase`, `irate`, `resets` and ' +
+        '`start_timestamp` use the start timestamps of samples. The list replaces ' +
         'the default one; `all` turns on every one. A flag that metricstor does not have is an ' +
         'error.',
     }),

@@ -57,6 +57,8 @@ export interface NativeEngineOptions {
   readonly maxRequestBytes: number;
   readonly maxFutureMs: number;
   readonly rejectNonFinite: boolean;
+  /** Type and unit of remote_write 2.0 become labels. */
+  readonly typeAndUnitLabels: boolean;
   readonly maxLabelsPerSeries: number;
   readonly maxLabelNameBytes: number;
   readonly maxLabelValueBytes: number;

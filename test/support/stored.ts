@@ -22,6 +22,7 @@ export function keepEverything(dir: string): NativeEngineOptions {
     maxRequestBytes: 10 * mebibyte,
     maxFutureMs: 600_000,
     rejectNonFinite: false,
+    typeAndUnitLabels: false,
     maxLabelsPerSeries: 256,
     maxLabelNameBytes: 4096,
     maxLabelValueBytes: 65_536,

@@ -136,3 +136,14 @@ test('only the disk module touches files', () => {
     .filter((path) => /\bstd::fs\b|\bmemmap2::|\bFile::(open|create)\b/.test(productSource(path)));
   expect(touching).toEqual([]);
 });
+
+test('threads, locks, channels and time of the engine come from sync.rs', () => {
+  const elsewhere =
+    /\bstd::(sync|thread)\b|\btime::(Instant\b|\{[^}]*\bInstant\b)|\b(parking_lot|arc_swap)::|\bcrossbeam_\w+::|\bthread_local!/;
+  const taking = files
+    .filter((path) => path !== `${engine}sync.rs` && !path.startsWith(`${engine}sync/`))
+    // A switch of one thread's tests, which no other thread reads.
+    .filter((path) => path !== `${engine}codec/checksum.rs`)
+    .filter((path) => !path.includes('/tests/') && elsewhere.test(productSource(path)));
+  expect(taking).toEqual([]);
+});

@@ -60,6 +60,8 @@ pub struct OpenOptions {
     pub max_future_ms: f64,
     /// Refuse NaN and infinities.
     pub reject_non_finite: bool,
+    /// Type and unit of remote_write 2.0 as labels.
+    pub type_and_unit_labels: bool,
     /// Labels per series.
     pub max_labels_per_series: f64,
     /// Bytes of a label name.
@@ -122,6 +124,7 @@ impl OpenOptions {
                 max_request_bytes: self.max_request_bytes as usize,
                 max_future_ms: self.max_future_ms as i64,
                 reject_non_finite: self.reject_non_finite,
+                type_and_unit_labels: self.type_and_unit_labels,
                 max_labels_per_series: self.max_labels_per_series as usize,
                 max_label_name_bytes: self.max_label_name_bytes as usize,
                 max_label_value_bytes: self.max_label_value_bytes as usize,

@@ -6,12 +6,15 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, or stops")]
 
+#[path = "../tests/support/allocated.rs"]
+mod allocated;
 #[path = "../tests/support/churn.rs"]
 mod churn;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use churn::{Churn, allocated};
+use allocated::allocated;
+use churn::Churn;
 
 /// How much larger the head may be after a day than after four hours.
 const GROWTH_MAX: f64 = 1.1;

@@ -6,13 +6,15 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a report of measurements")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../tests/support/allocated.rs"]
+mod allocated;
+
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
+use allocated::allocated;
 use metricstor_engine::head::Head;
 use metricstor_engine::head::append::Prepared;
 use metricstor_engine::labels::Labels;
@@ -26,36 +28,6 @@ const METRICS: u32 = 100;
 const BATCH: usize = 2000;
 const START_MS: i64 = 1_790_000_000_000;
 const REPORTS: [u32; 4] = [1, 2, 8, 20];
-
-/// Bytes that are allocated now.
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATED.fetch_add(size, Ordering::Relaxed);
-        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `realloc`'s contract.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn labels(series: u32) -> Labels {
     let (host, metric) = (series / METRICS, series % METRICS);
@@ -90,7 +62,7 @@ fn resident_bytes() -> usize {
 
 fn main() {
     let series: u32 = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(1_000_000);
-    let (allocated, resident) = (ALLOCATED.load(Ordering::Relaxed), resident_bytes());
+    let (empty, resident) = (allocated(), resident_bytes());
     let head =
         Head::new([7; 32], WriteLimits::default(), Arc::new(RetentionPolicy::uniform(i64::MAX)));
     println!("scrapes  allocated  resident  index  ns a sample   (bytes a series)");
@@ -102,7 +74,7 @@ fn main() {
             println!(
                 "{:7}  {:9.1}  {:8.1}  {:5.1}  {:11.1}",
                 scrape + 1,
-                a_series(ALLOCATED.load(Ordering::Relaxed) - allocated),
+                a_series(allocated() - empty),
                 a_series(resident_bytes().saturating_sub(resident)),
                 a_series(index),
                 spent.as_nanos() as f64 / f64::from(series)

@@ -5,12 +5,14 @@
 
 #![allow(missing_docs, reason = "criterion's macros make public items without documentation")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../tests/support/allocated.rs"]
+mod allocated;
+
 use std::collections::BTreeSet;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use allocated::allocated;
 use criterion::{Criterion, criterion_group, criterion_main};
 use metricstor_engine::index::matcher::{MatchOp, Matcher};
 use metricstor_engine::index::memory::MemoryIndex;
@@ -21,36 +23,6 @@ use metricstor_engine::refs::SeriesRef;
 const HOSTS: u32 = 10_000;
 const METRICS: u32 = 100;
 const SERIES: u32 = HOSTS * METRICS;
-
-/// Bytes that are allocated now.
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATED.fetch_add(size, Ordering::Relaxed);
-        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `realloc`'s contract.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Host by host, as agents push them.
 fn fleet() -> Vec<Labels> {
@@ -90,9 +62,9 @@ fn fill(sets: &[Labels]) -> MemoryIndex {
 
 #[allow(clippy::print_stderr, reason = "memory is a result of this benchmark")]
 fn report_memory(sets: &[Labels]) -> MemoryIndex {
-    let before = ALLOCATED.load(Ordering::Relaxed);
+    let before = allocated();
     let index = fill(sets);
-    let allocated = ALLOCATED.load(Ordering::Relaxed) - before;
+    let allocated = allocated() - before;
     let text: usize = sets.iter().flat_map(Labels::iter).map(|(n, v)| n.len() + v.len()).sum();
     eprintln!(
         "{SERIES} series of {} B: {:.1} B a series allocated, {:.1} by its own count, {} symbols",

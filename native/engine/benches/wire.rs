@@ -15,7 +15,7 @@ use metricstor_engine::read::packed::Histograms;
 use metricstor_engine::wire::compression::{BodyEncoding, decompress};
 use metricstor_engine::wire::labels::{canonicalize, label_pairs};
 use metricstor_engine::wire::remote_write::parse_v1;
-use metricstor_engine::wire::remote_write_2::parse_v2;
+use metricstor_engine::wire::remote_write_2::{ParseOptions, parse_v2};
 use std::collections::HashMap;
 use std::hint::black_box;
 
@@ -115,8 +115,9 @@ fn requests(c: &mut Criterion) {
     });
     let body_2 = request_2();
     let mut arena = Vec::new();
+    let options = ParseOptions { max_arena_bytes: 64 << 20, type_and_unit_labels: false };
     group.bench_function(BenchmarkId::new("parse_v2", format!("{} B", body_2.len())), |b| {
-        b.iter(|| parse_v2(black_box(&body_2), &mut arena, 64 << 20).unwrap().samples.len());
+        b.iter(|| parse_v2(black_box(&body_2), &mut arena, options).unwrap().samples.len());
     });
     group.finish();
 

@@ -26,6 +26,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::recover::{Layout, create_durably};
 use crate::sample::TimestampMs;
 use crate::store::Store;
+use crate::sync::Arc;
 
 /// The directory of snapshots in a data directory.
 pub const SNAPSHOTS_DIR: &str = "snapshots";
@@ -118,7 +119,7 @@ pub fn snapshot(store: &Store, name: &str) -> Result<PathBuf> {
     Err(Error::new(ErrorCode::Overloaded, "blocks kept going while a snapshot linked them"))
 }
 
-fn link_blocks(disk: &dyn Disk, blocks: &[std::sync::Arc<block::Block>], to: &Path) -> Result<()> {
+fn link_blocks(disk: &dyn Disk, blocks: &[Arc<block::Block>], to: &Path) -> Result<()> {
     let blocks_dir = Layout::new(to).blocks;
     disk.create_dir(&blocks_dir)?;
     for block in blocks {

@@ -1,9 +1,7 @@
 //! What a query's native loops look at to know whether to go on.
 
-use std::time::Instant;
-
 use crate::error::{Error, ErrorCode, Result};
-use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::sync::{Arc, AtomicBool, Instant, Ordering};
 
 /// Set once, from any thread; never cleared. May have a deadline besides.
 #[derive(Debug, Clone, Default)]

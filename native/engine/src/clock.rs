@@ -1,9 +1,9 @@
 //! Time as a dependency: the system's clock, and one that a test moves by hand.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::sample::TimestampMs;
+use crate::sync::{AtomicI64, Ordering};
 
 /// Where the engine gets the time from.
 pub trait Clock: Send + Sync {

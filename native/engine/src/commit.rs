@@ -16,6 +16,7 @@ use crate::refs::TenantId;
 use crate::sync::Arc;
 use crate::wal::{Entry, Refused, Wal};
 use crate::wire::compression::{BodyEncoding, decompress};
+use crate::wire::remote_write_2::ParseOptions;
 use crate::wire::{WireBatch, json_lines, remote_write, remote_write_2};
 
 /// How often a write is prepared anew because the head's generation ended meanwhile. Generations
@@ -64,6 +65,8 @@ pub struct Commit {
     pub clock: Arc<dyn Clock>,
     /// Most bytes of a decoded body.
     pub max_request_bytes: usize,
+    /// See [`ParseOptions`].
+    pub type_and_unit_labels: bool,
 }
 
 impl Commit {
@@ -78,8 +81,11 @@ impl Commit {
         let parsed = match request.format {
             WireFormat::RemoteWrite1 => remote_write::parse_v1(&decoded),
             WireFormat::RemoteWrite2 => {
-                let most = self.max_request_bytes.saturating_mul(LABELS_PER_REQUEST);
-                remote_write_2::parse_v2(&decoded, arena, most)
+                let options = ParseOptions {
+                    max_arena_bytes: self.max_request_bytes.saturating_mul(LABELS_PER_REQUEST),
+                    type_and_unit_labels: self.type_and_unit_labels,
+                };
+                remote_write_2::parse_v2(&decoded, arena, options)
             }
             WireFormat::JsonLines { first_line } => json_lines::parse(&decoded, first_line),
         };

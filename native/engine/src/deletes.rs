@@ -14,9 +14,7 @@
 //!
 //! One thread serves one delete at a time; a bounded number waits.
 
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use std::time::Duration;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, ErrorCode, Result};
@@ -28,7 +26,8 @@ use crate::refs::Position;
 use crate::sample::TimeRange;
 use crate::source::Scope;
 use crate::store::Store;
-use crate::sync::{Arc, Ordering};
+use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use crate::sync::{Arc, Instant, Ordering, channel, thread};
 use crate::tombstone::{MATCHERS_MAX, Tombstone};
 use crate::wal::record::tombstones;
 use crate::wal::{Entry, Refused};
@@ -77,7 +76,7 @@ struct Job {
 pub struct Deletes {
     jobs: Sender<Job>,
     cancel: Cancel,
-    thread: std::thread::JoinHandle<()>,
+    thread: thread::JoinHandle<()>,
 }
 
 impl Deletes {
@@ -86,10 +85,10 @@ impl Deletes {
     /// # Errors
     /// `io` when the system refuses a thread.
     pub fn start(store: Arc<Store>) -> Result<Self> {
-        let (jobs, received) = crossbeam_channel::bounded(WAITING_MAX);
+        let (jobs, received) = channel::bounded(WAITING_MAX);
         let cancel = Cancel::default();
         let canceled = cancel.clone();
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("deletes".to_owned())
             .spawn(move || serve(&store, &received, &canceled))
             .map_err(|e| Error::new(ErrorCode::Io, format!("cannot start a thread: {e}")))?;
@@ -215,7 +214,7 @@ fn log(store: &Arc<Store>, tombstones: &[Arc<Tombstone>]) -> Result<()> {
             bytes
         })
         .collect();
-    let (send, applied) = crossbeam_channel::bounded(1);
+    let (send, applied) = channel::bounded(1);
     let (owned, to) = (tombstones.to_vec(), store.clone());
     let done = Box::new(move |logged: Result<Position>| {
         // Whoever asked waits for it.

@@ -1,8 +1,5 @@
 //! The engine: opens a data directory, takes writes, gives sessions for reads, closes.
 
-use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender};
-
 use crate::allocator;
 use crate::background::compact::{CompactThread, Task};
 use crate::background::{Answer as TaskAnswer, Command, Found, Handle};
@@ -28,7 +25,8 @@ use crate::sample::TimestampMs;
 use crate::source::Scope;
 use crate::stats::{Counters, Stats, counter_stats};
 use crate::store::Store;
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering, RwLock};
+use crate::sync::channel::{Receiver, Sender};
+use crate::sync::{Arc, ArcSwap, AtomicU64, Mutex, Ordering, RwLock, channel, random, thread};
 use crate::wal::{Wal, WalOptions};
 use crate::wire::WireBatch;
 
@@ -55,7 +53,7 @@ struct Job {
 
 struct Writers {
     jobs: Sender<Job>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    threads: Vec<thread::JoinHandle<()>>,
 }
 
 /// An open data directory. All methods may be called from any thread.
@@ -273,7 +271,7 @@ impl Engine {
         let flushed = match of {
             SnapshotOf::Blocks => None,
             SnapshotOf::Everything => {
-                let (send, flushed) = crossbeam_channel::bounded(1);
+                let (send, flushed) = channel::bounded(1);
                 self.flush(Box::new(move |result| {
                     let _ = send.send(result);
                 }));
@@ -281,12 +279,11 @@ impl Engine {
             }
         };
         let (store, snapshots) = (self.store.clone(), self.snapshots.clone());
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             let _open = snapshots.lock();
             let flushed = flushed.map_or(Ok(()), |f| f.recv().unwrap_or_else(|_| Err(closed())));
             answer(flushed.and_then(|()| {
-                let random = u64::from_le_bytes(*random_seed().first_chunk().unwrap_or(&[0; 8]));
-                let name = backup::snapshot_name(store.clock.now_ms(), random);
+                let name = backup::snapshot_name(store.clock.now_ms(), random());
                 backup::snapshot(&store, &name)?;
                 Ok(name)
             }));
@@ -380,12 +377,10 @@ fn closed() -> Error {
     Error::new(ErrorCode::Closed, "the engine is closed")
 }
 
-/// Randomness from the system, through the keys of the standard hash maps.
 fn random_seed() -> [u8; 32] {
-    use std::hash::{BuildHasher, RandomState};
     let mut seed = [0u8; 32];
-    for (i, piece) in seed.chunks_mut(8).enumerate() {
-        piece.copy_from_slice(&RandomState::new().hash_one(i).to_le_bytes());
+    for piece in seed.chunks_mut(8) {
+        piece.copy_from_slice(&random().to_le_bytes());
     }
     seed
 }
@@ -396,17 +391,18 @@ fn commit_of(store: &Store) -> Commit {
         wal: store.wal.clone(),
         clock: store.clock.clone(),
         max_request_bytes: store.options.write.max_request_bytes,
+        type_and_unit_labels: store.options.write.type_and_unit_labels,
     }
 }
 
 fn start_writers(store: &Arc<Store>, waiting_bytes: &Arc<AtomicU64>) -> Result<Writers> {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let (jobs, received) = crossbeam_channel::unbounded::<Job>();
+    let cores = thread::available_parallelism().map_or(2, usize::from);
+    let (jobs, received) = channel::unbounded::<Job>();
     let mut threads = Vec::new();
     for n in 0..cores.min(WRITE_THREADS_MAX) {
         let (received, store) = (received.clone(), store.clone());
         let waiting_bytes = waiting_bytes.clone();
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("write-{n}"))
             .spawn(move || serve_writes(&received, &store, &waiting_bytes))
             .map_err(|e| Error::new(ErrorCode::Io, format!("cannot start a thread: {e}")))?;

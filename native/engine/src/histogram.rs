@@ -13,10 +13,9 @@
 
 mod reduce;
 
-use std::sync::Arc;
-
 use crate::error::{Error, Result};
 use crate::sample::{TimestampMs, is_stale};
+use crate::sync::Arc;
 
 /// The schema of histograms with bounds of their own.
 pub const CUSTOM_SCHEMA: i32 = -53;

@@ -23,6 +23,10 @@ use crate::refs::TenantId;
 
 /// The label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";
+/// The label that may hold its type.
+pub const METRIC_TYPE: &str = "__type__";
+/// The label that may hold its unit.
+pub const METRIC_UNIT: &str = "__unit__";
 
 /// A label set in canonical encoding: sorted by name, names unique, valid UTF-8, no empty value.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::sync::thread;
+
 /// When a write is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncPolicy {
@@ -23,6 +25,8 @@ pub struct WriteLimits {
     pub max_future_ms: i64,
     /// Refuse NaN (other than the stale marker) and infinities.
     pub reject_non_finite: bool,
+    /// Store the type and unit that remote_write 2.0 says of a series as its labels.
+    pub type_and_unit_labels: bool,
     /// Labels per series, the metric name included.
     pub max_labels_per_series: usize,
     /// Bytes of a label name.
@@ -43,6 +47,7 @@ impl Default for WriteLimits {
             max_request_bytes: 10 << 20,
             max_future_ms: 10 * 60 * 1000,
             reject_non_finite: false,
+            type_and_unit_labels: false,
             // Prometheus has no cap; these only keep a broken client from one absurd series.
             max_labels_per_series: 256,
             max_label_name_bytes: 4 << 10,
@@ -165,7 +170,7 @@ impl Options {
             compact_cpu_share: 0.25,
             compact_interval_ms: 1000,
             compact_max_bytes: 64 << 30,
-            query_helpers: std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1),
+            query_helpers: thread::available_parallelism().map_or(0, |cores| cores.get() - 1),
         }
     }
 }

@@ -7,10 +7,10 @@
 //! timestamps are a second side column, in the same way.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::histogram::Histogram;
 use crate::sample::{NO_START, Times, TimestampMs};
+use crate::sync::Arc;
 
 /// What a reader has to find out about the values of floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,7 +4,6 @@
 //! There is no per-series chunk iterator above this line, because cold chunks hold several series.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::dictionary::Dictionary;
 use crate::error::Result;
@@ -13,6 +12,7 @@ use crate::index::matcher::Matcher;
 use crate::refs::TenantId;
 use crate::run::{Needs, RunSlice, Sink, side_column};
 use crate::sample::{NO_START, TimeRange, TimestampMs};
+use crate::sync::Arc;
 
 /// Who asks: every read, write and delete takes one. The engine adds its matchers by itself, so a
 /// caller that is confined to some series cannot forget to be.

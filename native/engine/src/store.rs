@@ -1,7 +1,5 @@
 //! What the parts of an open engine share: the store as one value, built once by `engine.rs`.
 
-use arc_swap::ArcSwap;
-
 use crate::block::meta::Meta;
 use crate::block::tombstones::TombstoneList;
 use crate::clock::Clock;
@@ -13,7 +11,7 @@ use crate::read::view::{OlderViews, View};
 use crate::recover::Layout;
 use crate::retention::RetentionPolicy;
 use crate::stats::Counters;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, ArcSwap, Mutex};
 use crate::wal::Wal;
 
 /// What the parts of an open engine share.

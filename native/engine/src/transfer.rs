@@ -9,7 +9,6 @@ mod export;
 use std::collections::VecDeque;
 use std::path::Path;
 
-use crossbeam_channel::{Receiver, bounded};
 use serde::Serialize;
 
 use crate::disk::Disk;
@@ -20,6 +19,7 @@ use crate::foreign::prometheus::{self, LeftOut, Samples, block::Visited};
 use crate::head::append::{Rejection, WriteOutcome};
 use crate::refs::TenantId;
 use crate::sample::{Sample, Times};
+use crate::sync::channel::{Receiver, bounded};
 use crate::wire::WireBatch;
 use crate::wire::histogram::WireHistogram;
 

@@ -19,9 +19,8 @@ use metricstor_engine::options::Options;
 use metricstor_engine::read::cancel::Cancel;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
-use support::beside::{
-    bytes, double, exemplar, exemplars_of, families, labels, metadata_of, named, number, traces,
-};
+use support::beside::{exemplar, exemplars_of, families, metadata_of, named, traces};
+use support::protobuf::{bytes, double, labels, number, sample};
 use support::{all, bits, flush, write_body};
 
 const NOW_MS: i64 = 1_790_000_000_000;
@@ -69,7 +68,7 @@ fn exemplars_and_metadata_survive_flush_and_restart() {
     engine.close().unwrap();
     let engine = open(&dir);
     check(&engine, &[("x", 1), ("y", 2)], "after a restart that replays the log");
-    let sample = bytes(2, &[double(1, 1.0), number(2, NOW_MS as u64)].concat());
+    let sample = sample(NOW_MS, 1.0);
     write_body(&engine, RemoteWrite1, exemplars_of("m", std::slice::from_ref(&sample))).unwrap();
     flush(&engine).unwrap();
     check(&engine, &[("x", 1), ("y", 2)], "after a flush");
@@ -108,7 +107,7 @@ fn the_newest_metadata_of_a_family_stands_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let clock = clock();
     let engine = open_at(Arc::new(OsDisk), dir.path(), &clock).unwrap();
-    let sample = bytes(2, &[double(1, 1.0), number(2, NOW_MS as u64)].concat());
+    let sample = sample(NOW_MS, 1.0);
     let body = [metadata_of("m", 1, "old"), exemplars_of("m", &[sample])].concat();
     write_body(&engine, RemoteWrite1, body).unwrap();
     flush(&engine).unwrap();
@@ -137,7 +136,7 @@ fn a_late_exemplar_is_dropped_by_version_1_and_refused_by_version_2() {
     let symbols = ["", "__name__", "m", "trace_id", "y"];
     let table: Vec<u8> = symbols.iter().flat_map(|s| bytes(4, s.as_bytes())).collect();
     let of_2 = |t: u64| bytes(4, &[bytes(1, &[3, 4]), double(2, 0.5), number(3, t)].concat());
-    let sample = bytes(2, &[double(1, 7.0), number(2, NOW_MS as u64)].concat());
+    let sample = sample(NOW_MS, 7.0);
     let series = bytes(5, &[bytes(1, &[1, 2]), sample, of_2(4), of_2(6)].concat());
     let outcome = write_body(&engine, RemoteWrite2, [table, series].concat()).unwrap();
     assert_eq!((outcome.samples, outcome.exemplars, outcome.dropped_exemplars), (1, 1, 0));
@@ -166,7 +165,7 @@ fn exemplars_of_the_future_or_with_long_labels_are_dropped() {
 fn both_versions_find_the_same_series() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(&dir);
-    let sample = |t: i64| bytes(2, &[double(1, 1.0), number(2, t as u64)].concat());
+    let sample = |t: i64| sample(t, 1.0);
     let pairs = [("__name__", "m"), ("job", "x")];
     let first = bytes(1, &[labels(&pairs), sample(NOW_MS - 1)].concat());
     write_body(&engine, RemoteWrite1, first).unwrap();
@@ -198,7 +197,7 @@ fn script(disk: &FaultyDisk) -> i64 {
     let Ok(engine) = open_at(disk, Path::new("/data"), &clock) else { return 0 };
     for t in 1..7 {
         clock.advance(10_000);
-        let sample = bytes(2, &[double(1, 1.0), number(2, (NOW_MS + t) as u64)].concat());
+        let sample = sample(NOW_MS + t, 1.0);
         let exemplar = exemplars_of("m", &[exemplar("x", t, 0.5), sample]);
         let body = [exemplar, metadata_of("m", 2, &t.to_string())].concat();
         if write_body(&engine, RemoteWrite1, body).is_err() {
@@ -241,7 +240,7 @@ fn a_power_loss_at_any_call_loses_nothing_acknowledged() {
 fn a_damaged_file_of_exemplars_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(&dir);
-    let sample = bytes(2, &[double(1, 1.0), number(2, NOW_MS as u64)].concat());
+    let sample = sample(NOW_MS, 1.0);
     let body = exemplars_of("m", &[exemplar("x", 1, 0.5), sample]);
     write_body(&engine, RemoteWrite1, body).unwrap();
     flush(&engine).unwrap();

@@ -6,11 +6,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
 
+#[path = "support/allocated.rs"]
+mod allocated;
 #[path = "support/churn.rs"]
 mod churn;
 mod support;
 
-use churn::{Churn, allocated};
+use allocated::allocated;
+use churn::Churn;
 use metricstor_engine::sync::Mutex;
 
 /// The allocator counts for the whole program.

@@ -13,17 +13,16 @@ use metricstor_engine::block::{CHUNKS_FILE, INDEX_FILE, META_FILE};
 use metricstor_engine::clock::ManualClock;
 use metricstor_engine::disk::Disk;
 use metricstor_engine::disk::faulty::FaultyDisk;
-use metricstor_engine::disk::os::OsDisk;
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::ErrorCode;
 use metricstor_engine::options::Options;
 use metricstor_engine::read::cancel::Cancel;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
+use support::fixture::{Fixture, NOW_MS};
 use support::random::Random;
 use support::{all, bits, compact, flush, stat, write};
 
-const NOW_MS: i64 = 1_790_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -88,38 +87,26 @@ fn a_year_of_backfill_in_random_order_becomes_tens_of_blocks() {
     assert_eq!(stat(&engine, "blocks"), blocks, "nothing is left to merge");
 }
 
-struct Fixture {
-    dir: tempfile::TempDir,
-    clock: Arc<ManualClock>,
+/// Blocks are merged when a test says so.
+fn open(fixture: &Fixture) -> Engine {
+    fixture.open_with(Options { compact_cpu_share: 0.0, ..Options::new(fixture.path()) })
 }
 
-impl Fixture {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::new(NOW_MS)) }
-    }
+/// The block directories, oldest name first.
+fn blocks(fixture: &Fixture) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(fixture.path().join("blocks")).unwrap();
+    let mut dirs: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    dirs.sort();
+    dirs
+}
 
-    fn open(&self) -> Engine {
-        let mut options = Options::new(self.dir.path());
-        options.compact_cpu_share = 0.0;
-        Engine::open_with(options, Arc::new(OsDisk), self.clock.clone()).unwrap()
-    }
-
-    /// The block directories, oldest name first.
-    fn blocks(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.dir.path().join("blocks")).unwrap();
-        let mut dirs: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        dirs.sort();
-        dirs
-    }
-
-    /// The block that was flushed alone with one sample at `t`.
-    fn block_of(&self, t: i64) -> PathBuf {
-        let says = format!("\"mint\": {t}");
-        let holds = |dir: &PathBuf| {
-            std::fs::read_to_string(dir.join(META_FILE)).is_ok_and(|text| text.contains(&says))
-        };
-        self.blocks().into_iter().find(holds).unwrap()
-    }
+/// The block that was flushed alone with one sample at `t`.
+fn block_of(fixture: &Fixture, t: i64) -> PathBuf {
+    let says = format!("\"mint\": {t}");
+    let holds = |dir: &PathBuf| {
+        std::fs::read_to_string(dir.join(META_FILE)).is_ok_and(|text| text.contains(&says))
+    };
+    blocks(fixture).into_iter().find(holds).unwrap()
 }
 
 fn flip(path: &Path, at: impl Fn(usize) -> usize) {
@@ -132,7 +119,7 @@ fn flip(path: &Path, at: impl Fn(usize) -> usize) {
 #[test]
 fn readers_go_on_with_blocks_that_were_merged_away() {
     let fixture = Fixture::new();
-    let engine = fixture.open();
+    let engine = open(&fixture);
     let mut model = Model::new();
     for n in 0..5 {
         put(&engine, &mut model, n, &[(NOW_MS - 1000 * n as i64, n as f64)]);
@@ -140,9 +127,9 @@ fn readers_go_on_with_blocks_that_were_merged_away() {
     }
     let mut session = engine.session(Scope::default(), Cancel::default());
     let mut selection = session.select(Vec::new(), TimeRange::ALL).unwrap();
-    let old = fixture.blocks();
+    let old = blocks(&fixture);
     compact(&engine).unwrap();
-    assert_eq!(fixture.blocks().len(), 1);
+    assert_eq!(blocks(&fixture).len(), 1);
     assert!(old.iter().all(|dir| !dir.exists()));
     let (mut ts, mut vs, mut offsets) = (vec![0.0; 10], vec![0.0; 10], vec![0; 6]);
     let mut target = metricstor_engine::read::selection::Target {
@@ -159,7 +146,7 @@ fn readers_go_on_with_blocks_that_were_merged_away() {
 #[test]
 fn a_reader_from_before_a_rotation_still_finds_the_head_after_the_flush() {
     let fixture = Fixture::new();
-    let engine = fixture.open();
+    let engine = open(&fixture);
     let mut model = Model::new();
     put(&engine, &mut model, 0, &[(NOW_MS, 1.0)]);
     let mut session = engine.session(Scope::default(), Cancel::default());
@@ -177,17 +164,17 @@ fn a_reader_from_before_a_rotation_still_finds_the_head_after_the_flush() {
 #[test]
 fn a_block_that_is_damaged_inside_is_set_aside_when_it_is_merged() {
     let fixture = Fixture::new();
-    let engine = fixture.open();
+    let engine = open(&fixture);
     let mut model = Model::new();
     for n in 0..3 {
         put(&engine, &mut model, n, &[(NOW_MS - 1000 * n as i64, n as f64)]);
         flush(&engine).unwrap();
     }
     engine.close().unwrap();
-    let damaged = fixture.block_of(NOW_MS - 1000);
+    let damaged = block_of(&fixture, NOW_MS - 1000);
     // In the only record: past magic and version, before the footer.
     flip(&damaged.join(CHUNKS_FILE), |_| 14);
-    let engine = fixture.open();
+    let engine = open(&fixture);
     let error = compact(&engine).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Corruption);
     assert!(error.place().unwrap().file.starts_with(&damaged), "{error}");
@@ -196,10 +183,10 @@ fn a_block_that_is_damaged_inside_is_set_aside_when_it_is_merged() {
     assert_eq!(stat(&engine, "blocksQuarantined"), 1.0);
     assert_eq!(stat(&engine, "blocks"), 1.0, "the others are one");
     assert!(engine.last_failure().unwrap().contains("not what was written"));
-    let place = fixture.dir.path().join("quarantine").join(damaged.file_name().unwrap());
+    let place = fixture.path().join("quarantine").join(damaged.file_name().unwrap());
     assert!(place.join(INDEX_FILE).exists() && !damaged.exists());
     engine.close().unwrap();
-    let engine = fixture.open();
+    let engine = open(&fixture);
     assert_eq!(stat(&engine, "blocksQuarantined"), 1.0, "also after a restart");
     check(&engine, &model, "after a restart");
 }
@@ -223,16 +210,16 @@ fn a_block_that_does_not_open_is_set_aside_and_the_rest_serves() {
     ];
     for (what, damage) in damages {
         let fixture = Fixture::new();
-        let engine = fixture.open();
+        let engine = open(&fixture);
         let mut model = Model::new();
         for n in 0..2 {
             put(&engine, &mut model, n, &[(NOW_MS - 1000 * n as i64, n as f64)]);
             flush(&engine).unwrap();
         }
         engine.close().unwrap();
-        damage(&fixture.block_of(NOW_MS - 1000));
+        damage(&block_of(&fixture, NOW_MS - 1000));
         model.remove(&name(1));
-        let engine = fixture.open();
+        let engine = open(&fixture);
         check(&engine, &model, what);
         assert_eq!(stat(&engine, "blocksQuarantined"), 1.0, "{what}");
         let failure = engine.last_failure().unwrap();
@@ -247,13 +234,13 @@ fn a_block_that_does_not_open_is_set_aside_and_the_rest_serves() {
 #[test]
 fn a_damaged_block_whose_log_is_still_there_is_read_from_the_log() {
     let fixture = Fixture::new();
-    let engine = fixture.open();
+    let engine = open(&fixture);
     let mut model = Model::new();
     // Two windows, so two blocks of one flush.
     put(&engine, &mut model, 0, &[(NOW_MS - 5 * HOUR_MS, 1.0), (NOW_MS, 2.0)]);
     put(&engine, &mut model, 1, &[(NOW_MS - 5 * HOUR_MS, 3.0)]);
     engine.close().unwrap();
-    let (wal, saved) = (fixture.dir.path().join("wal"), tempfile::tempdir().unwrap());
+    let (wal, saved) = (fixture.path().join("wal"), tempfile::tempdir().unwrap());
     let copy = |from: &Path, to: &Path| {
         for entry in std::fs::read_dir(from).unwrap() {
             let entry = entry.unwrap();
@@ -261,23 +248,23 @@ fn a_damaged_block_whose_log_is_still_there_is_read_from_the_log() {
         }
     };
     copy(&wal, saved.path());
-    let engine = fixture.open();
+    let engine = open(&fixture);
     flush(&engine).unwrap();
     engine.close().unwrap();
     // As if the log could not be cut after the flush.
     std::fs::remove_dir_all(&wal).unwrap();
     std::fs::create_dir(&wal).unwrap();
     copy(saved.path(), &wal);
-    let damaged = fixture.block_of(NOW_MS - 5 * HOUR_MS);
+    let damaged = block_of(&fixture, NOW_MS - 5 * HOUR_MS);
     std::fs::remove_file(damaged.join(CHUNKS_FILE)).unwrap();
-    let engine = fixture.open();
+    let engine = open(&fixture);
     check(&engine, &model, "from the log");
     assert_eq!(stat(&engine, "blocks"), 0.0, "the other block's samples were read again, too");
     assert_eq!(stat(&engine, "blocksQuarantined"), 1.0);
     assert!(engine.last_failure().unwrap().contains("read from the log again"));
     put(&engine, &mut model, 0, &[(NOW_MS - 4 * HOUR_MS, 4.0)]);
     engine.close().unwrap();
-    let engine = fixture.open();
+    let engine = open(&fixture);
     check(&engine, &model, "from the log again");
     flush(&engine).unwrap();
     check(&engine, &model, "from blocks");
@@ -286,7 +273,7 @@ fn a_damaged_block_whose_log_is_still_there_is_read_from_the_log() {
 #[test]
 fn an_engine_that_closes_says_so_to_who_waits_for_a_merge() {
     let fixture = Fixture::new();
-    let engine = fixture.open();
+    let engine = open(&fixture);
     engine.close().unwrap();
     assert_eq!(compact(&engine).unwrap_err().code(), ErrorCode::Closed);
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -24,23 +24,11 @@ use metricstor_engine::source::Scope;
 use metricstor_engine::transfer::{
     ExportRequest, JsonExport, export_prometheus, import_prometheus,
 };
+use support::fixture::{Dirs, NOW_MS};
 use support::{all, clean, delete, flush, like, stat, write};
 
-const NOW_MS: i64 = 1_790_000_000_000;
 const MINUTE_MS: i64 = 60_000;
 const EVERYTHING: ExportRequest = ExportRequest { selectors: Vec::new(), range: TimeRange::ALL };
-
-struct Dirs(tempfile::TempDir);
-
-impl Dirs {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-}
 
 fn disk() -> Arc<dyn Disk> {
     Arc::new(OsDisk)

@@ -4,35 +4,15 @@
 
 mod support;
 
-use std::sync::Arc;
-
-use metricstor_engine::clock::ManualClock;
-use metricstor_engine::disk::os::OsDisk;
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::ErrorCode;
 use metricstor_engine::index::matcher::{MatchOp, Matcher};
 use metricstor_engine::options::Options;
 use metricstor_engine::sample::{STALE_BITS, TimeRange};
+use support::fixture::{Fixture, NOW_MS};
 use support::{all, bits, flush, read, write};
 
-const NOW_MS: i64 = 1_790_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
-
-struct Fixture {
-    dir: tempfile::TempDir,
-    clock: Arc<ManualClock>,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::new(NOW_MS)) }
-    }
-
-    fn open(&self) -> Engine {
-        let options = Options::new(self.dir.path());
-        Engine::open_with(options, Arc::new(OsDisk), self.clock.clone()).unwrap()
-    }
-}
 
 const A: &[(&str, &str)] = &[("__name__", "m"), ("l", "a")];
 const B: &[(&str, &str)] = &[("__name__", "m"), ("l", "b")];
@@ -146,10 +126,10 @@ fn selecting_in_a_range_gives_its_samples_only() {
 fn a_second_engine_on_the_directory_is_refused() {
     let fixture = Fixture::new();
     let engine = fixture.open();
-    let again = Engine::open(Options::new(fixture.dir.path()));
+    let again = Engine::open(Options::new(fixture.path()));
     assert_eq!(again.err().map(|e| e.code()), Some(ErrorCode::ReadOnly));
     engine.close().unwrap();
-    assert!(Engine::open(Options::new(fixture.dir.path())).is_ok());
+    assert!(Engine::open(Options::new(fixture.path())).is_ok());
 }
 
 #[test]

@@ -10,17 +10,16 @@ use std::sync::Arc;
 
 use metricstor_engine::clock::ManualClock;
 use metricstor_engine::disk::faulty::{Fault, FaultyDisk};
-use metricstor_engine::disk::os::OsDisk;
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::Result;
 use metricstor_engine::head::append::WriteOutcome;
 use metricstor_engine::histogram::Counts;
 use metricstor_engine::options::Options;
 use metricstor_engine::sample::{STALE_BITS, TimeRange};
+use support::fixture::{Fixture, NOW_MS};
 use support::flush;
 use support::values::{self, Sample, Value, custom, float, integer, stale};
 
-const NOW_MS: i64 = 1_790_000_000_000;
 const MINUTE_MS: i64 = 60_000;
 
 fn write(engine: &Engine, host: &str, samples: &[Sample]) -> Result<WriteOutcome> {
@@ -46,22 +45,6 @@ fn every_kind() -> Vec<Sample> {
         integer(u64::MAX >> 8, 2),
     ];
     (0..).map(|n| NOW_MS - 60_000 + n * 1000).zip(values).collect()
-}
-
-struct Fixture {
-    dir: tempfile::TempDir,
-    clock: Arc<ManualClock>,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::new(NOW_MS)) }
-    }
-
-    fn open(&self) -> Engine {
-        let options = Options::new(self.dir.path());
-        Engine::open_with(options, Arc::new(OsDisk), self.clock.clone()).unwrap()
-    }
 }
 
 #[test]

@@ -29,9 +29,9 @@ use metricstor_engine::transfer::{
     ExportRequest, JsonExport, export_prometheus, import_prometheus,
 };
 use metricstor_engine::wire::compression::BodyEncoding;
+use support::fixture::{Dirs, NOW_MS};
 use support::{all, flush, write};
 
-const NOW_MS: i64 = 1_790_000_000_000;
 const MINUTE_MS: i64 = 60_000;
 const EVERYTHING: ExportRequest = ExportRequest { selectors: Vec::new(), range: TimeRange::ALL };
 
@@ -60,18 +60,6 @@ fn snapshot(engine: &Engine, of: SnapshotOf) -> Result<String> {
     let (send, made) = channel();
     engine.snapshot(of, Box::new(move |result| send.send(result).unwrap()));
     made.recv().unwrap()
-}
-
-struct Dirs(tempfile::TempDir);
-
-impl Dirs {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ use metricstor_engine::wire::WireBatch;
 use metricstor_engine::wire::compression::{BodyEncoding, decompress};
 use metricstor_engine::wire::labels::{canonicalize, canonicalize_exemplar};
 use metricstor_engine::wire::remote_write::parse_v1;
-use metricstor_engine::wire::remote_write_2::parse_v2;
+use metricstor_engine::wire::remote_write_2::{ParseOptions, parse_v2};
 
 /// A target and its name, which is also its corpus' directory.
 pub type Target = (&'static str, fn(&[u8]));
@@ -203,7 +203,11 @@ pub fn write_batch(data: &[u8]) {
         let Ok(body) = decompress(encoding, data, BODY_BYTES_MAX) else { continue };
         assert!(body.len() <= BODY_BYTES_MAX);
         let mut arena = Vec::new();
-        let batches = [parse_v1(&body), parse_v2(&body, &mut arena, BODY_BYTES_MAX)];
+        let options = ParseOptions {
+            max_arena_bytes: BODY_BYTES_MAX,
+            type_and_unit_labels: data.len() % 2 == 1,
+        };
+        let batches = [parse_v1(&body), parse_v2(&body, &mut arena, options)];
         batches.iter().flatten().for_each(check_batch);
         drop(batches);
         assert!(arena.len() <= 2 * BODY_BYTES_MAX);

@@ -241,7 +241,9 @@ function shiftsToSelector(expr: Expr): (VectorSelector | MatrixSelector | Subque
   if (expr.kind === 'selector' || expr.kind === 'matrix') {
     return [expr];
   }
-  for (const part of partsOf(expr)) {
+  // As in Prometheus, what is aggregated goes before the parameter.
+  const parts = expr.kind === 'aggregate' ? [...partsOf(expr)].reverse() : partsOf(expr);
+  for (const part of parts) {
     const found = shiftsToSelector(part);
     if (found.length > 0) {
       return expr.kind === 'subquery' ? [...found, expr] : found;

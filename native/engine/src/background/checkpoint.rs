@@ -8,7 +8,7 @@
 //! tried again; until then the log keeps what the checkpoint would have had, and memory the full
 //! chunks.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Answer, Found};
 use crate::allocator;
@@ -20,7 +20,7 @@ use crate::head::{chunk_file, offload};
 use crate::refs::{Position, SHARD_COUNT};
 use crate::sample::TimestampMs;
 use crate::store::Store;
-use crate::sync::{Arc, Ordering};
+use crate::sync::{Arc, Instant, Ordering, channel};
 
 /// A checkpoint is due when the log has this many samples for each series since the last one: by
 /// then reading them again takes longer than writing all series down does.
@@ -195,7 +195,7 @@ impl Checkpoints {
 
     /// Has the log thread capture a slice.
     fn capture(&self, shard: usize, first_slot: usize) -> Result<(Option<Captured>, Position)> {
-        let (send, receive) = crossbeam_channel::bounded(1);
+        let (send, receive) = channel::bounded(1);
         let head = self.store.head.clone();
         self.store.wal.visit(Box::new(move |position| {
             let _ = send.send((head.capture(shard, first_slot), position));

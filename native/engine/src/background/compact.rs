@@ -13,9 +13,8 @@
 //! A source that turns out to be damaged is set aside, and planning goes on without it. Other
 //! failures are noted and tried again, later each time.
 
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use ulid::Ulid;
 
 use super::pace::{Pace, lower_priority};
@@ -31,7 +30,8 @@ use crate::read::view::View;
 use crate::refs::Position;
 use crate::source::SeriesSource;
 use crate::store::Store;
-use crate::sync::{Arc, Ordering};
+use crate::sync::channel::{Receiver, RecvTimeoutError, Sender};
+use crate::sync::{Arc, Instant, Ordering, channel, thread};
 
 /// Pause after a failure; twice as long after each further one.
 const RETRY: Duration = Duration::from_secs(2);
@@ -361,7 +361,7 @@ impl Compactor {
 /// The handle that the engine keeps.
 pub struct CompactThread {
     commands: Sender<Command>,
-    thread: std::thread::JoinHandle<()>,
+    thread: thread::JoinHandle<()>,
 }
 
 impl CompactThread {
@@ -370,8 +370,8 @@ impl CompactThread {
     /// # Errors
     /// `io` when the system refuses a thread.
     pub fn start(store: Arc<Store>) -> Result<Self> {
-        let (commands, received) = crossbeam_channel::unbounded();
-        let thread = std::thread::Builder::new()
+        let (commands, received) = channel::unbounded();
+        let thread = thread::Builder::new()
             .name("compact-0".to_owned())
             .spawn(move || {
                 let share = store.options.compact_cpu_share;
@@ -389,7 +389,7 @@ impl CompactThread {
     /// before.
     pub fn ask(&self, task: Task, answer: Answer) {
         let refused = self.commands.send(Command::Do(task, answer));
-        if let Err(crossbeam_channel::SendError(Command::Do(_, answer))) = refused {
+        if let Err(channel::SendError(Command::Do(_, answer))) = refused {
             answer(Err(closing()));
         }
     }

@@ -13,9 +13,8 @@
 //! A failed flush is tried again; until it succeeds the generation stays readable in the head and
 //! its log stays on disk.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use roaring::RoaringBitmap;
 
 use super::{Answer, closing};
@@ -27,7 +26,8 @@ use crate::read::view::{OlderViews, View};
 use crate::refs::{Generation, Position};
 use crate::sample::{TimestampMs, Window};
 use crate::store::Store;
-use crate::sync::{Arc, Ordering};
+use crate::sync::channel::{Receiver, RecvTimeoutError};
+use crate::sync::{Arc, Instant, Ordering, channel};
 
 /// How long the thread waits at a time for the log to pass a mark.
 const MARK_WAIT: Duration = Duration::from_millis(20);
@@ -190,7 +190,7 @@ impl FlushCycle {
 
     /// Asks the log for a mark that ends the active generation.
     fn rotate(&mut self) -> Result<State> {
-        let (send, passed) = crossbeam_channel::bounded(1);
+        let (send, passed) = channel::bounded(1);
         let store = self.store.clone();
         let ended = self.store.wal.generation();
         let failures = self.store.wal.stats().failures;

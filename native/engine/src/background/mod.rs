@@ -23,12 +23,11 @@ mod retention;
 
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, Sender};
-
 use crate::error::{Error, ErrorCode, Result};
 use crate::refs::Position;
 use crate::store::Store;
-use crate::sync::Arc;
+use crate::sync::channel::{Receiver, RecvTimeoutError, SendError, Sender};
+use crate::sync::{Arc, channel, thread};
 use checkpoint::Checkpoints;
 use flush::FlushCycle;
 use retention::Retention;
@@ -95,7 +94,7 @@ pub struct Found {
 /// The handle that the engine keeps.
 pub struct Handle {
     commands: Sender<Command>,
-    thread: std::thread::JoinHandle<()>,
+    thread: thread::JoinHandle<()>,
 }
 
 impl Handle {
@@ -105,14 +104,14 @@ impl Handle {
     /// `io` when the system refuses a thread.
     pub fn start(store: Arc<Store>, found: Found) -> Result<Self> {
         let flushed = found.flushed;
-        let (commands, received) = crossbeam_channel::unbounded();
+        let (commands, received) = channel::unbounded();
         let background = Background {
             commands: received,
             flush: FlushCycle::new(store.clone(), flushed),
             checkpoints: Checkpoints::new(store.clone(), &found),
             retention: Retention::new(store),
         };
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("background".to_owned())
             .spawn(move || background.run())
             .map_err(|e| Error::new(ErrorCode::Io, format!("cannot start a thread: {e}")))?;

@@ -1,6 +1,8 @@
 //! How fast a background thread may go: its share of the machine's processors, and its priority.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::sync::{Instant, thread};
 
 /// Processor time that a thread may be ahead of its share, so that it waits seldom and not for
 /// every millisecond.
@@ -21,7 +23,7 @@ pub struct Pace {
 impl Pace {
     /// `share` of all processors of the machine, from 0 to 1.
     pub fn new(share: f64) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
         Self { rate: share * cores as f64, allowance: 0.0, seen: Instant::now(), used: used() }
     }
 

@@ -1,7 +1,7 @@
 //! Retention: from time to time, blocks that are too old or too many leave the view and then the
 //! disk. What has expired in others is hidden; compaction writes them anew (`clean.rs`).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ulid::Ulid;
 
@@ -10,7 +10,7 @@ use crate::block::meta::Meta;
 use crate::compact::retention;
 use crate::error::Result;
 use crate::store::Store;
-use crate::sync::{Arc, Ordering};
+use crate::sync::{Arc, Instant, Ordering};
 
 /// When retention looks next, and at what.
 pub struct Retention {

@@ -15,7 +15,6 @@
 //! rewrites the block.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
 
 use roaring::RoaringBitmap;
 
@@ -30,6 +29,7 @@ use crate::index::select::select;
 use crate::retention::{Horizon, RetentionPolicy};
 use crate::sample::TimeRange;
 use crate::source::{Columns, SelectRequest, SeriesSource, SourceSelection};
+use crate::sync::{Arc, OnceLock};
 
 /// A tombstone in one block.
 #[derive(Debug)]

@@ -25,7 +25,6 @@ pub mod tombstones;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ulid::Ulid;
 
@@ -36,6 +35,7 @@ use crate::error::{Error, Result};
 use crate::index::file::{ChunkMeta, IndexFile, Piece, SeriesWalk};
 use crate::sample::TimeRange;
 use crate::source::Columns;
+use crate::sync::Arc;
 
 use chunks::ChunkFile;
 use columns::{ColumnReader, LastFrame};

@@ -1,7 +1,6 @@
 //! Reading a block through the seam of `source.rs`: matchers to series, series to ids and columns.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
@@ -15,6 +14,7 @@ use crate::index::matcher::Matcher;
 use crate::index::select::{PostingsSource, select};
 use crate::sample::TimeRange;
 use crate::source::{Columns, SelectRequest, SeriesSource, SourceSelection};
+use crate::sync::Arc;
 
 /// Samples of a column, about: the index does not say how many it has.
 const COLUMN_WEIGHT: u64 = 2048;

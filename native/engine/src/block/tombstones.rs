@@ -10,13 +10,13 @@
 //! (`disk/publish.rs`), and drawn in `FORMAT.md`, "Tombstones".
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::meta::Meta;
 use crate::codec::{checksum, varint};
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::refs::Position;
+use crate::sync::Arc;
 use crate::tombstone::Tombstone;
 
 /// The file's name, in the directory of all blocks.

@@ -7,7 +7,6 @@
 //! removes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ulid::Ulid;
 
@@ -25,6 +24,7 @@ use crate::labels::Labels;
 use crate::refs::Position;
 use crate::run::RunSlice;
 use crate::sample::{TimeRange, TimestampMs, Window};
+use crate::sync::Arc;
 
 /// The most samples in a chunk. A chunk costs some 30 bytes beside its samples, and a read that
 /// wants the last of them decodes those before: at 240, blocks are larger by a 36th and such reads

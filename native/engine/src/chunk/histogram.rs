@@ -32,8 +32,6 @@
 mod layout;
 mod predict;
 
-use std::sync::Arc;
-
 use crate::chunk::Encoding;
 use crate::codec::bits::BitReader;
 use crate::codec::varint;
@@ -43,6 +41,7 @@ use crate::histogram::{
 };
 use crate::run::Sink;
 use crate::sample::{NO_START, TimeRange, Times, TimestampMs};
+use crate::sync::Arc;
 
 use layout::{read_layout, write_layout};
 use predict::{BitWriter, Even, Predictor, Xor};

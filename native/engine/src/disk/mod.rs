@@ -10,9 +10,9 @@ pub mod sections;
 use std::fmt::Debug;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::sync::Arc;
 
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]

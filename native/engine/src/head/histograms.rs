@@ -8,8 +8,6 @@
 //!
 //! Lock: lives behind its series' shard lock. Sealed chunks are immutable and shared.
 
-use std::sync::Arc;
-
 use crate::chunk::gorilla;
 use crate::chunk::histogram::{Appender, encoding_of};
 use crate::error::{Error, ErrorCode, Result};
@@ -21,7 +19,7 @@ use crate::histogram::Histogram;
 use crate::refs::{Generation, SeriesRef};
 use crate::run::Run;
 use crate::sample::{TimeRange, Times, TimestampMs};
-use crate::sync::Ordering;
+use crate::sync::{Arc, Ordering};
 
 /// Histograms after which an open chunk is sealed.
 const SEAL_SAMPLES: u32 = 120;

@@ -4,12 +4,11 @@
 //! Source: Prometheus 3.14, `storage/remote/write_handler.go` (`remoteWriteAppenderV2`) and
 //! `model/histogram/generic.go` (`reduceResolution`, `targetIdx`).
 
-use std::sync::Arc;
-
 use super::{
     BUCKETS_MAX, Counts, Histogram, Layout, Offsets, SCHEMA_MAX, Span, Tally, check_spans,
 };
 use crate::error::Result;
+use crate::sync::Arc;
 
 /// The finest schema that a sender may use.
 const SCHEMA_MAX_RESERVED: i32 = 52;

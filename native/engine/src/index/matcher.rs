@@ -7,10 +7,10 @@
 //! Source of the meaning: Prometheus 3.14, `model/labels`, `Matcher` and `FastRegexMatcher`.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::index::pattern::{Pattern, Shape};
+use crate::sync::Arc;
 
 /// How a matcher compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,14 +4,12 @@
 //! hands the rows on, so that they arrive in the order of the series whatever thread made them:
 //! floating-point sums depend on it.
 
-use std::thread;
-
 use crate::error::Result;
 use crate::read::reader::{Layout, Reader};
 use crate::read::selection::Selection;
 use crate::rollup::{Evaluator, Rollup};
 use crate::run::Needs;
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::sync::{Arc, Condvar, Mutex, thread};
 
 /// Samples, and cells of rows, of a chunk, about: what a core's cache holds.
 const CHUNK_SAMPLES: usize = 32 << 10;

@@ -130,7 +130,7 @@ impl Selection {
 
     /// The same, with the help of threads for evaluating windows.
     #[must_use]
-    pub(super) fn with_helpers(mut self, helpers: Helpers) -> Self {
+    pub fn with_helpers(mut self, helpers: Helpers) -> Self {
         self.helpers = helpers;
         self
     }

@@ -3,14 +3,13 @@
 
 use std::num::NonZeroU32;
 
-use crossbeam_channel::Sender;
-
 use super::replay::Indexing;
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::head::checkpoint::Checkpoint;
 use crate::refs::SeriesRef;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::channel::Sender;
+use crate::sync::{AtomicUsize, Ordering, thread};
 
 /// Series refs in a page of [`Refs`].
 const PAGE: usize = 4096;
@@ -88,7 +87,7 @@ pub(super) fn load(
             let _ = index.send(Indexing::Series(unindexed));
         }
     };
-    let loaded: Vec<Result<Vec<_>>> = std::thread::scope(|scope| {
+    let loaded: Vec<Result<Vec<_>>> = thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(load_some)).collect();
         let mut loaded = vec![load_some()];
         loaded.extend(others.into_iter().map(|thread| {

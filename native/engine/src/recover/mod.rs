@@ -28,7 +28,7 @@ use crate::head::Head;
 use crate::head::checkpoint::{Checkpoint, Info};
 use crate::head::chunk_file;
 use crate::refs::Position;
-use crate::sync::Arc;
+use crate::sync::{Arc, thread};
 use crate::wal::{self, Recovered};
 use settle::Settled;
 
@@ -75,7 +75,7 @@ pub fn restore(disk: &Arc<dyn Disk>, layout: &Layout, head: &Head) -> Result<Res
     if let Some(checkpoint) = &mut checkpoint {
         checkpoint.open_files(&**disk, &layout.head)?;
     }
-    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX);
+    let threads = thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX);
     let saved = Arc::new(TombstoneList::read(&**disk, &layout.blocks)?);
     let replay = replay::Replay { disk: &**disk, wal: &layout.wal, head, threads, saved: &saved };
     let (mut log, tombstones) = replay.run(checkpoint.as_ref(), flushed)?;

@@ -7,7 +7,6 @@
 
 use std::path::Path;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use roaring::RoaringBitmap;
 
 use super::load::{Refs, load};
@@ -23,7 +22,8 @@ use crate::histogram::Histogram;
 use crate::labels::Labels;
 use crate::refs::{Position, SeriesRef, TenantId};
 use crate::sample::{Times, TimestampMs};
-use crate::sync::Arc;
+use crate::sync::channel::{Receiver, Sender, bounded};
+use crate::sync::{Arc, thread};
 use crate::tombstone::Tombstone;
 use crate::wal::record::exemplars::ExemplarRecord;
 use crate::wal::record::metadata::MetadataRecord;
@@ -65,7 +65,7 @@ impl Replay<'_> {
         flushed: Position,
     ) -> Result<(Recovered, Arc<TombstoneList>)> {
         let head = self.head;
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             // The senders go at the end of this closure, before the threads are waited for.
             let (index, to_index) = bounded::<Indexing>(WAITING);
             scope.spawn(move || {

@@ -14,7 +14,7 @@
 //!   position is used twice, whatever became of the bytes.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::queue::{Item, Mark, Queue, closed};
 use super::segment::{NewSegment, Segment, SegmentFile, Tail};
@@ -24,7 +24,7 @@ use crate::disk::Disk;
 use crate::error::{Error, ErrorCode, Result};
 use crate::options::SyncPolicy;
 use crate::refs::Position;
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU64, Instant, Mutex, Ordering, thread};
 
 /// Frames are gathered to this many bytes before a write call, which bounds the copy of a large
 /// group and still makes the cost of the call vanish.
@@ -475,7 +475,7 @@ struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             std::process::abort();
         }
     }

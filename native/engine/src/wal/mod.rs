@@ -32,7 +32,6 @@ mod segment;
 mod tests;
 
 use std::path::PathBuf;
-use std::thread::{JoinHandle, ThreadId};
 
 pub use replay::{Checked, Recovered, check, first_position, replay};
 pub use segment::SegmentFile;
@@ -41,7 +40,8 @@ use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::options::SyncPolicy;
 use crate::refs::{Generation, Position};
-use crate::sync::{Arc, Mutex};
+use crate::sync::thread::{JoinHandle, ThreadId};
+use crate::sync::{Arc, Mutex, channel, thread};
 use log_thread::{Ledger, Log};
 use queue::Queue;
 
@@ -164,7 +164,7 @@ impl Wal {
             _ => {}
         }
         let served = Arc::clone(&queue);
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || log.serve(&served))
             .map_err(|e| Error::new(ErrorCode::Io, format!("cannot start the log thread: {e}")))?;
@@ -222,7 +222,7 @@ impl Wal {
     /// Those of the disk; `closed`. Under [`SyncPolicy::Off`] also `overloaded` when the log has
     /// left the segment of `since`: nobody syncs that one any more.
     pub fn make_durable(&self, since: Position) -> Result<()> {
-        let (send, receive) = crossbeam_channel::bounded(1);
+        let (send, receive) = channel::bounded(1);
         let done = Box::new(move |result| drop(send.send(result)));
         self.queue.barrier(queue::Barrier { since, done })?;
         receive.recv().unwrap_or_else(|_| Err(queue::closed()))
@@ -261,7 +261,7 @@ impl Wal {
     /// may not be durable. `internal` when called from a callback, which the log cannot wait for.
     pub fn close(&self) -> Result<()> {
         self.queue.close();
-        if std::thread::current().id() == self.thread_id {
+        if thread::current().id() == self.thread_id {
             return Err(Error::internal("the log was closed from one of its own callbacks"));
         }
         // Held while joining, so that a second caller returns when the log is closed, too.

@@ -5,13 +5,11 @@
 //! exact: an entry is accepted only under the generation it was prepared for, and the mark takes
 //! its place in the queue in the moment in which the number changes.
 
-use std::time::Instant;
-
 use super::{Entry, MarkDone, Refused, Visit};
 use crate::codec::frame;
 use crate::error::{Error, ErrorCode, Result};
 use crate::refs::{Generation, Position};
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Instant, Mutex};
 
 /// The place in the log where a generation begins.
 pub(super) struct Mark {

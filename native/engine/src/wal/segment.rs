@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::codec::{checksum, frame};
 use crate::disk::{Disk, WriteFile, publish};
 use crate::error::{Error, ErrorCode, Result};
+use crate::sync::random;
 
 /// Bytes of a segment header.
 pub(super) const HEADER_BYTES: u64 = 64;
@@ -246,7 +247,7 @@ impl NewSegment<'_> {
     /// become visible.
     pub(super) fn publish(&self, disk: &dyn Disk, dir: &Path) -> Result<Segment> {
         let (start, tail, bytes) = (self.start, self.tail, self.bytes());
-        let salt = random_salt(start);
+        let salt = random();
         let header = Header {
             salt,
             start,
@@ -272,12 +273,6 @@ impl NewSegment<'_> {
             }
         }
     }
-}
-
-/// A salt that nobody outside this process can guess.
-fn random_salt(start: u64) -> u64 {
-    use std::hash::BuildHasher;
-    std::hash::RandomState::new().hash_one(start)
 }
 
 #[cfg(test)]

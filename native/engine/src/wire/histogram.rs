@@ -6,12 +6,11 @@
 //! (`IsFloatHistogram`, `ToIntHistogram`, `ToFloatHistogram`). Whether the histogram makes sense is
 //! for [`Histogram::validate`] to say.
 
-use std::sync::Arc;
-
 use crate::codec::varint::unzigzag;
 use crate::error::Result;
 use crate::histogram::{CounterReset, Counts, Histogram, Layout, Span, Tally};
 use crate::sample::TimestampMs;
+use crate::sync::Arc;
 use crate::wire::protobuf::{Message, bytes_tag, fixed64_tag, varint_tag};
 
 const COUNT_INT: u64 = varint_tag(1);

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::labels::{METRIC_NAME, encode_pair};
+use crate::labels::{METRIC_NAME, METRIC_TYPE, METRIC_UNIT, encode_pair};
 use crate::sample::{NO_START, Sample, TimestampMs};
 use crate::wire::histogram::parse_histogram;
 use crate::wire::metadata::{MetricType, WireMetadata, family_of};
@@ -43,6 +43,16 @@ const METADATA_UNIT: u64 = varint_tag(4);
 /// Refusals of one request that keep their sentence; of the rest the first is counted up.
 const REFUSALS_MAX: usize = 16;
 
+/// What a request may take, and what is made of it.
+#[derive(Debug, Clone, Copy)]
+pub struct ParseOptions {
+    /// Most bytes of all labels.
+    pub max_arena_bytes: usize,
+    /// Give series the type and the unit that their metadata says as labels, in place of such
+    /// labels of their own. Prometheus' `type-and-unit-labels`.
+    pub type_and_unit_labels: bool,
+}
+
 /// Parses a decompressed `Request`. Labels are written to `arena`, of which the batch borrows; it
 /// is cleared first. An empty body is a request without series.
 ///
@@ -52,17 +62,17 @@ const REFUSALS_MAX: usize = 16;
 ///
 /// # Errors
 /// `bad_data` with the offset in the body when it is no such message; `too_large` when the labels
-/// take more than `max_arena_bytes`: a symbol may be large and named by every series.
+/// take more than `options` allow: a symbol may be large and named by every series.
 pub fn parse_v2<'a>(
     body: &'a [u8],
     arena: &'a mut Vec<u8>,
-    max_arena_bytes: usize,
+    options: ParseOptions,
 ) -> Result<WireBatch<'a>> {
     arena.clear();
     let mut walk = Walk {
         symbols: symbols(body)?,
         arena,
-        max_arena_bytes,
+        options,
         batch: WireBatch { late_exemplars: LateExemplars::Refuse, ..WireBatch::default() },
         series_labels: Vec::new(),
         exemplar_labels: Vec::new(),
@@ -113,7 +123,7 @@ fn symbols(body: &[u8]) -> Result<Vec<&[u8]>> {
 struct Walk<'a> {
     symbols: Vec<&'a [u8]>,
     arena: &'a mut Vec<u8>,
-    max_arena_bytes: usize,
+    options: ParseOptions,
     batch: WireBatch<'a>,
     /// Where in the arena the labels of each series of the batch are.
     series_labels: Vec<Range<usize>>,
@@ -186,7 +196,8 @@ impl<'a> Walk<'a> {
         metadata: MetadataRefs,
         is_empty: bool,
     ) -> Result<(Range<usize>, Option<WireMetadata<'a>>)> {
-        let labels = self.labels(refs)?;
+        let described = self.described(metadata);
+        let labels = self.labels(refs, described.as_slice())?;
         let (help, unit) = (self.symbol(metadata.help)?, self.symbol(metadata.unit)?);
         if is_empty {
             let text = "a series must have a sample, a histogram or an exemplar, got none";
@@ -218,7 +229,7 @@ impl<'a> Walk<'a> {
                 other => exemplar.skip(other, 3)?,
             }
         }
-        match self.labels(&refs) {
+        match self.labels(&refs, &[]) {
             Ok(labels) => {
                 let v = f64::from_bits(bits);
                 self.batch.exemplars.push(WireExemplar { labels: Cow::Borrowed(&[]), t, v });
@@ -232,8 +243,32 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Writes labels to the arena, in the order of `refs`.
-    fn labels(&mut self, refs: &[u32]) -> Result<Range<usize>> {
+    /// The type and the unit of a series as labels, sorted, where they are wanted and known.
+    ///
+    /// Source: Prometheus 3.14, `appendV2` in `storage/remote/write_handler.go`, and `AddToLabels`
+    /// in `schema/labels.go`.
+    fn described(&self, metadata: MetadataRefs) -> Vec<(&'static str, &'a [u8])> {
+        let mut labels = Vec::new();
+        if self.options.type_and_unit_labels {
+            if metadata.kind != MetricType::Unknown {
+                labels.push((METRIC_TYPE, metadata.kind.as_str().as_bytes()));
+            }
+            // One that has no symbol is refused with the series.
+            let unit = self.symbol(metadata.unit).unwrap_or_default();
+            if !unit.is_empty() {
+                labels.push((METRIC_UNIT, unit));
+            }
+        }
+        labels
+    }
+
+    /// Writes labels to the arena, in the order of `refs`, with those of `described` before the
+    /// first that is greater. Where there are some, labels of the same purpose are left out.
+    fn labels(
+        &mut self,
+        refs: &[u32],
+        described: &[(&'static str, &'a [u8])],
+    ) -> Result<Range<usize>> {
         let (pairs, odd) = refs.as_chunks::<2>();
         if !odd.is_empty() {
             let len = refs.len();
@@ -241,14 +276,32 @@ impl<'a> Walk<'a> {
             return Err(Error::bad_data(text));
         }
         let start = self.arena.len();
+        let mut described = described.iter().peekable();
+        let replaced: &[&str] =
+            if described.peek().is_some() { &[METRIC_TYPE, METRIC_UNIT] } else { &[] };
         for [name, value] in pairs {
             let (name, value) = (self.symbol(*name)?, self.symbol(*value)?);
-            if self.arena.len() + name.len() + value.len() > self.max_arena_bytes {
-                return Err(self.too_large());
+            if replaced.iter().any(|own| own.as_bytes() == name) {
+                continue;
             }
-            encode_pair(self.arena, name, value);
+            while let Some((own, said)) = described.next_if(|(own, _)| own.as_bytes() < name) {
+                self.pair(own.as_bytes(), said)?;
+            }
+            self.pair(name, value)?;
+        }
+        for (own, said) in described {
+            self.pair(own.as_bytes(), said)?;
         }
         Ok(start..self.arena.len())
+    }
+
+    #[inline]
+    fn pair(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
+        if self.arena.len() + name.len() + value.len() > self.options.max_arena_bytes {
+            return Err(self.too_large());
+        }
+        encode_pair(self.arena, name, value);
+        Ok(())
     }
 
     #[inline]
@@ -271,7 +324,7 @@ impl<'a> Walk<'a> {
     fn too_large(&self) -> Error {
         let text = format!(
             "the labels of the request take more than {} bytes, which is the most allowed",
-            self.max_arena_bytes
+            self.options.max_arena_bytes
         );
         Error::new(ErrorCode::TooLarge, text)
     }

@@ -1,43 +1,11 @@
 //! What comes beside samples: requests with exemplars and metadata in, both out.
 
-use metricstor_engine::codec::varint;
 use metricstor_engine::engine::Engine;
-use metricstor_engine::labels::encode_pair;
 use metricstor_engine::read::cancel::Cancel;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
 
-/// A protobuf field of bytes.
-pub fn bytes(number: u64, content: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    varint::write(&mut out, number << 3 | 2);
-    varint::write(&mut out, content.len() as u64);
-    out.extend_from_slice(content);
-    out
-}
-
-/// A protobuf field of a number.
-pub fn number(number: u64, value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    varint::write(&mut out, number << 3);
-    varint::write(&mut out, value);
-    out
-}
-
-/// A protobuf field of a double.
-pub fn double(number: u64, value: f64) -> Vec<u8> {
-    let mut out = Vec::new();
-    varint::write(&mut out, number << 3 | 1);
-    out.extend_from_slice(&value.to_bits().to_le_bytes());
-    out
-}
-
-/// The label fields of a series or an exemplar.
-pub fn labels(pairs: &[(&str, &str)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    pairs.iter().for_each(|(name, value)| encode_pair(&mut out, name, value));
-    out
-}
+use super::protobuf::{bytes, double, labels, number};
 
 /// An exemplar of remote_write 1.0.
 pub fn exemplar(trace: &str, t: i64, v: f64) -> Vec<u8> {

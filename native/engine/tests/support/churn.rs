@@ -1,10 +1,8 @@
-//! A fleet whose series are replaced as hours pass, in an engine whose clock is moved by hand, and
-//! an allocator that counts. For a test and a bench.
+//! A fleet whose series are replaced as hours pass, in an engine whose clock is moved by hand.
+//! For a test and a bench.
 #![allow(dead_code, reason = "each user takes a part")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metricstor_engine::clock::ManualClock;
 use metricstor_engine::disk::os::OsDisk;
@@ -20,41 +18,6 @@ const HOUR_MS: i64 = 3_600_000;
 const START_MS: i64 = 1_820 * 512 * HOUR_MS;
 const REQUEST_SERIES: usize = 500;
 const METRICS: usize = 100;
-
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-
-/// The system's allocator, which knows how much it gave out.
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATED.fetch_add(size, Ordering::Relaxed);
-        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `realloc`'s contract.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Bytes that the program has allocated and not freed.
-pub fn allocated() -> usize {
-    ALLOCATED.load(Ordering::Relaxed)
-}
 
 /// An engine and those who write to it.
 pub struct Churn {

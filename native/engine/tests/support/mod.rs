@@ -3,10 +3,10 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub mod beside;
+pub mod fixture;
+pub mod protobuf;
 pub mod random;
 pub mod values;
-
-use std::sync::mpsc::channel;
 
 use metricstor_engine::commit::{WireFormat, WriteRequest};
 use metricstor_engine::deletes::{DeleteRequest, Mode};
@@ -14,52 +14,26 @@ use metricstor_engine::engine::Engine;
 use metricstor_engine::error::Result;
 use metricstor_engine::head::append::WriteOutcome;
 use metricstor_engine::index::matcher::{MatchOp, Matcher};
-use metricstor_engine::labels::encode_pair;
 use metricstor_engine::read::cancel::Cancel;
 use metricstor_engine::read::count::Counted;
 use metricstor_engine::read::selection::{Filled, Target};
 use metricstor_engine::refs::TenantId;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
+use metricstor_engine::sync::channel::unbounded as channel;
 use metricstor_engine::wire::compression::BodyEncoding;
 
 /// Labels and samples of one series.
 pub type Series<'a> = (&'a [(&'a str, &'a str)], &'a [(i64, f64)]);
 
-/// A protobuf field of wire type 2.
-fn field(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
-    out.push(tag);
-    let mut n = bytes.len();
-    while n >= 128 {
-        out.push(n as u8 | 128);
-        n >>= 7;
-    }
-    out.push(n as u8);
-    out.extend_from_slice(bytes);
-}
-
-fn write_request(series: &[Series<'_>]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (labels, samples) in series {
-        let mut message = Vec::new();
-        for (name, value) in *labels {
-            encode_pair(&mut message, name, value);
-        }
-        for (t, v) in *samples {
-            let mut sample = vec![0x09];
-            sample.extend_from_slice(&v.to_le_bytes());
-            sample.push(0x10);
-            let mut t = *t as u64;
-            while t >= 128 {
-                sample.push(t as u8 | 128);
-                t >>= 7;
-            }
-            sample.push(t as u8);
-            field(&mut message, 0x12, &sample);
-        }
-        field(&mut body, 0x0A, &message);
-    }
-    body
+/// A request of remote_write 1.0.
+fn write_request(all: &[Series<'_>]) -> Vec<u8> {
+    let message = |(labels, samples): &Series<'_>| {
+        let mut series = protobuf::labels(labels);
+        samples.iter().for_each(|(t, v)| series.extend(protobuf::sample(*t, *v)));
+        protobuf::bytes(1, &series)
+    };
+    all.iter().flat_map(message).collect()
 }
 
 /// Writes and waits for the answer.

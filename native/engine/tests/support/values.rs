@@ -16,7 +16,7 @@ use metricstor_engine::read::selection::{Filled, Target};
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
 
-use super::beside::{bytes, double, labels, number};
+use super::protobuf::{bytes, double, labels, number, sample};
 use super::write_body;
 
 /// Most samples of a series that [`read`] has room for.
@@ -79,10 +79,7 @@ pub fn write(engine: &Engine, pairs: &[(&str, &str)], samples: &[Sample]) -> Res
     let mut series = labels(pairs);
     for (t, value) in samples {
         match value {
-            Value::Float(bits) => {
-                let sample = [double(1, f64::from_bits(*bits)), number(2, *t as u64)];
-                series.extend(bytes(2, &sample.concat()));
-            }
+            Value::Float(bits) => series.extend(sample(*t, f64::from_bits(*bits))),
             Value::Histogram(h) => series.extend(bytes(4, &message(*t, h))),
         }
     }

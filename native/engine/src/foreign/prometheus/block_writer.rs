@@ -5,7 +5,6 @@
 //! one rename.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ulid::Ulid;
 
@@ -22,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::run::RunSlice;
 use crate::sample::TimeRange;
+use crate::sync::Arc;
 
 /// A segment of chunks is full at this size; Prometheus' is, too, and an offset has 32 bits.
 const SEGMENT_BYTES: u64 = 512 << 20;

@@ -14,14 +14,13 @@
 //! Integer counts are varints, buckets svarints of the difference from the bucket before, the first
 //! of a side from 0; float counts are floats. The number of buckets is that of the spans.
 
-use std::sync::Arc;
-
 use crate::codec::varint;
 use crate::histogram::{
     BUCKETS_MAX, CounterReset, Counts, Histogram, Layout, Span, Tally, bucket_count,
 };
 use crate::refs::SeriesRef;
 use crate::sample::TimestampMs;
+use crate::sync::Arc;
 
 const RESET_MASK: u8 = 0b11;
 const FLOAT: u8 = 0b100;

@@ -49,7 +49,7 @@ fn encoded(pairs: &[(&str, &str)]) -> Vec<u8> {
     out
 }
 
-const ROOM: usize = 1 << 20;
+const ROOM: ParseOptions = ParseOptions { max_arena_bytes: 1 << 20, type_and_unit_labels: false };
 
 /// Parses and hands the batch to `check`, which may not keep it.
 fn with_batch<T>(body: &[u8], check: impl FnOnce(&WireBatch<'_>) -> T) -> T {
@@ -160,6 +160,41 @@ fn metadata_is_that_of_the_family() {
 }
 
 #[test]
+fn type_and_unit_become_labels_where_that_is_wanted() {
+    let texts = ["", "__name__", "up", "__type__", "mine", "job", "x", "s", "A", "__unit__"];
+    let about = |kind: u64, unit: u64| bytes(5, &[number(1, kind), number(4, unit)].concat());
+    let body = [
+        symbols(&texts),
+        series(&[refs(&[1, 2, 5, 6]), sample(1, 1.0), about(1, 7)]),
+        series(&[refs(&[8, 6, 1, 2, 3, 4]), sample(1, 1.0), about(4, 0)]),
+        series(&[refs(&[1, 2, 3, 4, 9, 4]), sample(1, 1.0), about(0, 7)]),
+        series(&[refs(&[1, 2, 3, 4]), sample(1, 1.0), about(0, 0)]),
+        series(&[refs(&[1, 2]), sample(1, 1.0), about(7, 0)]),
+    ]
+    .concat();
+    let seen = |options| {
+        let mut arena = Vec::new();
+        let batch = parse_v2(&body, &mut arena, options).unwrap();
+        batch.series.iter().map(|one| one.labels.to_vec()).collect::<Vec<_>>()
+    };
+    let name = ("__name__", "up");
+    let wanted: [&[(&str, &str)]; 5] = [
+        &[name, ("__type__", "counter"), ("__unit__", "s"), ("job", "x")],
+        &[("A", "x"), name, ("__type__", "gaugehistogram")],
+        &[name, ("__unit__", "s")],
+        &[name, ("__type__", "mine")],
+        &[name, ("__type__", "stateset")],
+    ];
+    assert_eq!(
+        seen(ParseOptions { type_and_unit_labels: true, ..ROOM }),
+        wanted.map(encoded),
+        "as they are said"
+    );
+    assert_eq!(seen(ROOM)[0], encoded(&[name, ("job", "x")]));
+    assert_eq!(seen(ROOM)[1], encoded(&[("A", "x"), name, ("__type__", "mine")]));
+}
+
+#[test]
 fn what_cannot_be_understood_is_refused_and_the_rest_kept() {
     let lost = bytes(4, &refs(&[5, 99]));
     let body = [
@@ -209,7 +244,8 @@ fn a_large_symbol_cannot_be_multiplied_without_end() {
     let one = series(&[refs(&[0, 1]), sample(1, 1.0)]);
     let body = [symbols(&["a", &text]), one.repeat(100)].concat();
     let mut arena = Vec::new();
-    let error = parse_v2(&body, &mut arena, 50_000).unwrap_err();
+    let error =
+        parse_v2(&body, &mut arena, ParseOptions { max_arena_bytes: 50_000, ..ROOM }).unwrap_err();
     assert_eq!(error.code(), ErrorCode::TooLarge);
     assert!(error.message().contains("50000"), "{error}");
     assert!(arena.len() <= 60_000);
