@@ -1,4 +1,6 @@
 /** @file Reading: dashboard queries over a day of data, and what that day takes on disk. */
+import { Agent, request } from 'node:http';
+import { gunzipSync } from 'node:zlib';
 import type { BenchServer, Contender } from './competitors.js';
 import { type DashboardQuery, dashboardQueries } from './dashboard.js';
 import { type LoadPlan, samplesPerRequest, startLoad } from './load.js';
@@ -54,17 +56,42 @@ export async function ask(
   }
   const path = query.hours === 0 ? 'query' : 'query_range';
   const start = performance.now();
-  const response = await fetch(`${server.url}/api/v1/${path}`, {
-    method: 'POST',
-    body: new URLSearchParams(form),
-  });
-  const text = await response.text();
+  const answer = await post(`${server.url}/api/v1/${path}`, new URLSearchParams(form).toString());
   const milliseconds = performance.now() - start;
-  if (!response.ok) {
-    throw new Error(`"${query.expression}" answered ${response.status}: ${text.slice(0, 300)}`);
+  const text = answer.body.toString();
+  if (answer.status !== 200) {
+    throw new Error(`"${query.expression}" answered ${answer.status}: ${text.slice(0, 300)}`);
   }
   const { data } = JSON.parse(text) as { data: { result: unknown[] } };
   return { milliseconds, series: data.result.length };
+}
+
+/** A connection that is kept, as Grafana keeps its own. */
+const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+
+/**
+ * Takes a third of a millisecond; `fetch` takes two, which would count for every contender alike
+ * and hide what small queries take.
+ */
+function post(url: string, form: string): Promise<{ status: number; body: Buffer }> {
+  const headers = {
+    'content-type': 'application/x-www-form-urlencoded',
+    'accept-encoding': 'gzip',
+  };
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { method: 'POST', agent, headers }, (answer) => {
+      const pieces: Buffer[] = [];
+      answer.on('data', (piece: Buffer) => pieces.push(piece));
+      answer.on('error', reject);
+      answer.on('end', () => {
+        const bytes = Buffer.concat(pieces);
+        const body = answer.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes;
+        resolve({ status: answer.statusCode ?? 0, body });
+      });
+    });
+    sent.on('error', reject);
+    sent.end(form);
+  });
 }
 
 async function measureQuery(

@@ -251,6 +251,27 @@ test.for([
   expect(data.result.length).toBe(500);
 });
 
+test.for(
+  (['gzip', 'deflate'] as const).flatMap((coding) =>
+    // Compressed where it is, on another thread, and piece by piece.
+    [
+      { coding, steps: 1, largerThan: 8 * 1024 },
+      { coding, steps: 20, largerThan: 64 * 1024 },
+      { coding, steps: 1400, largerThan: 8 * 1024 ** 2 },
+    ],
+  ),
+)('$steps steps of many series are the same in $coding', async ({ coding, steps, largerThan }) => {
+  const form = { query: 'many', start: '60', end: String(60 + (steps - 1) / 4), step: '0.25' };
+  const url = `${server.addresses.http}/api/v1/query_range?${new URLSearchParams(form)}`;
+  const plain = await fetch(url, { headers: { 'accept-encoding': 'identity' } });
+  const packed = await fetch(url, { headers: { 'accept-encoding': coding } });
+  expect(plain.headers.get('content-encoding')).toBeNull();
+  expect(packed.headers.get('content-encoding')).toBe(coding);
+  const body = Buffer.from(await packed.arrayBuffer());
+  expect(body.length).toBeGreaterThan(largerThan);
+  expect(body.equals(Buffer.from(await plain.arrayBuffer()))).toBe(true);
+});
+
 test('a small answer is not compressed, but varies all the same', async () => {
   const answer = await fetch(`${server.addresses.http}/api/v1/query?query=1`);
   expect(answer.headers.get('content-encoding')).toBeNull();

@@ -1,4 +1,4 @@
-//! The add-on: the engine's verbs for Node, and nothing else.
+//! The add-on: the engine's verbs for Node, and what else is too slow there.
 //!
 //! ```text
 //! admin.rs      deletes
@@ -6,7 +6,8 @@
 //! session.rs    class Session and Selection: one query's reading, synchronous
 //! rollup.rs     windows evaluated over a selection, and what is added up at once
 //! registry.rs   open engines and cancel tokens of this process, so that worker threads attach
-//! export.rs    class JsonExport: an export as text, piece by piece
+//! export.rs     class JsonExport: an export as text, piece by piece
+//! compress.rs   answers, compressed
 //! tools.rs     verbs over directories; snapshots, imports and exports of an open engine
 //! settle.rs     engine callbacks to promises
 //! error.rs      engine errors to JS errors with a code
@@ -18,6 +19,7 @@
 
 mod admin;
 mod columns;
+mod compress;
 mod engine;
 mod error;
 mod export;
