@@ -7,6 +7,7 @@
 #![allow(missing_docs, reason = "a bench has no reader of its parts")]
 
 #[path = "support/blocks.rs"]
+#[allow(dead_code, reason = "this bench writes one of the kinds")]
 mod blocks;
 #[path = "support/fleet.rs"]
 mod fleet;
