@@ -30,10 +30,17 @@ const env = {
   METRICSTOR_STORAGE_FLUSH_MIN_AGE: '100ms',
   METRICSTOR_STORAGE_WAL_SEGMENT_BYTES: '65536',
   METRICSTOR_COMPACTION_CPU_SHARE: '1',
+  // A hundred rounds send more than the ring holds by default.
+  METRICSTOR_EXEMPLARS_MAX: '10000000',
 };
 
 const data = temporaryDirectory('crash');
-afterAll(() => data.remove());
+let running: RunningServer | undefined;
+afterAll(async () => {
+  // A test that failed leaves it running.
+  await running?.kill();
+  data.remove();
+});
 
 test(
   `${rounds} kills lose and alter no acknowledged sample`,
@@ -59,7 +66,11 @@ test(
 
     let killedInPublication = 0;
     let merges = 0;
-    let server = await startServer({ dataDir: data.path, env });
+    const start = async (): Promise<RunningServer> => {
+      running = await startServer({ dataDir: data.path, env });
+      return running;
+    };
+    let server = await start();
     for (let round = 0; round < rounds; round++) {
       let stopping = false;
       const { url } = server;
@@ -78,7 +89,7 @@ test(
         await delay(random.integer(50, 600));
         await starting.kill();
       }
-      server = await startServer({ dataDir: data.path, env });
+      server = await start();
       await verify(server);
     }
     expect(await server.stop()).toBe(0);
@@ -106,7 +117,7 @@ test(
     expect(merges).toBeGreaterThan(0);
     expect(existsSync(join(data.path, 'quarantine'))).toBe(false);
 
-    server = await startServer({ dataDir: data.path, env });
+    server = await start();
     await verify(server);
     expect(await server.stop()).toBe(0);
   },
