@@ -101,7 +101,7 @@ function promqlOptions({ query, promql }: Config): EngineOptions {
 
 /** Answers small expressions on this thread, before `rest` is asked. */
 function inlineQueries(config: Config, engine: Engine, rest: QueryService): InlineQueries {
-  const options = { ...promqlOptions(config), limits: inlineLimits };
+  const options = { ...promqlOptions(config), limits: inlineLimits(config.query) };
   return new InlineQueries({ querier: engine, engine: new PromqlEngine(options) }, rest);
 }
 

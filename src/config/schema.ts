@@ -323,9 +323,10 @@ export const configSchema = Type.Object({
         'what `label_replace` sees, and with `type-and-unit-labels` the label `__type__` says ' +
         'which metrics are counters; series of remote_write 2.0 get it and `__unit__` from their ' +
         'metadata. With `use-start-timestamps`, `rate`, `increase`, `irate`, `resets` and ' +
-        '`start_timestamp` use the start timestamps of samples. The list replaces ' +
-        'the default one; `all` turns on every one. A flag that metricstor does not have is an ' +
-        'error.',
+        '`start_timestamp` use the start timestamps of samples. `promql-duration-expr` and ' +
+        '`promql-per-step-stats` have no effect, as what they turned on is always on. The list ' +
+        'replaces the default one; `all` turns on every one. A flag that metricstor does not have ' +
+        'is an error.',
     }),
   }),
   storage: Type.Object({

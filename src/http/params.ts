@@ -31,6 +31,11 @@ export class Params {
     return this.#form?.get(name) ?? this.#url.get(name) ?? '';
   }
 
+  /** The names of all that were given. */
+  names(): string[] {
+    return [...(this.#form?.keys() ?? []), ...this.#url.keys()];
+  }
+
   /** Every value, the body's first. */
   all(name: string): string[] {
     return [...(this.#form?.getAll(name) ?? []), ...this.#url.getAll(name)];
@@ -130,7 +135,7 @@ export function timeParam(params: Params, name: string, fallbackMs: number): num
   }
   const ms = parseTime(text);
   if (ms === undefined) {
-    const message = `Invalid time value for '${name}': cannot parse ${goQuote(text)} to a valid timestamp`;
+    const message = `invalid time value for '${name}': cannot parse ${goQuote(text)} to a valid timestamp`;
     throw invalidParameter(name, message);
   }
   return ms;

@@ -21,6 +21,11 @@ const durationPattern =
 /** The longest duration: 2^63 nanoseconds, as Go's `time.Duration`. */
 export const maxDurationMs = 2 ** 63 / 1e6;
 
+/** Milliseconds of seconds, without the fraction after rounding to nanoseconds, as in Prometheus. */
+export function wholeMilliseconds(seconds: number): number {
+  return Math.trunc(Math.round(seconds * 1e9) / 1e6);
+}
+
 /**
  * Milliseconds of a duration, or undefined when `text` is not one or is too long.
  * `0` is the only form without a unit.

@@ -5,7 +5,7 @@
  * included.
  */
 import type { PromqlFeature } from '../model/promql-features.js';
-import { type Duration, type Expr, partsOf } from './ast.js';
+import { type Expr, partsOf } from './ast.js';
 import { isExperimental } from './functions/signatures.js';
 import { goQuote, parseError } from './position.js';
 
@@ -48,11 +48,8 @@ function needsOf(expr: Expr): Need[] {
         : [{ feature: 'promql-binop-fill-modifiers', text }];
     }
     case 'selector':
-      return [...edgesNeeds(expr.shift.edges), ...durationNeeds(expr.shift.offset)];
     case 'matrix':
-      return [...edgesNeeds(expr.shift.edges), ...durationNeeds(expr.range, expr.shift.offset)];
-    case 'subquery':
-      return durationNeeds(expr.range, expr.step, expr.shift.offset);
+      return edgesNeeds(expr.shift.edges);
     default:
       return [];
   }
@@ -65,15 +62,4 @@ function experimental(text: string): Need {
 function edgesNeeds(edges: string | undefined): Need[] {
   const text = `${edges} modifier is experimental and not enabled`;
   return edges === undefined ? [] : [{ feature: 'promql-extended-range-selectors', text }];
-}
-
-function durationNeeds(...durations: readonly (Duration | undefined)[]): Need[] {
-  const text = 'experimental duration expression is not enabled';
-  return durations.some(isExpression) ? [{ feature: 'promql-duration-expr', text }] : [];
-}
-
-/** Whether a duration is more than a number with a sign. */
-function isExpression(duration: Duration | undefined): boolean {
-  const inner = duration?.kind === 'negate' ? duration.of : duration;
-  return inner !== undefined && inner.kind !== 'fixed';
 }

@@ -4,7 +4,7 @@
  * Follows `promql/parser/printer.go` (3.14). Equal text means equal meaning, so the planner uses
  * it to find common subexpressions.
  */
-import { formatDuration } from '../model/duration.js';
+import { formatDuration, wholeMilliseconds } from '../model/duration.js';
 import type { LabelMatcher } from '../storage/querier.js';
 import type { Aggregate, Binary, Duration, Expr, Shift, Subquery, VectorSelector } from './ast.js';
 import { typeOf } from './check.js';
@@ -131,7 +131,7 @@ function printAt({ at }: Shift): string {
 }
 
 function printSeconds(seconds: number): string {
-  const ms = Math.round(Math.abs(seconds) * 1000);
+  const ms = Math.abs(wholeMilliseconds(seconds));
   return `${seconds < 0 ? '-' : ''}${formatDuration(ms)}`;
 }
 

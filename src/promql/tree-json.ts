@@ -3,6 +3,7 @@
  *
  * Follows `web/api/v1/translate_ast.go` (3.14).
  */
+import { wholeMilliseconds } from '../model/duration.js';
 import type { Binary, Duration, Expr, MatrixSelector, Shift, VectorSelector } from './ast.js';
 import { typeOf } from './check.js';
 import { formatFloat } from './format-float.js';
@@ -98,7 +99,7 @@ function shiftJson({ offset, at }: Shift): { [key: string]: Json } {
 function durationJson(name: string, duration: Duration | undefined): { [key: string]: Json } {
   const fixed = duration?.kind === 'fixed';
   return {
-    [name]: fixed ? Math.round(duration.seconds * 1000) : 0,
+    [name]: fixed ? wholeMilliseconds(duration.seconds) : 0,
     [`${name}Expr`]: fixed || duration === undefined ? null : arithmeticJson(duration, false),
   };
 }

@@ -21,8 +21,8 @@ import {
   stepsOf,
 } from './service.js';
 
-/** Limits of the engine that tries expressions; see {@link InlineQueries}. */
-export const inlineLimits: QueryLimits = {
+/** What is small enough to be tried; see {@link InlineQueries}. */
+const small = {
   // Labels cost about a microsecond a series.
   maxSeries: 500,
   // A decoded sample and a held point cost about 20 ns each.
@@ -31,7 +31,19 @@ export const inlineLimits: QueryLimits = {
   maxBytes: 4 * 1024 ** 2,
   // JSON takes 50 ns a point.
   maxPoints: 10_000,
-};
+} as const satisfies QueryLimits;
+
+/** Limits of the engine that tries expressions: what is small, and within `configured`. */
+export function inlineLimits(configured: QueryLimits): QueryLimits {
+  const { maxSeries = 0, maxSamples, maxBytes, maxPoints } = configured;
+  return {
+    // Zero is no limit.
+    maxSeries: maxSeries === 0 ? small.maxSeries : Math.min(maxSeries, small.maxSeries),
+    maxSamples: Math.min(maxSamples, small.maxSamples),
+    maxBytes: Math.min(maxBytes, small.maxBytes),
+    maxPoints: Math.min(maxPoints, small.maxPoints),
+  };
+}
 
 const defaultBudgetMs = 3;
 /** Expressions remembered as large, and the length of the longest one that is. */
@@ -125,5 +137,5 @@ function keyOf(job: QueryJob): string | undefined {
   const steps = stepsOf(job);
   // With most of it known, a large expression is a small one.
   const known = job.reuse?.known === undefined ? '' : 'known ';
-  return steps > inlineLimits.maxPoints ? undefined : `${known}${steps} ${job.query}`;
+  return steps > small.maxPoints ? undefined : `${known}${steps} ${job.query}`;
 }

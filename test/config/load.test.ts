@@ -78,7 +78,7 @@ describe('sources', () => {
     expect(features('')).toEqual([]);
   });
 
-  it.each(['promql-per-step-stats', 'promql-typo'])('refuses the feature %s', (feature) => {
+  it.each(['promql-at-modifier', 'promql-typo'])('refuses the feature %s', (feature) => {
     const environment = { METRICSTOR_PROMQL_FEATURES: `all,${feature}` };
     const [problem] = problems({ environment });
     expect(problem).toContain('promql.features: want some of promql-experimental-functions, ');

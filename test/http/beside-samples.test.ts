@@ -88,7 +88,7 @@ test('an expression without a selector has no exemplars, as in Prometheus', asyn
 });
 
 test.for<[string, string]>([
-  ['query=up&start=x', 'invalid parameter "start": Invalid time value for \'start\''],
+  ['query=up&start=x', 'invalid parameter "start": invalid time value for \'start\''],
   ['query=up&start=2&end=1', 'end timestamp must not be before start timestamp'],
   ['query=', 'parse error: no expression found in input'],
   ['query=sum(', '1:5: parse error'],

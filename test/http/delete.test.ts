@@ -71,7 +71,7 @@ test('a dry run counts each sample once and deletes nothing', async () => {
   await push('counted');
   const end = (now - 5 * minuteMs) / 1000;
   const query = `match[]=counted&match[]=${encode('{host="a",__name__="counted"}')}&end=${end}`;
-  const answer = await admin(`delete_series?${query}&dryRun=true`);
+  const answer = await admin(`delete_series?${query}&dry_run=true`);
   expect(answer.status).toBe(200);
   expect(JSON.parse(answer.text)).toEqual({
     status: 'success',
@@ -92,7 +92,9 @@ test.for([
   ['delete_series?match[]=up{', 'unexpected'],
   [`delete_series?match[]=${encode('{job=~".*"}')}`, 'at least one non-empty matcher'],
   ['delete_series?match[]=up&start=soon', 'start'],
-  ['delete_series?match[]=up&dryRun=maybe', 'dryRun'],
+  ['delete_series?match[]=up&dry_run=maybe', 'dry_run'],
+  ['delete_series?match[]=up&dryRun=true', 'dryRun'],
+  ['delete_series?match[]=up&start=10&end=5', 'end timestamp must not be before start'],
 ])('%s is refused', async ([path, reason]) => {
   const answer = await admin(path);
   expect(answer.status).toBe(400);

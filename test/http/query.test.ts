@@ -116,7 +116,7 @@ test.for<[string, string, string]>([
   [
     'a time that is none',
     'query?time=noon&timeout=x',
-    `invalid parameter "time": Invalid time value for 'time': cannot parse "noon" to a valid timestamp`,
+    `invalid parameter "time": invalid time value for 'time': cannot parse "noon" to a valid timestamp`,
   ],
   [
     'a timeout that is none',

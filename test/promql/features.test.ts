@@ -33,8 +33,6 @@ describe('a part of the language that is off is refused, and only that', () => {
   test.each([
     ['promql-experimental-functions', 'sum(info(x))', '1:5: parse error: function "info" is not'],
     ['promql-experimental-functions', 'limitk(1, x)', '1:1: parse error: limitk() is experimental'],
-    ['promql-duration-expr', 'x[1m * 2]', '1:1: parse error: experimental duration expression'],
-    ['promql-duration-expr', 'x offset step()', '1:1: parse error: experimental duration'],
     ['promql-binop-fill-modifiers', 'x + fill(1) x', '1:1: parse error: binop fill modifiers are'],
     ['promql-extended-range-selectors', 'x smoothed', '1:1: parse error: smoothed modifier is'],
     ['promql-extended-range-selectors', 'rate(x[1m] anchored)', '1:6: parse error: anchored'],

@@ -6,6 +6,8 @@ import type { QueryAnswer, QueryJob, QueryService } from '../../src/query/servic
 import type { SessionLimits } from '../../src/storage/querier.js';
 import { MemoryQuerier } from '../support/memory-querier.js';
 
+const unlimited = { maxSeries: 0, maxSamples: 1e9, maxBytes: 1e9, maxPoints: 1e9 };
+
 const context = { client: 'test', scope: { tenant: 0, matchers: [] } };
 
 function instant(query: string): QueryJob {
@@ -38,12 +40,19 @@ function setUp({ budgetMs = 60_000 } = {}) {
   const engine = new PromqlEngine({
     lookbackMs: 300_000,
     subqueryStepMs: 60_000,
-    limits: inlineLimits,
+    limits: inlineLimits(unlimited),
   });
   const threads = new Threads();
   const queries = new InlineQueries({ querier: counting, engine }, threads, budgetMs);
   return { queries, threads, sessions: () => sessions };
 }
+
+test('what is tried keeps to the configured limits', () => {
+  const narrow = { maxSeries: 5, maxSamples: 100, maxBytes: 2 ** 20, maxPoints: 10 };
+  expect(inlineLimits(narrow)).toEqual(narrow);
+  expect(inlineLimits(unlimited).maxSeries).toBe(500);
+  expect(inlineLimits({ ...unlimited, maxSeries: 1e6 }).maxSeries).toBe(500);
+});
 
 test('a small expression is answered without a query thread', async () => {
   const { queries, threads } = setUp();

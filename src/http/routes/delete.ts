@@ -2,7 +2,7 @@
  * @file `admin/tsdb/{delete_series,clean_tombstones}`.
  *
  * Methods, parameters and the empty answer as Prometheus has them (3.14, `web/api/v1/api.go`,
- * `deleteSeries`, `cleanTombstones`). `dryRun=true` is ours: it answers what would go, as JSON.
+ * `deleteSeries`, `cleanTombstones`). `dry_run=true` is ours: it answers what would go, as JSON.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { MetricstorError } from '../../errors.js';
@@ -12,6 +12,8 @@ import type { Scope } from '../../storage/querier.js';
 import { invalidParameter, maxTimeMs, minTimeMs, Params, timeParam } from '../params.js';
 import { sendValue } from '../result-json.js';
 import { addPath } from './route.js';
+
+const parameters = ['match[]', 'start', 'end', 'dry_run'];
 
 const everything: Scope = Object.freeze({ tenant: 0, matchers: [] });
 
@@ -43,15 +45,23 @@ export function deleteRoutes(app: FastifyInstance, { deleter }: DeleteRouteParts
 
 function readParams(request: FastifyRequest): { request: DeleteRequest; dryRun: boolean } {
   const params = new Params(request);
+  // A misspelt parameter would delete what it was to spare.
+  const unknown = params.names().find((name) => !parameters.includes(name));
+  if (unknown !== undefined) {
+    throw invalidParameter(unknown, `unknown here: want one of ${parameters.join(', ')}`);
+  }
   const texts = params.all('match[]');
   if (texts.length === 0) {
     throw new MetricstorError('bad_data', 'no match[] parameter provided');
   }
   const mint = timeParam(params, 'start', minTimeMs);
   const maxt = timeParam(params, 'end', maxTimeMs);
-  const dryRun = params.get('dryRun');
+  if (maxt < mint) {
+    throw invalidParameter('end', 'end timestamp must not be before start time');
+  }
+  const dryRun = params.get('dry_run');
   if (!['', 'true', 'false'].includes(dryRun)) {
-    throw invalidParameter('dryRun', 'want true or false');
+    throw invalidParameter('dry_run', 'want true or false');
   }
   // The engine judges the regular expressions.
   const selectors = texts.map(parseSelector);

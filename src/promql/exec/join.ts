@@ -228,8 +228,10 @@ class ResultNamer {
     const { matching, op } = expr;
     const names = matching.labels.map((label) => ctx.session.intern(label));
     const oneToOne = matching.cardinality === 'one-to-one';
-    // `bool` drops names too, but late if names are dropped late.
-    const metadata = isComparison(op) || isTrim(op) ? [] : [...ctx.metadataLabels];
+    // `bool` drops names too, but late if names are dropped late; before others are copied if not.
+    const dropsByBool = expr.returnBool && !ctx.delayedNames;
+    const keeps = (isComparison(op) && !dropsByBool) || isTrim(op);
+    const metadata = keeps ? [] : [...ctx.metadataLabels];
     const ignored = oneToOne && !matching.on ? names : [];
     const dropped = new Set([...metadata, ...ignored]);
     this.dropped = dropped;
@@ -433,7 +435,8 @@ class JoinResult {
     const { labels } = this.pairs;
     const histograms = this.mixed?.finish();
     const grid: Grid = { labels, steps, values, present, dropName: null, histograms };
-    sendGrid(grid, expr.returnBool ? droppingNames(ctx, sink, steps) : sink);
+    const dropsLate = expr.returnBool && ctx.delayedNames;
+    sendGrid(grid, dropsLate ? droppingNames(ctx, sink, steps) : sink);
     ctx.budget.release(this.bytes, labels.count * steps);
     this.mixed?.release();
   }

@@ -4,7 +4,7 @@
  * Follows `promql/durations.go` in Prometheus 3.14.
  */
 import { MetricstorError } from '../../errors.js';
-import { maxDurationMs } from '../../model/duration.js';
+import { maxDurationMs, wholeMilliseconds } from '../../model/duration.js';
 import type { Duration } from '../ast.js';
 import type { TimeGrid } from '../time-grid.js';
 
@@ -29,7 +29,7 @@ export function queryConstant(name: string, query: TimeGrid): number | undefined
 /** Milliseconds of a duration in a query over `query`; throws `bad_data` if it has no value. */
 export function durationMs(duration: Duration, query: TimeGrid, sign: 'positive' | 'any'): number {
   if (duration.kind === 'fixed') {
-    return Math.round(duration.seconds * 1000);
+    return wholeMilliseconds(duration.seconds);
   }
   const seconds = secondsOf(duration, query);
   if (!Number.isFinite(seconds)) {
