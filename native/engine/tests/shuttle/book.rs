@@ -6,9 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use metricstor_engine::cancel::Cancel;
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::{ErrorCode, Result};
+use metricstor_engine::sample::TimeRange;
+use metricstor_engine::source::Scope;
 
+use crate::explore::pause;
 use crate::support::{self, all};
 
 /// The end of a value's history: so many of the values that were sent, from the first.
@@ -104,6 +108,16 @@ impl Book {
     pub fn check(&self, engine: &Engine) -> usize {
         let before = self.page();
         let found = all(engine);
+        before.judge(&self.page(), found)
+    }
+
+    /// The same for a reader that finds the series, and takes its time until it reads them.
+    pub fn check_slowly(&self, engine: &Engine) -> usize {
+        let before = self.page();
+        let mut session = engine.session(Scope::default(), Cancel::default());
+        let mut selection = session.select(Vec::new(), TimeRange::ALL).unwrap();
+        pause();
+        let found = support::copy(&session, &mut selection);
         before.judge(&self.page(), found)
     }
 }

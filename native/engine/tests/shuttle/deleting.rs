@@ -9,6 +9,7 @@ use metricstor_engine::sync::{random, thread};
 
 use crate::book::Book;
 use crate::explore::explore;
+use crate::losing_power::{End, end_at_some_moment};
 use crate::publishing::{MINUTE_MS, NOW_MS, beside_reader, open};
 use crate::support::{self, all, checkpoint, clean, compact, flush, like};
 
@@ -23,9 +24,11 @@ fn delete(engine: &Engine, book: &Book, series: &str) {
     let matchers = vec![like("series", series)];
     let delete = || support::delete(engine, matchers, TimeRange::ALL, Mode::Delete).map(drop);
     book.delete(series, delete).unwrap();
+    book.check(engine);
 }
 
-/// Deletes two of three series beside those who write them, read and do `work`.
+/// Deletes two of three series beside those who write them, read and do `work`; at some moment the
+/// power fails, for another start alone.
 fn delete_beside(work: fn(&Engine)) {
     let disk = FaultyDisk::new();
     let (engine, book) = (open(&disk), Book::default());
@@ -45,6 +48,7 @@ fn delete_beside(work: fn(&Engine)) {
             delete(&engine, &book, "deleted-once");
             delete(&engine, &book, "deleted-twice");
         });
+        scope.spawn(|| end_at_some_moment(&disk, &book, End::PowerLoss));
         beside_reader(&engine, &book, || work(&engine));
     });
     book.check(&engine);
@@ -81,6 +85,21 @@ fn deletes_beside_writers_and_compaction() {
             clean(engine).unwrap();
             flush(engine).unwrap();
             compact(engine).unwrap();
+        });
+    });
+}
+
+#[test]
+fn deletes_beside_writers_flushes_checkpoints_and_cleaning_at_once() {
+    explore(40, || {
+        delete_beside(|engine| {
+            thread::scope(|scope| {
+                scope.spawn(|| (0..12).for_each(|_| clean(engine).unwrap()));
+                for _ in 0..2 {
+                    flush(engine).unwrap();
+                    checkpoint(engine).unwrap();
+                }
+            });
         });
     });
 }

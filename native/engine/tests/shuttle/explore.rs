@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use metricstor_engine::sync::random;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
@@ -13,6 +14,8 @@ const STACK_BYTES: usize = 1 << 20;
 /// finds what needs one thread far behind or ahead, the others what needs a quick exchange.
 const STUBBORN: u64 = 4;
 const CHANGES: usize = 5;
+/// The longest pause is so many turns, as a power of two: about those of a run's longest thread.
+const PAUSES: u64 = 12;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
@@ -35,6 +38,12 @@ pub fn explore(runs: u64, scenario: fn()) {
         }));
         assert!(outcome.is_ok(), "again with METRICSTOR_SHUTTLE_SEED={seed} and this test's name");
     }
+}
+
+/// Lets the others go on for a moment, or until they are done, or anything between.
+pub fn pause() {
+    let at_most = 1 << (random() % PAUSES);
+    (0..random() % at_most).for_each(|_| shuttle::thread::yield_now());
 }
 
 fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {

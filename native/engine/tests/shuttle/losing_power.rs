@@ -6,13 +6,13 @@ use metricstor_engine::engine::Engine;
 use metricstor_engine::sync::{AtomicBool, Ordering, random, thread};
 
 use crate::book::{Book, is_of_the_disk};
-use crate::explore::explore;
+use crate::explore::{explore, pause};
 use crate::publishing::{MINUTE_MS, NOW_MS, open};
 use crate::support::{all, checkpoint, flush};
 
 /// How the machine or the process ends.
 #[derive(Clone, Copy)]
-enum End {
+pub enum End {
     /// Unsynced sectors and names are there or not.
     PowerLoss,
     /// All that the process wrote is there.
@@ -32,6 +32,12 @@ fn end(disk: &FaultyDisk, book: &Book, how: End) {
     drop(engine);
     // A start that begins to clean up is not the last one.
     before.judge(&after, all(&open(&left.crash(random()))));
+}
+
+/// The same after a while: left to itself, a scheduler that draws lots begins with this.
+pub fn end_at_some_moment(disk: &FaultyDisk, book: &Book, how: End) {
+    pause();
+    end(disk, book, how);
 }
 
 fn write(engine: &Engine, book: &Book, writer: i64) {
@@ -57,7 +63,7 @@ fn write_beside(how: End, work: fn(&Engine)) {
             work(&engine);
             worked.store(true, Ordering::SeqCst);
         });
-        end(&disk, &book, how);
+        end_at_some_moment(&disk, &book, how);
     });
     assert!(worked.load(Ordering::SeqCst));
     end(&disk, &book, how);
@@ -102,7 +108,7 @@ fn what_was_acknowledged_before_or_after_a_failed_call_of_the_disk_outlives_a_po
             }
             disk.fail_in(random() % 20, Fault::Io);
             disk.fail_in(20 + random() % 20, Fault::Io);
-            end(&disk, &book, End::PowerLoss);
+            end_at_some_moment(&disk, &book, End::PowerLoss);
         });
         disk.clear_faults();
         book.check(&engine);

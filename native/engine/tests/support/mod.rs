@@ -16,7 +16,8 @@ use metricstor_engine::head::append::WriteOutcome;
 use metricstor_engine::index::matcher::{MatchOp, Matcher};
 use metricstor_engine::read::cancel::Cancel;
 use metricstor_engine::read::count::Counted;
-use metricstor_engine::read::selection::{Filled, Target};
+use metricstor_engine::read::selection::{Filled, Selection, Target};
+use metricstor_engine::read::session::Session;
 use metricstor_engine::refs::TenantId;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
@@ -123,6 +124,11 @@ pub fn read(
 ) -> Vec<(String, Vec<(i64, u64)>)> {
     let mut session = engine.session(Scope::default(), Cancel::default());
     let mut selection = session.select(matchers, range).unwrap();
+    copy(&session, &mut selection)
+}
+
+/// Labels as text and samples by bits of every series of a selection.
+pub fn copy(session: &Session, selection: &mut Selection) -> Vec<(String, Vec<(i64, u64)>)> {
     let mut out = Vec::new();
     let (mut ts, mut vs) = (vec![0.0; 100_000], vec![0.0; 100_000]);
     let mut offsets = vec![0u32; 8];
