@@ -21,7 +21,7 @@ const durationPattern =
 /** The longest duration: 2^63 nanoseconds, as Go's `time.Duration`. */
 export const maxDurationMs = 2 ** 63 / 1e6;
 
-/** Milliseconds of seconds, without the fraction after rounding to nanoseconds, as in Prometheus. */
+/** Milliseconds of seconds: rounded to nanoseconds, then cut off, as in Prometheus. */
 export function wholeMilliseconds(seconds: number): number {
   return Math.trunc(Math.round(seconds * 1e9) / 1e6);
 }

@@ -375,12 +375,13 @@ function lowerBound(timestamps: Float64Array, timeMs: number): number {
 
 /** Go's `Regexp.Expand`. */
 function expand(template: string, match: RegExpExecArray): string {
-  return template.replace(/\$(?:\$|\{(\w+)\}|(\w+))/g, (whole, braced?: string, bare?: string) => {
+  const names = /\$(?:\$|\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/gu;
+  return template.replace(names, (whole, braced?: string, bare?: string) => {
     if (whole === '$$') {
       return '$';
     }
     const name = braced ?? bare ?? '';
-    const group = /^\d+$/.test(name) ? match[Number(name)] : match.groups?.[name];
+    const group = /^(0|[1-9]\d*)$/.test(name) ? match[Number(name)] : match.groups?.[name];
     return group ?? '';
   });
 }
