@@ -26,10 +26,11 @@ import type { Appender } from '../storage/appender.js';
 import type { Deleter } from '../storage/deleter.js';
 import type { Maintenance } from '../storage/maintenance.js';
 import type { Exporter, Snapshots } from '../storage/transfer.js';
-import { type Logger, messageOf } from '../telemetry/log.js';
+import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Readiness } from '../telemetry/readiness.js';
 import type { BuildInfo } from '../telemetry/version.js';
+import { FailureLog } from './failure-log.js';
 import { errorEnvelope } from './result-json.js';
 import { adminRoutes } from './routes/admin.js';
 import { deleteRoutes } from './routes/delete.js';
@@ -120,8 +121,9 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
       seconds: reply.elapsedTime / 1000,
     });
   });
+  const failures = new FailureLog(parts.log, () => Date.now());
   app.setErrorHandler((error: FastifyError, request, reply) =>
-    sendError(parts.log, error, request, reply),
+    sendError(failures, error, request, reply),
   );
   app.setNotFoundHandler((_, reply) =>
     reply.code(404).type('text/plain; charset=utf-8').send('404 page not found\n'),
@@ -224,19 +226,14 @@ function toMetricstorError(error: FastifyError): MetricstorError {
 }
 
 function sendError(
-  log: Logger,
+  failures: FailureLog,
   thrown: FastifyError,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
   const error = toMetricstorError(thrown);
   const { status, retryable } = error.kind;
-  if (status >= 500 && !retryable) {
-    const route = request.routeOptions.url;
-    const cause = thrown instanceof MetricstorError ? thrown.cause : thrown;
-    const stack = cause instanceof Error ? cause.stack : undefined;
-    log.error({ code: error.code, route, error: messageOf(thrown), stack }, 'a request failed');
-  }
+  failures.note(error, thrown, request.routeOptions.url);
   if (retryable && error.code !== 'timeout' && error.code !== 'canceled') {
     reply.header('retry-after', retryAfterSeconds);
   }

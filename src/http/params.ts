@@ -197,7 +197,7 @@ export function rangeParams(params: Params, maxSteps: number): RangeParams {
   if (Math.floor((endMs - startMs) / stepMs) > maxSteps) {
     const message =
       `exceeded maximum resolution of ${maxSteps.toLocaleString('en-US')} points per timeseries. ` +
-      'Try decreasing the query resolution (?step=XX)';
+      'Try decreasing the query resolution (?step=XX), or increasing query.maxSteps';
     throw new MetricstorError('bad_data', message);
   }
   return { startMs, endMs, stepMs };

@@ -165,7 +165,9 @@ export class QueryPool implements QueryService {
           if ('answer' in outcome) {
             resolve(outcome.answer);
           } else {
-            reject(outcome.error);
+            // The thread may see the end of the time first, and does not know whose limit it is.
+            const { error } = outcome;
+            reject(error.code === 'timeout' ? new MetricstorError('timeout', timeout) : error);
           }
         },
       };

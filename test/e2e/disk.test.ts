@@ -107,6 +107,8 @@ test.skipIf(!mountAllowed)(
     expect([refused.status, refused.headers['retry-after']]).toEqual([503, '5']);
     expect(readdirSync(join(dataDir, 'blocks'))).toEqual([]);
     const { text } = await ask(`${server.url}/metrics`);
+    const ofDisk = () => server.logs.filter(({ code }) => code === 'disk_full').length;
+    await expect.poll(ofDisk).toBe(1);
     const free = Number(/^metricstor_disk_free_bytes (.*)$/m.exec(text)?.[1]);
     expect(free).toBeLessThan(2 << 20);
     await expectAllThere(server.url);

@@ -146,7 +146,7 @@ test.for<[string, string, string]>([
   [
     'too many steps',
     'query_range?query=1&start=0&end=11001&step=1',
-    'exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)',
+    'exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX), or increasing query.maxSteps',
   ],
   ['no match[]', 'series', 'no match[] parameter provided'],
   [
