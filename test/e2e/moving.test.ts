@@ -15,11 +15,23 @@ beforeEach(() => {
 });
 afterEach(() => dir.remove());
 
-function tsdb(...parameters: string[]): { code: number | null; out: string; err: string } {
+interface Done {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function tsdb(...parameters: string[]): Done {
+  return tsdbWith({}, ...parameters);
+}
+
+/** With settings of the configuration, by the names of their variables. */
+function tsdbWith(settings: Readonly<Record<string, string>>, ...parameters: string[]): Done {
   const bin = join(repositoryRoot, 'dist', 'bin.js');
   const done = spawnSync(process.execPath, [bin, 'tsdb', ...parameters], {
     encoding: 'utf8',
     maxBuffer: 1 << 28,
+    env: { ...process.env, ...settings },
   });
   return { code: done.status, out: done.stdout, err: done.stderr };
 }
@@ -123,3 +135,39 @@ test('damage is found, named and exit code 1', () => {
   expect(out).toContain('corruption: ');
   expect(out).toContain(chunks);
 });
+
+const dayMs = 24 * 3_600_000;
+
+/** A file with a line for each series: two samples, so many days before now. */
+function linesOf(name: string, daysOf: Readonly<Record<string, number>>): string {
+  const file = join(dir.path, name);
+  const text = Object.entries(daysOf).map(([metric, days]) => {
+    const timestamps = [now - days * dayMs, now - days * dayMs + 1000];
+    return JSON.stringify({ metric: { __name__: metric }, values: [1, 2], timestamps });
+  });
+  writeFileSync(file, `${text.join('\n')}\n`);
+  return file;
+}
+
+test('an import removes nothing that is stored, whatever its configuration keeps', () => {
+  const data = join(dir.path, 'data');
+  const old = linesOf('old', { a: 400, b: 200, c: 100, d: 30 });
+  const kept = tsdbWith({ METRICSTOR_RETENTION_DAYS: '3000' }, 'import', data, '--json', old);
+  expect(kept).toMatchObject({ code: 0, err: '' });
+  const before = tsdb('dump', data).out;
+  expect(before.split('\n')).toHaveLength(5);
+  const more = linesOf('more', { e: 1 });
+  for (const settings of [
+    {},
+    { METRICSTOR_RETENTION_SIZE: '1' },
+    { METRICSTOR_RETENTION_RULES: '[{match: a, days: 1}]', METRICSTOR_RETENTION_DAYS: '0.5' },
+  ]) {
+    const imported = tsdbWith(settings, 'import', data, '--json', more);
+    expect([settings, imported.code]).toEqual([settings, 0]);
+    expect(tsdb('dump', data).out).toContain(before);
+  }
+  const blocks = join(dir.path, 'prometheus');
+  expect(tsdb('export', data, '--prometheus', blocks, '--match', 'e').code).toBe(0);
+  expect(tsdb('import', data, '--prometheus', blocks).code).toBe(0);
+  expect(tsdb('dump', data).out).toContain(before);
+}, 180_000);

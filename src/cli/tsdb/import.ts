@@ -15,15 +15,18 @@ import {
   readArguments,
   readOtherSide,
   type Verb,
+  withoutRetention,
 } from './verb.js';
 
 const usage = `Usage: metricstor tsdb import <dir> --prometheus <promdir> [options]
        metricstor tsdb import <dir> --json <file | -> [options]
 
 Writes into a data directory, which is made if it is not there, what a Prometheus has (its blocks
-and its log, or one block), or JSON lines; a file called .gz is unpacked. Retention and limits are
-those of the configuration; every sample that is not stored is counted. Importing again changes
-nothing about what is there. Exemplars and metadata of the log are left out, and counted.
+and its log, or one block), or JSON lines; a file called .gz is unpacked. Limits are those of the
+configuration; every sample that is not stored is counted. Importing again changes nothing about
+what is there. Exemplars and metadata of the log are left out, and counted.
+
+Samples of any age are stored, and nothing that is stored goes.
 
 Options:
   -c, --config file    the server's configuration; METRICSTOR_… as for the server
@@ -49,7 +52,9 @@ export const verb: Verb = {
         ...(days === undefined ? {} : { METRICSTOR_RETENTION_DAYS: days }),
       },
     });
-    const engine = await open({ ...engineOptions(config), dir: paths[0] as string });
+    const engine = await open(
+      withoutRetention({ ...engineOptions(config), dir: paths[0] as string }),
+    );
     try {
       if (kind === 'prometheus') {
         const report = await engine.importPrometheus(path);
