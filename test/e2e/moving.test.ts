@@ -171,3 +171,41 @@ test('an import removes nothing that is stored, whatever its configuration keeps
   expect(tsdb('import', data, '--prometheus', blocks).code).toBe(0);
   expect(tsdb('dump', data).out).toContain(before);
 }, 180_000);
+
+test('an import warns of what a server would drop, and counts it', () => {
+  const data = join(dir.path, 'data');
+  const file = linesOf('lines', { a: 400, ab: 200, b: 100, c: 10, d: 0 });
+  const imported = (...more: string[]) => tsdb('import', data, '--json', file, ...more);
+  const byDefault = imported();
+  expect(byDefault).toMatchObject({ code: 0, out: expect.stringContaining('10 samples stored') });
+  expect(byDefault.err).toContain('warning: 6 samples');
+  expect(byDefault.err).toContain('retention.days (15)');
+  expect(imported('--retention-days', '300').err).toContain('warning: 2 samples');
+  const enough = imported('--retention-days', '500', '--json-report');
+  expect(enough.err).toBe('');
+  expect(JSON.parse(enough.out)).toMatchObject({ samples: 10, beforeRetention: 0 });
+  // a and ab are under the first rule, b under the second one, c and d under neither.
+  const rules =
+    '[{match: "{__name__=~\'a.*\'}", days: 300}, {match: "{__name__=~\'.*b\'}", days: 50}]';
+  const ruled = tsdbWith(
+    { METRICSTOR_RETENTION_RULES: rules, METRICSTOR_RETENTION_DAYS: '5' },
+    ...['import', data, '--json', file, '--json-report'],
+  );
+  expect(JSON.parse(ruled.out)).toMatchObject({ beforeRetention: 6 });
+  expect(ruled.err).toContain('and retention.rules keep');
+}, 180_000);
+
+test('an import warns of an archive that goes once something newer is stored', () => {
+  const file = linesOf('archived', { a: 400, b: 410 });
+  const imported = (...more: string[]) =>
+    tsdb('import', join(dir.path, 'archive'), '--json', file, ...more);
+  const { code, err } = imported();
+  expect(code).toBe(0);
+  expect(err).toContain('warning: 4 samples');
+  expect(err).toContain('once it has stored newer samples');
+  expect(imported('--retention-days', '500').err).toBe('');
+  // Of these, b is before what retention keeps of the archive itself.
+  const short = imported('--retention-days', '5');
+  expect(short.err).toContain('warning: 2 samples');
+  expect(short.err).toContain('at its next start');
+}, 180_000);

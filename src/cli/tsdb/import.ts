@@ -4,8 +4,10 @@
 import type { Config } from '../../config/schema.js';
 import { engineOptions } from '../../engine-options.js';
 import type { ImportReport, NativeEngine } from '../../native/engine.js';
+import { listBlocks } from '../../native/tools.js';
 import { type ImportOutcome, importLines } from '../../storage/import-lines.js';
 import { loadChecked } from '../check-config.js';
+import { countExpired, describeExpired } from './expired.js';
 import { readJsonLines } from './json-lines.js';
 import {
   grouped,
@@ -26,11 +28,12 @@ and its log, or one block), or JSON lines; a file called .gz is unpacked. Limits
 configuration; every sample that is not stored is counted. Importing again changes nothing about
 what is there. Exemplars and metadata of the log are left out, and counted.
 
-Samples of any age are stored, and nothing that is stored goes.
+Samples of any age are stored, and nothing that is stored goes. A server drops what is older than
+its retention.days, counted from the newest sample: a warning says how many samples that is.
 
 Options:
   -c, --config file    the server's configuration; METRICSTOR_… as for the server
-      --retention-days n   keep samples of so many days; the configuration's retention.days otherwise
+      --retention-days n   warn as if the configuration's retention.days were n
       --json-report    print the report as JSON
 `;
 
@@ -52,34 +55,45 @@ export const verb: Verb = {
         ...(days === undefined ? {} : { METRICSTOR_RETENTION_DAYS: days }),
       },
     });
-    const engine = await open(
-      withoutRetention({ ...engineOptions(config), dir: paths[0] as string }),
-    );
+    const dir = paths[0] as string;
+    const retained = engineOptions(config);
+    const engine = await open(withoutRetention({ ...retained, dir }));
     try {
-      if (kind === 'prometheus') {
-        const report = await engine.importPrometheus(path);
-        print(report, values['json-report'], describeBlocks(report));
-      } else {
-        const report = await importJson(engine, path, config);
-        print(report, values['json-report'], describeLines(report));
+      const { report, lines } =
+        kind === 'prometheus'
+          ? await importBlocks(engine, path)
+          : await importJson(engine, path, config);
+      const newest = Math.max(...(await listBlocks(dir)).map(({ maxt }) => maxt));
+      const expired = await countExpired(engine, retained, { newest, now: Date.now() });
+      const all = { ...report, beforeRetention: expired.samples };
+      print(all, values['json-report'], lines);
+      if (expired.samples > 0) {
+        process.stderr.write(`metricstor: ${describeExpired(expired, retained)}\n`);
       }
+      return 0;
     } finally {
       await engine.close();
     }
-    return 0;
   },
 };
 
-async function importJson(
-  engine: NativeEngine,
-  file: string,
-  config: Config,
-): Promise<ImportOutcome> {
+interface Imported {
+  readonly report: object;
+  /** The report for people. */
+  readonly lines: readonly string[];
+}
+
+async function importBlocks(engine: NativeEngine, dir: string): Promise<Imported> {
+  const report = await engine.importPrometheus(dir);
+  return { report, lines: describeBlocks(report) };
+}
+
+async function importJson(engine: NativeEngine, file: string, config: Config): Promise<Imported> {
   const scope = { tenant: 0, matchers: [] };
   const maxLineBytes = config.ingest.maxRequestBytes;
-  const outcome = await importLines(readJsonLines(file), engine, { scope, maxLineBytes });
+  const report = await importLines(readJsonLines(file), engine, { scope, maxLineBytes });
   await engine.flush();
-  return outcome;
+  return { report, lines: describeLines(report) };
 }
 
 /** Lines for what is not zero. */
@@ -93,7 +107,6 @@ function describeBlocks(report: ImportReport): string[] {
       `${grouped(report.stored)} stored`,
     ...counted([
       [report.histograms, 'of the stored samples are native histograms'],
-      [report.tooOld, 'samples are older than retention keeps'],
       [report.refused, 'samples were refused:'],
     ]),
     ...report.refusals.map((refusal) => `  ${refusal}`),
