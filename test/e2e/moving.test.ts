@@ -209,3 +209,19 @@ test('an import warns of an archive that goes once something newer is stored', (
   expect(short.err).toContain('warning: 2 samples');
   expect(short.err).toContain('at its next start');
 }, 180_000);
+
+test('the backup of another store stands unless it is to be replaced', () => {
+  const [data, other, target] = [join(dir.path, 'a'), join(dir.path, 'b'), join(dir.path, 'c')];
+  expect(tsdb('import', data, '--json', linesOf('lines', { a: 1 })).code).toBe(0);
+  expect(tsdb('import', other, '--json', linesOf('others', { b: 1 })).code).toBe(0);
+  expect(tsdb('backup', data, target).code).toBe(0);
+  const manifest = readFileSync(join(target, 'manifest.json'), 'utf8');
+  const refused = tsdb('backup', other, target);
+  expect(refused.code).toBe(1);
+  for (const part of [target, other, '--replace']) {
+    expect(refused.err).toContain(part);
+  }
+  expect(readFileSync(join(target, 'manifest.json'), 'utf8')).toBe(manifest);
+  expect(tsdb('backup', data, target).out).toContain('0 blocks copied');
+  expect(tsdb('backup', other, target, '--replace').out).toContain('1 blocks removed');
+}, 180_000);

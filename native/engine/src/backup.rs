@@ -208,9 +208,54 @@ impl BlockEntry {
 /// in blocks and that nobody changes meanwhile.
 ///
 /// # Errors
-/// `bad_data` when `target` holds something else, `corruption` for a block that is not what was
-/// written, those of the disk. The backup before this one stands.
+/// `bad_data` when `target` holds something else or the backup of another store, `corruption` for a
+/// block that is not what was written, those of the disk. The backup before this one stands.
 pub fn backup(
+    disk: &dyn Disk,
+    dir: &Path,
+    target: &Path,
+    now_ms: TimestampMs,
+) -> Result<CopyReport> {
+    refuse_another(disk, dir, target)?;
+    replace(disk, dir, target, now_ms)
+}
+
+/// Refuses a backup with blocks of which `dir` has none, neither itself nor, merged or written anew
+/// since, as the source of one that it has.
+fn refuse_another(disk: &dyn Disk, dir: &Path, target: &Path) -> Result<()> {
+    if !disk.exists(&target.join(MANIFEST_FILE)) {
+        return Ok(());
+    }
+    let manifest = read_manifest(disk, target)?;
+    let held: BTreeSet<&str> = manifest.blocks.iter().map(|entry| &*entry.ulid).collect();
+    let layout = Layout::new(dir);
+    layout.check_format(disk)?;
+    let blocks = block::list(disk, &layout.blocks)?;
+    let mut shared = held.is_empty();
+    for block in &blocks {
+        let path = block.join(META_FILE);
+        let meta = Meta::decode(&path, &disk.read(&path)?)?;
+        let mut known = std::iter::once(&meta.ulid).chain(&meta.compaction.sources);
+        shared = shared || known.any(|ulid| held.contains(&*ulid.to_string()));
+    }
+    if shared {
+        return Ok(());
+    }
+    let text = format!(
+        "the {} blocks of the backup would be removed: the {} of {} have nothing in common with \
+         them; give another target, or --replace if that backup is to go",
+        held.len(),
+        blocks.len(),
+        dir.display()
+    );
+    Err(Error::bad_data(text).at(target, None))
+}
+
+/// Like [`backup`], even where the backup in `target` is of another store, and is lost.
+///
+/// # Errors
+/// As [`backup`].
+pub fn replace(
     disk: &dyn Disk,
     dir: &Path,
     target: &Path,

@@ -160,6 +160,58 @@ fn blocks_that_went_leave_the_backup() {
     backup::restore(&OsDisk, &target, &dirs.path("restored")).unwrap();
 }
 
+/// A store of `count` series, in blocks.
+fn closed_store(dir: &Path, count: usize) {
+    let engine = open_os(dir);
+    fill(&engine, count);
+    flush(&engine).unwrap();
+    engine.close().unwrap();
+}
+
+#[test]
+fn a_backup_of_another_store_stands_unless_it_is_to_be_replaced() {
+    let dirs = Dirs::new();
+    let [data, other, empty, target] = ["data", "other", "empty", "backup"].map(|n| dirs.path(n));
+    closed_store(&data, 2);
+    closed_store(&other, 1);
+    open_os(&empty).close().unwrap();
+    let first = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
+    for stranger in [&other, &empty] {
+        let error = backup::backup(&OsDisk, stranger, &target, NOW_MS).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadData);
+        assert!(error.message().contains("--replace"), "{error}");
+    }
+    let again = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
+    assert_eq!((again.blocks, again.copied_blocks), (first.blocks, 0));
+    let replaced = backup::replace(&OsDisk, &empty, &target, NOW_MS).unwrap();
+    assert_eq!((replaced.blocks, replaced.removed_blocks), (0, first.blocks));
+    // What has no blocks is nobody's.
+    backup::backup(&OsDisk, &other, &target, NOW_MS).unwrap();
+    backup::restore(&OsDisk, &target, &dirs.path("restored")).unwrap();
+    assert_eq!(all(&open_os(&dirs.path("restored"))), all(&open_os(&other)));
+}
+
+#[test]
+fn a_backup_goes_on_after_all_blocks_were_merged() {
+    let dirs = Dirs::new();
+    let (data, target) = (dirs.path("data"), dirs.path("backup"));
+    let engine = open_os(&data);
+    fill(&engine, 1);
+    flush(&engine).unwrap();
+    fill(&engine, 2);
+    flush(&engine).unwrap();
+    engine.close().unwrap();
+    let first = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
+    let engine = open_os(&data);
+    let (send, done) = channel();
+    engine.compact(Box::new(move |result| send.send(result).unwrap()));
+    done.recv().unwrap().unwrap();
+    engine.close().unwrap();
+    let merged = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
+    assert!(merged.blocks < first.blocks, "{first:?}, then {merged:?}");
+    assert_eq!((merged.copied_blocks, merged.removed_blocks), (merged.blocks, first.blocks));
+}
+
 #[test]
 fn a_damaged_backup_is_not_restored_and_a_foreign_directory_is_no_target() {
     let dirs = Dirs::new();
