@@ -225,3 +225,21 @@ test('the backup of another store stands unless it is to be replaced', () => {
   expect(tsdb('backup', data, target).out).toContain('0 blocks copied');
   expect(tsdb('backup', other, target, '--replace').out).toContain('1 blocks removed');
 }, 180_000);
+
+test('a restore that fails leaves no data directory, and may be repeated', () => {
+  const [data, target, restored] = [join(dir.path, 'a'), join(dir.path, 'b'), join(dir.path, 'c')];
+  expect(tsdb('import', data, '--json', linesOf('lines', { a: 1 })).code).toBe(0);
+  expect(tsdb('backup', data, target).code).toBe(0);
+  const [block] = readdirSync(join(target, 'blocks'));
+  const chunks = join(target, 'blocks', block as string, 'chunks');
+  const bytes = readFileSync(chunks);
+  writeFileSync(chunks, bytes.subarray(1));
+  expect(tsdb('restore', target, restored)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining(chunks),
+  });
+  expect(readdirSync(restored)).toEqual([]);
+  writeFileSync(chunks, bytes);
+  expect(tsdb('restore', target, restored).code).toBe(0);
+  expect(tsdb('dump', restored).out).toBe(tsdb('dump', data).out);
+}, 180_000);

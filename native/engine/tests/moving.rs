@@ -213,6 +213,54 @@ fn a_backup_goes_on_after_all_blocks_were_merged() {
 }
 
 #[test]
+fn a_failed_restore_leaves_no_data_directory() {
+    let dirs = Dirs::new();
+    let [data, target, restored] = ["data", "backup", "restored"].map(|name| dirs.path(name));
+    closed_store(&data, 1);
+    backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
+    let chunks = files_under(&target).into_iter().find(|file| file.ends_with("chunks")).unwrap();
+    let kept = std::fs::read(&chunks).unwrap();
+    std::fs::remove_file(&chunks).unwrap();
+    backup::restore(&OsDisk, &target, &restored).unwrap_err();
+    assert_eq!(std::fs::read_dir(&restored).unwrap().count(), 0);
+    let error = inspect::verify(&(Arc::new(OsDisk) as _), &restored).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::NotFound);
+    std::fs::write(&chunks, kept).unwrap();
+    backup::restore(&OsDisk, &target, &restored).unwrap();
+    assert_eq!(all(&open_os(&restored)), all(&open_os(&data)));
+}
+
+#[test]
+fn a_restore_that_is_cut_off_is_all_or_no_data_directory_and_may_be_repeated() {
+    let (data, target, restored) =
+        (Path::new("/data"), Path::new("/backup"), Path::new("/restored"));
+    let base = FaultyDisk::new();
+    let engine = open(Arc::new(base.clone()), data).unwrap();
+    fill(&engine, 1);
+    flush(&engine).unwrap();
+    let want = all(&engine);
+    engine.close().unwrap();
+    backup::backup(&base, data, target, NOW_MS).unwrap();
+    let mut cut_off = 0;
+    for call in 0.. {
+        let disk = base.crash(0);
+        disk.fail_in(call, Fault::PowerLoss);
+        let done = backup::restore(&disk, target, restored);
+        let after = disk.crash(call);
+        if !after.exists(&restored.join("metricstor.json")) {
+            assert!(done.is_err(), "call {call}: restored, and no data directory");
+            backup::restore(&after, target, restored).unwrap();
+            cut_off += 1;
+        }
+        assert_eq!(all(&open(Arc::new(after), restored).unwrap()), want, "call {call}");
+        if done.is_ok() {
+            break;
+        }
+    }
+    assert!(cut_off > 20, "{cut_off}");
+}
+
+#[test]
 fn a_damaged_backup_is_not_restored_and_a_foreign_directory_is_no_target() {
     let dirs = Dirs::new();
     let (data, target) = (dirs.path("data"), dirs.path("backup"));
