@@ -210,6 +210,27 @@ test('an import warns of an archive that goes once something newer is stored', (
   expect(short.err).toContain('at its next start');
 }, 180_000);
 
+test('an import that refuses something stores the others and fails', () => {
+  const [data, file] = [join(dir.path, 'data'), join(dir.path, 'lines.json')];
+  writeFileSync(file, `${lines()}no line\n{}\n`);
+  const { code, out, err } = tsdb('import', data, '--json', file);
+  expect(code).toBe(1);
+  expect(out).toContain('70 samples stored');
+  expect(out).toContain('2 refused (bad_data):');
+  expect(err).toContain('2 refused');
+  expect(tsdb('dump', data).out.split('\n')).toHaveLength(11);
+});
+
+test('a data directory of metricstor is not taken for one of Prometheus', () => {
+  const [data, other, file] = ['data', 'other', 'lines.json'].map((name) => join(dir.path, name));
+  writeFileSync(file as string, lines());
+  expect(tsdb('import', data as string, '--json', file as string).code).toBe(0);
+  const { code, err } = tsdb('import', other as string, '--prometheus', data as string);
+  expect(code).toBe(1);
+  expect(err).toContain(`${data} is a data directory of metricstor`);
+  expect(existsSync(other as string)).toBe(false);
+});
+
 test('the backup of another store stands unless it is to be replaced', () => {
   const [data, other, target] = [join(dir.path, 'a'), join(dir.path, 'b'), join(dir.path, 'c')];
   expect(tsdb('import', data, '--json', linesOf('lines', { a: 1 })).code).toBe(0);

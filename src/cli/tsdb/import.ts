@@ -3,6 +3,7 @@
  */
 import type { Config } from '../../config/schema.js';
 import { engineOptions } from '../../engine-options.js';
+import { MetricstorError } from '../../errors.js';
 import type { ImportReport, NativeEngine } from '../../native/engine.js';
 import { listBlocks } from '../../native/tools.js';
 import { type ImportOutcome, importLines } from '../../storage/import-lines.js';
@@ -11,6 +12,7 @@ import { countExpired, describeExpired } from './expired.js';
 import { readJsonLines } from './json-lines.js';
 import {
   grouped,
+  isDataDirectory,
   movingOptions,
   open,
   print,
@@ -25,8 +27,9 @@ const usage = `Usage: metricstor tsdb import <dir> --prometheus <promdir> [optio
 
 Writes into a data directory, which is made if it is not there, what a Prometheus has (its blocks
 and its log, or one block), or JSON lines; a file called .gz is unpacked. Limits are those of the
-configuration; every sample that is not stored is counted. Importing again changes nothing about
-what is there. Exemplars and metadata of the log are left out, and counted.
+configuration; every sample that is not stored is counted, and if one was refused, the exit code is
+1. Importing again changes nothing about what is there. Exemplars and metadata of the log are left
+out, and counted.
 
 Samples of any age are stored, and nothing that is stored goes. A server drops what is older than
 its retention.days, counted from the newest sample: a warning says how many samples that is.
@@ -56,10 +59,15 @@ export const verb: Verb = {
       },
     });
     const dir = paths[0] as string;
+    if (kind === 'prometheus' && isDataDirectory(path)) {
+      const message = `${path} is a data directory of metricstor, not of a Prometheus`;
+      const hint = 'write it as JSON lines (tsdb dump) and import those (--json)';
+      throw new MetricstorError('bad_data', `${message}; ${hint}`);
+    }
     const retained = engineOptions(config);
     const engine = await open(withoutRetention({ ...retained, dir }));
     try {
-      const { report, lines } =
+      const { report, lines, refused } =
         kind === 'prometheus'
           ? await importBlocks(engine, path)
           : await importJson(engine, path, config);
@@ -70,7 +78,10 @@ export const verb: Verb = {
       if (expired.samples > 0) {
         process.stderr.write(`metricstor: ${describeExpired(expired, retained)}\n`);
       }
-      return 0;
+      if (refused > 0) {
+        process.stderr.write(`metricstor: ${grouped(refused)} refused; the others are stored\n`);
+      }
+      return refused > 0 ? 1 : 0;
     } finally {
       await engine.close();
     }
@@ -81,11 +92,14 @@ interface Imported {
   readonly report: object;
   /** The report for people. */
   readonly lines: readonly string[];
+  /** What was refused. */
+  readonly refused: number;
 }
 
 async function importBlocks(engine: NativeEngine, dir: string): Promise<Imported> {
   const report = await engine.importPrometheus(dir);
-  return { report, lines: describeBlocks(report) };
+  const refused = report.refused + report.tooOld;
+  return { report, lines: describeBlocks(report), refused };
 }
 
 async function importJson(engine: NativeEngine, file: string, config: Config): Promise<Imported> {
@@ -93,7 +107,8 @@ async function importJson(engine: NativeEngine, file: string, config: Config): P
   const maxLineBytes = config.ingest.maxRequestBytes;
   const report = await importLines(readJsonLines(file), engine, { scope, maxLineBytes });
   await engine.flush();
-  return { report, lines: describeLines(report) };
+  const refused = report.rejections.reduce((sum, { count }) => sum + count, 0);
+  return { report, lines: describeLines(report), refused };
 }
 
 /** Lines for what is not zero. */

@@ -64,7 +64,11 @@ export function readOtherSide(
   if (json !== undefined && prometheus === undefined) {
     return { kind: 'json', path: json };
   }
-  throw new UsageError('want --prometheus or --json', usage);
+  const both = json !== undefined && prometheus !== undefined;
+  const message = both
+    ? 'only one of --prometheus and --json may be given'
+    : 'want --prometheus or --json';
+  throw new UsageError(message, usage);
 }
 
 /** The options that say which samples are meant. */
@@ -89,11 +93,13 @@ export function readSelection(
   usage: string,
 ): ExportRequest {
   try {
-    return {
-      selectors: (values.match ?? []).map(parseSelector),
-      mint: timeOption('start', values.start, minTimeMs),
-      maxt: timeOption('end', values.end, maxTimeMs),
-    };
+    const mint = timeOption('start', values.start, minTimeMs);
+    const maxt = timeOption('end', values.end, maxTimeMs);
+    if (mint > maxt) {
+      const message = `--start ${values.start} is after --end ${values.end}`;
+      throw new MetricstorError('bad_data', message);
+    }
+    return { selectors: (values.match ?? []).map(parseSelector), mint, maxt };
   } catch (error) {
     if (error instanceof MetricstorError) {
       throw new UsageError(error.message, usage);
