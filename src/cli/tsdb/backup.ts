@@ -12,7 +12,8 @@ const usage = `Usage: metricstor tsdb backup <dir> <target> [--replace] [--json]
 Brings the backup in <target> up to the data directory <dir>: copies the blocks that are not there
 yet, checks what it copies, and publishes manifest.json last, so that a backup that is cut off
 leaves the one before. Blocks that <dir> has no more are removed afterwards. <dir> is a snapshot, or
-the data directory of a server that is stopped; what is in its log is made blocks first.
+the data directory of a server that is stopped; what is in its log is made blocks first. Exemplars
+and metadata are in no backup.
 
 A backup that has no block of <dir> is of something else, and stands: that is an error. --replace
 makes it the backup of <dir> nevertheless; what it had is lost.
