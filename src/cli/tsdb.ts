@@ -31,7 +31,7 @@ ls, verify and analyze change nothing and may be used beside a running server; i
 looked at. The others want the directory for themselves: of a running server's data, take a snapshot
 (POST /api/v1/admin/tsdb/snapshot), which is a data directory.
 
-Exit codes: 0 fine, 1 failed or found damage, 2 wrong usage or configuration.
+Exit codes: 0 fine, 1 failed, found damage or refused a sample, 2 wrong usage or configuration.
 `;
 
 /** Runs a verb; resolves with the exit code. Throws {@link UsageError}. */

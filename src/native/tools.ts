@@ -76,7 +76,7 @@ interface Addon {
   listBlocks(dir: string): Promise<TextAnswer>;
   verifyDirectory(dir: string): Promise<TextAnswer>;
   analyzeDirectory(dir: string, top: number): Promise<TextAnswer>;
-  backupDirectory(dir: string, target: string): Promise<TextAnswer>;
+  backupDirectory(dir: string, target: string, replace: boolean): Promise<TextAnswer>;
   restoreDirectory(target: string, dir: string): Promise<TextAnswer>;
 }
 
@@ -97,9 +97,16 @@ export async function analyzeDirectory(dir: string, top: number): Promise<Analys
   return JSON.parse(await textOf(addon.analyzeDirectory(dir, top)));
 }
 
-/** Brings a backup up to the blocks of a data directory, of which everything is in blocks. */
-export async function backupDirectory(dir: string, target: string): Promise<CopyReport> {
-  return JSON.parse(await textOf(addon.backupDirectory(dir, target)));
+/**
+ * Brings a backup up to the blocks of a data directory, of which everything is in blocks. Rejects
+ * with `bad_data` where the backup is of another store, unless that may be replaced.
+ */
+export async function backupDirectory(
+  dir: string,
+  target: string,
+  { replace }: { readonly replace: boolean },
+): Promise<CopyReport> {
+  return JSON.parse(await textOf(addon.backupDirectory(dir, target, replace)));
 }
 
 /** Makes a data directory of a backup. */

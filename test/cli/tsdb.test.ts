@@ -34,6 +34,8 @@ test('wrong usage is exit code 2 and shows that of the verb', () => {
     ['import', 'a'],
     ['import', 'a', '--json', 'b', '--prometheus', 'c'],
     ['export', 'a'],
+    ['export', 'a', '--json', '-', '--start', '10', '--end', '5'],
+    ['dump', 'a', '--start', '10', '--end', '5'],
     ['backup', 'a'],
     ['restore', 'a'],
   ]) {
@@ -41,6 +43,13 @@ test('wrong usage is exit code 2 and shows that of the verb', () => {
     expect([parameters, code]).toEqual([parameters, 2]);
     expect(err).toContain('Usage: metricstor tsdb ');
   }
+});
+
+test('of two options that exclude each other, and of times in the wrong order, it says so', () => {
+  const both = tsdb('import', 'a', '--json', 'b', '--prometheus', 'c');
+  expect(both.err).toContain('only one of --prometheus and --json may be given');
+  const reversed = tsdb('export', 'a', '--json', '-', '--start', '10', '--end', '5');
+  expect(reversed.err).toContain('--start 10 is after --end 5');
 });
 
 test('a directory that is no data directory is an error, and stays as it is', () => {

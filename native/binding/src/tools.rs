@@ -81,15 +81,22 @@ pub fn analyze_directory(env: &Env, dir: String, top: u32) -> napi::Result<Objec
     on_thread(env, move || inspect::analyze(&disk(), Path::new(&dir), top as usize))
 }
 
-/// Brings a backup up to the blocks of a data directory that no engine has open.
+/// Brings a backup up to the blocks of a data directory that no engine has open; that of another
+/// store only with `replace`.
 #[napi(ts_return_type = "Promise<TextAnswer>")]
-pub fn backup_directory(env: &Env, dir: String, target: String) -> napi::Result<Object<'_>> {
+pub fn backup_directory(
+    env: &Env,
+    dir: String,
+    target: String,
+    replace: bool,
+) -> napi::Result<Object<'_>> {
+    let copy = if replace { backup::replace } else { backup::backup };
     on_thread(env, move || {
         let (dir, target) = (Path::new(&dir), Path::new(&target));
         // A snapshot has no log, and nobody changes it.
         let has_log = OsDisk.exists(&Layout::new(dir).wal);
         let lock: Option<Box<dyn DirLock>> = has_log.then(|| OsDisk.lock(dir)).transpose()?;
-        let done = backup::backup(&OsDisk, dir, target, SystemClock.now_ms());
+        let done = copy(&OsDisk, dir, target, SystemClock.now_ms());
         drop(lock);
         done
     })

@@ -208,9 +208,54 @@ impl BlockEntry {
 /// in blocks and that nobody changes meanwhile.
 ///
 /// # Errors
-/// `bad_data` when `target` holds something else, `corruption` for a block that is not what was
-/// written, those of the disk. The backup before this one stands.
+/// `bad_data` when `target` holds something else or the backup of another store, `corruption` for a
+/// block that is not what was written, those of the disk. The backup before this one stands.
 pub fn backup(
+    disk: &dyn Disk,
+    dir: &Path,
+    target: &Path,
+    now_ms: TimestampMs,
+) -> Result<CopyReport> {
+    refuse_another(disk, dir, target)?;
+    replace(disk, dir, target, now_ms)
+}
+
+/// Refuses a backup with blocks of which `dir` has none, neither itself nor, merged or written anew
+/// since, as the source of one that it has.
+fn refuse_another(disk: &dyn Disk, dir: &Path, target: &Path) -> Result<()> {
+    if !disk.exists(&target.join(MANIFEST_FILE)) {
+        return Ok(());
+    }
+    let manifest = read_manifest(disk, target)?;
+    let held: BTreeSet<&str> = manifest.blocks.iter().map(|entry| &*entry.ulid).collect();
+    let layout = Layout::new(dir);
+    layout.check_format(disk)?;
+    let blocks = block::list(disk, &layout.blocks)?;
+    let mut shared = held.is_empty();
+    for block in &blocks {
+        let path = block.join(META_FILE);
+        let meta = Meta::decode(&path, &disk.read(&path)?)?;
+        let mut known = std::iter::once(&meta.ulid).chain(&meta.compaction.sources);
+        shared = shared || known.any(|ulid| held.contains(&*ulid.to_string()));
+    }
+    if shared {
+        return Ok(());
+    }
+    let text = format!(
+        "the {} blocks of the backup would be removed: the {} of {} have nothing in common with \
+         them; give another target, or --replace if that backup is to go",
+        held.len(),
+        blocks.len(),
+        dir.display()
+    );
+    Err(Error::bad_data(text).at(target, None))
+}
+
+/// Like [`backup`], even where the backup in `target` is of another store, and is lost.
+///
+/// # Errors
+/// As [`backup`].
+pub fn replace(
     disk: &dyn Disk,
     dir: &Path,
     target: &Path,
@@ -341,43 +386,94 @@ fn read_manifest(disk: &dyn Disk, target: &Path) -> Result<Manifest> {
     }
 }
 
-/// Makes a data directory of a backup: every file is compared with its checksum, and the blocks
-/// appear at once, by one rename. A restore that was cut off may be repeated.
+/// Makes a data directory of a backup: every file is compared with its checksum, the blocks appear
+/// at once, by one rename, and after them the format file, without which nothing is a data
+/// directory. A restore that was cut off may be repeated.
 ///
 /// # Errors
 /// `bad_data` when `dir` is not empty, `not_found` when there is no backup in `target`,
 /// `corruption` when the backup is damaged, those of the disk.
 pub fn restore(disk: &dyn Disk, target: &Path, dir: &Path) -> Result<CopyReport> {
     let manifest = read_manifest(disk, target)?;
-    create_durably(disk, dir)?;
     let layout = Layout::new(dir);
+    layout.check_format_text(manifest.format.as_bytes())?;
+    create_durably(disk, dir)?;
+    prepare_restore(disk, &layout, &manifest)?;
     let temp = temp_path(&layout.blocks);
-    let format_file = layout.format_file();
-    let allowed = [Some("lost+found".as_ref()), temp.file_name(), format_file.file_name()];
-    let entries = disk.list(dir)?;
-    if let Some(other) = entries.iter().find(|e| !allowed.contains(&Some(e.name.as_ref()))) {
+    let restored = restore_blocks(disk, target, &temp, &manifest);
+    match restored.and_then(|report| publish_dir(disk, &temp, &layout.blocks).map(|()| report)) {
+        Ok(report) => {
+            publish_file(disk, &layout.format_file(), manifest.format.as_bytes())?;
+            Ok(report)
+        }
+        Err(error) => {
+            // The first error is the one to report; what stays behind, the next restore removes.
+            let _ = disk.remove_dir(&temp);
+            Err(error)
+        }
+    }
+}
+
+/// Makes sure that the directory is empty but for what a restore of this backup left that was cut
+/// off, and removes that.
+fn prepare_restore(disk: &dyn Disk, layout: &Layout, manifest: &Manifest) -> Result<()> {
+    let (temp, format) = (temp_path(&layout.blocks), layout.format_file());
+    let format_temp = temp_path(&format);
+    let mut ours = vec![temp.file_name(), format_temp.file_name(), Some("lost+found".as_ref())];
+    // It was written first once: a restore that failed then left it, and no blocks.
+    ours.push(format.file_name());
+    let cut_off = !disk.exists(&format) && holds_only(disk, &layout.blocks, manifest);
+    if cut_off {
+        ours.push(layout.blocks.file_name());
+    }
+    let entries = disk.list(&layout.root)?;
+    if let Some(other) = entries.iter().find(|e| !ours.contains(&Some(e.name.as_ref()))) {
         let text = format!("the directory is not empty: it holds {:?}", other.name);
-        return Err(Error::bad_data(text).at(dir, None));
+        return Err(Error::bad_data(text).at(&layout.root, None));
+    }
+    for file in [&format, &format_temp] {
+        if disk.exists(file) {
+            disk.remove_file(file)?;
+        }
     }
     if disk.exists(&temp) {
         disk.remove_dir(&temp)?;
     }
-    publish_file(disk, &format_file, manifest.format.as_bytes())?;
-    layout.check_format(disk)?;
-    disk.create_dir(&temp)?;
+    if cut_off {
+        disk.remove_dir(&layout.blocks)?;
+    }
+    disk.sync_dir(&layout.root)
+}
+
+/// Whether a directory of blocks is there and has none but those of a backup.
+fn holds_only(disk: &dyn Disk, blocks_dir: &Path, manifest: &Manifest) -> bool {
+    let known = |name: &str| {
+        name == TOMBSTONES_FILE || manifest.blocks.iter().any(|entry| entry.ulid == name)
+    };
+    disk.exists(blocks_dir)
+        && disk.list(blocks_dir).is_ok_and(|entries| entries.iter().all(|e| known(&e.name)))
+}
+
+/// Copies the blocks of a backup, and what is deleted in them, into `to`.
+fn restore_blocks(
+    disk: &dyn Disk,
+    target: &Path,
+    to: &Path,
+    manifest: &Manifest,
+) -> Result<CopyReport> {
+    disk.create_dir(to)?;
     let mut report = CopyReport::default();
     for entry in &manifest.blocks {
         let copy = target.join(BLOCKS_DIR).join(entry.dir_name());
-        copy_block(disk, &copy, &temp.join(&entry.ulid), entry)?;
+        copy_block(disk, &copy, &to.join(&entry.ulid), entry)?;
         report.blocks += 1;
         report.bytes += entry.bytes();
     }
     (report.copied_blocks, report.copied_bytes) = (report.blocks, report.bytes);
     if !manifest.tombstones.is_empty() {
-        publish_file(disk, &temp.join(TOMBSTONES_FILE), &unhex(&manifest.tombstones))?;
-        TombstoneList::read(disk, &temp)?;
+        publish_file(disk, &to.join(TOMBSTONES_FILE), &unhex(&manifest.tombstones))?;
+        TombstoneList::read(disk, to)?;
     }
-    publish_dir(disk, &temp, &layout.blocks)?;
     Ok(report)
 }
 

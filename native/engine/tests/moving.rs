@@ -160,6 +160,106 @@ fn blocks_that_went_leave_the_backup() {
     backup::restore(&OsDisk, &target, &dirs.path("restored")).unwrap();
 }
 
+/// A store of `count` series, in blocks.
+fn closed_store(dir: &Path, count: usize) {
+    let engine = open_os(dir);
+    fill(&engine, count);
+    flush(&engine).unwrap();
+    engine.close().unwrap();
+}
+
+#[test]
+fn a_backup_of_another_store_stands_unless_it_is_to_be_replaced() {
+    let dirs = Dirs::new();
+    let [data, other, empty, target] = ["data", "other", "empty", "backup"].map(|n| dirs.path(n));
+    closed_store(&data, 2);
+    closed_store(&other, 1);
+    open_os(&empty).close().unwrap();
+    let first = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
+    for stranger in [&other, &empty] {
+        let error = backup::backup(&OsDisk, stranger, &target, NOW_MS).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadData);
+        assert!(error.message().contains("--replace"), "{error}");
+    }
+    let again = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
+    assert_eq!((again.blocks, again.copied_blocks), (first.blocks, 0));
+    let replaced = backup::replace(&OsDisk, &empty, &target, NOW_MS).unwrap();
+    assert_eq!((replaced.blocks, replaced.removed_blocks), (0, first.blocks));
+    // What has no blocks is nobody's.
+    backup::backup(&OsDisk, &other, &target, NOW_MS).unwrap();
+    backup::restore(&OsDisk, &target, &dirs.path("restored")).unwrap();
+    assert_eq!(all(&open_os(&dirs.path("restored"))), all(&open_os(&other)));
+}
+
+#[test]
+fn a_backup_goes_on_after_all_blocks_were_merged() {
+    let dirs = Dirs::new();
+    let (data, target) = (dirs.path("data"), dirs.path("backup"));
+    let engine = open_os(&data);
+    fill(&engine, 1);
+    flush(&engine).unwrap();
+    fill(&engine, 2);
+    flush(&engine).unwrap();
+    engine.close().unwrap();
+    let first = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
+    let engine = open_os(&data);
+    let (send, done) = channel();
+    engine.compact(Box::new(move |result| send.send(result).unwrap()));
+    done.recv().unwrap().unwrap();
+    engine.close().unwrap();
+    let merged = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
+    assert!(merged.blocks < first.blocks, "{first:?}, then {merged:?}");
+    assert_eq!((merged.copied_blocks, merged.removed_blocks), (merged.blocks, first.blocks));
+}
+
+#[test]
+fn a_failed_restore_leaves_no_data_directory() {
+    let dirs = Dirs::new();
+    let [data, target, restored] = ["data", "backup", "restored"].map(|name| dirs.path(name));
+    closed_store(&data, 1);
+    backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
+    let chunks = files_under(&target).into_iter().find(|file| file.ends_with("chunks")).unwrap();
+    let kept = std::fs::read(&chunks).unwrap();
+    std::fs::remove_file(&chunks).unwrap();
+    backup::restore(&OsDisk, &target, &restored).unwrap_err();
+    assert_eq!(std::fs::read_dir(&restored).unwrap().count(), 0);
+    let error = inspect::verify(&(Arc::new(OsDisk) as _), &restored).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::NotFound);
+    std::fs::write(&chunks, kept).unwrap();
+    backup::restore(&OsDisk, &target, &restored).unwrap();
+    assert_eq!(all(&open_os(&restored)), all(&open_os(&data)));
+}
+
+#[test]
+fn a_restore_that_is_cut_off_is_all_or_no_data_directory_and_may_be_repeated() {
+    let (data, target, restored) =
+        (Path::new("/data"), Path::new("/backup"), Path::new("/restored"));
+    let base = FaultyDisk::new();
+    let engine = open(Arc::new(base.clone()), data).unwrap();
+    fill(&engine, 1);
+    flush(&engine).unwrap();
+    let want = all(&engine);
+    engine.close().unwrap();
+    backup::backup(&base, data, target, NOW_MS).unwrap();
+    let mut cut_off = 0;
+    for call in 0.. {
+        let disk = base.crash(0);
+        disk.fail_in(call, Fault::PowerLoss);
+        let done = backup::restore(&disk, target, restored);
+        let after = disk.crash(call);
+        if !after.exists(&restored.join("metricstor.json")) {
+            assert!(done.is_err(), "call {call}: restored, and no data directory");
+            backup::restore(&after, target, restored).unwrap();
+            cut_off += 1;
+        }
+        assert_eq!(all(&open(Arc::new(after), restored).unwrap()), want, "call {call}");
+        if done.is_ok() {
+            break;
+        }
+    }
+    assert!(cut_off > 20, "{cut_off}");
+}
+
 #[test]
 fn a_damaged_backup_is_not_restored_and_a_foreign_directory_is_no_target() {
     let dirs = Dirs::new();

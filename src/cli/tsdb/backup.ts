@@ -7,18 +7,22 @@ import { MetricstorError } from '../../errors.js';
 import { backupDirectory, type CopyReport } from '../../native/tools.js';
 import { bytesText, grouped, openToRead, print, readArguments, type Verb } from './verb.js';
 
-const usage = `Usage: metricstor tsdb backup <dir> <target> [--json]
+const usage = `Usage: metricstor tsdb backup <dir> <target> [--replace] [--json]
 
 Brings the backup in <target> up to the data directory <dir>: copies the blocks that are not there
 yet, checks what it copies, and publishes manifest.json last, so that a backup that is cut off
 leaves the one before. Blocks that <dir> has no more are removed afterwards. <dir> is a snapshot, or
-the data directory of a server that is stopped; what is in its log is made blocks first.
+the data directory of a server that is stopped; what is in its log is made blocks first. Exemplars
+and metadata are in no backup.
+
+A backup that has no block of <dir> is of something else, and stands: that is an error. --replace
+makes it the backup of <dir> nevertheless; what it had is lost.
 `;
 
 export const verb: Verb = {
   usage,
   async run(parameters) {
-    const options = { json: { type: 'boolean' } } as const;
+    const options = { json: { type: 'boolean' }, replace: { type: 'boolean' } } as const;
     const { values, paths } = readArguments(parameters, { usage, count: 2, options });
     const [dir, target] = paths as [string, string];
     if (hasLog(dir)) {
@@ -29,7 +33,7 @@ export const verb: Verb = {
         await engine.close();
       }
     }
-    const report = await backupDirectory(dir, target);
+    const report = await backupDirectory(dir, target, { replace: values.replace === true });
     print(report, values.json, describeCopy(report));
     return 0;
   },

@@ -3,31 +3,40 @@
  */
 import type { Config } from '../../config/schema.js';
 import { engineOptions } from '../../engine-options.js';
+import { MetricstorError } from '../../errors.js';
 import type { ImportReport, NativeEngine } from '../../native/engine.js';
+import { listBlocks } from '../../native/tools.js';
 import { type ImportOutcome, importLines } from '../../storage/import-lines.js';
 import { loadChecked } from '../check-config.js';
+import { countExpired, describeExpired } from './expired.js';
 import { readJsonLines } from './json-lines.js';
 import {
   grouped,
+  isDataDirectory,
   movingOptions,
   open,
   print,
   readArguments,
   readOtherSide,
   type Verb,
+  withoutRetention,
 } from './verb.js';
 
 const usage = `Usage: metricstor tsdb import <dir> --prometheus <promdir> [options]
        metricstor tsdb import <dir> --json <file | -> [options]
 
 Writes into a data directory, which is made if it is not there, what a Prometheus has (its blocks
-and its log, or one block), or JSON lines; a file called .gz is unpacked. Retention and limits are
-those of the configuration; every sample that is not stored is counted. Importing again changes
-nothing about what is there. Exemplars and metadata of the log are left out, and counted.
+and its log, or one block), or JSON lines; a file called .gz is unpacked. Limits are those of the
+configuration; every sample that is not stored is counted, and if one was refused, the exit code is
+1. Importing again changes nothing about what is there. Exemplars and metadata of the log are left
+out, and counted.
+
+Samples of any age are stored, and nothing that is stored goes. A server drops what is older than
+its retention.days, counted from the newest sample: a warning says how many samples that is.
 
 Options:
   -c, --config file    the server's configuration; METRICSTOR_… as for the server
-      --retention-days n   keep samples of so many days; the configuration's retention.days otherwise
+      --retention-days n   warn as if the configuration's retention.days were n
       --json-report    print the report as JSON
 `;
 
@@ -49,32 +58,57 @@ export const verb: Verb = {
         ...(days === undefined ? {} : { METRICSTOR_RETENTION_DAYS: days }),
       },
     });
-    const engine = await open({ ...engineOptions(config), dir: paths[0] as string });
+    const dir = paths[0] as string;
+    if (kind === 'prometheus' && isDataDirectory(path)) {
+      const message = `${path} is a data directory of metricstor, not of a Prometheus`;
+      const hint = 'write it as JSON lines (tsdb dump) and import those (--json)';
+      throw new MetricstorError('bad_data', `${message}; ${hint}`);
+    }
+    const retained = engineOptions(config);
+    const engine = await open(withoutRetention({ ...retained, dir }));
     try {
-      if (kind === 'prometheus') {
-        const report = await engine.importPrometheus(path);
-        print(report, values['json-report'], describeBlocks(report));
-      } else {
-        const report = await importJson(engine, path, config);
-        print(report, values['json-report'], describeLines(report));
+      const { report, lines, refused } =
+        kind === 'prometheus'
+          ? await importBlocks(engine, path)
+          : await importJson(engine, path, config);
+      const newest = Math.max(...(await listBlocks(dir)).map(({ maxt }) => maxt));
+      const expired = await countExpired(engine, retained, { newest, now: Date.now() });
+      const all = { ...report, beforeRetention: expired.samples };
+      print(all, values['json-report'], lines);
+      if (expired.samples > 0) {
+        process.stderr.write(`metricstor: ${describeExpired(expired, retained)}\n`);
       }
+      if (refused > 0) {
+        process.stderr.write(`metricstor: ${grouped(refused)} refused; the others are stored\n`);
+      }
+      return refused > 0 ? 1 : 0;
     } finally {
       await engine.close();
     }
-    return 0;
   },
 };
 
-async function importJson(
-  engine: NativeEngine,
-  file: string,
-  config: Config,
-): Promise<ImportOutcome> {
+interface Imported {
+  readonly report: object;
+  /** The report for people. */
+  readonly lines: readonly string[];
+  /** What was refused. */
+  readonly refused: number;
+}
+
+async function importBlocks(engine: NativeEngine, dir: string): Promise<Imported> {
+  const report = await engine.importPrometheus(dir);
+  const refused = report.refused + report.tooOld;
+  return { report, lines: describeBlocks(report), refused };
+}
+
+async function importJson(engine: NativeEngine, file: string, config: Config): Promise<Imported> {
   const scope = { tenant: 0, matchers: [] };
   const maxLineBytes = config.ingest.maxRequestBytes;
-  const outcome = await importLines(readJsonLines(file), engine, { scope, maxLineBytes });
+  const report = await importLines(readJsonLines(file), engine, { scope, maxLineBytes });
   await engine.flush();
-  return outcome;
+  const refused = report.rejections.reduce((sum, { count }) => sum + count, 0);
+  return { report, lines: describeLines(report), refused };
 }
 
 /** Lines for what is not zero. */
@@ -88,7 +122,6 @@ function describeBlocks(report: ImportReport): string[] {
       `${grouped(report.stored)} stored`,
     ...counted([
       [report.histograms, 'of the stored samples are native histograms'],
-      [report.tooOld, 'samples are older than retention keeps'],
       [report.refused, 'samples were refused:'],
     ]),
     ...report.refusals.map((refusal) => `  ${refusal}`),

@@ -8,8 +8,8 @@ import { print, readArguments, type Verb } from './verb.js';
 const usage = `Usage: metricstor tsdb restore <target> <dir> [--json]
 
 Makes the data directory <dir>, which is empty or not there, of the backup in <target>. Every file
-is compared with its checksum, and the blocks appear all at once: a restore that was cut off may be
-repeated.
+is compared with its checksum, and the blocks appear all at once: a restore that failed leaves no
+data directory, and may be repeated.
 `;
 
 export const verb: Verb = {

@@ -9,7 +9,7 @@ import { loadConfig } from '../../config/load.js';
 import { engineOptions } from '../../engine-options.js';
 import { MetricstorError } from '../../errors.js';
 import { maxTimeMs, minTimeMs, parseTime } from '../../http/params.js';
-import { NativeEngine } from '../../native/engine.js';
+import { NativeEngine, type NativeEngineOptions } from '../../native/engine.js';
 import { parseSelector } from '../../promql/parse.js';
 import type { ExportRequest } from '../../storage/transfer.js';
 import { type Environment, UsageError } from '../arguments.js';
@@ -64,7 +64,11 @@ export function readOtherSide(
   if (json !== undefined && prometheus === undefined) {
     return { kind: 'json', path: json };
   }
-  throw new UsageError('want --prometheus or --json', usage);
+  const both = json !== undefined && prometheus !== undefined;
+  const message = both
+    ? 'only one of --prometheus and --json may be given'
+    : 'want --prometheus or --json';
+  throw new UsageError(message, usage);
 }
 
 /** The options that say which samples are meant. */
@@ -89,11 +93,13 @@ export function readSelection(
   usage: string,
 ): ExportRequest {
   try {
-    return {
-      selectors: (values.match ?? []).map(parseSelector),
-      mint: timeOption('start', values.start, minTimeMs),
-      maxt: timeOption('end', values.end, maxTimeMs),
-    };
+    const mint = timeOption('start', values.start, minTimeMs);
+    const maxt = timeOption('end', values.end, maxTimeMs);
+    if (mint > maxt) {
+      const message = `--start ${values.start} is after --end ${values.end}`;
+      throw new MetricstorError('bad_data', message);
+    }
+    return { selectors: (values.match ?? []).map(parseSelector), mint, maxt };
   } catch (error) {
     if (error instanceof MetricstorError) {
       throw new UsageError(error.message, usage);
@@ -111,26 +117,34 @@ function timeOption(name: string, text: string | undefined, fallback: number): n
   return ms;
 }
 
-/** Never reached: nothing is dropped from a directory that is only read. */
+/** Never reached. */
 const noRetentionMs = Number.MAX_SAFE_INTEGER;
+
+/** The options of a server that keeps everything: the verbs drop nothing that is stored. */
+export function withoutRetention(options: NativeEngineOptions): NativeEngineOptions {
+  return { ...options, retentionMs: noRetentionMs, retentionBytes: 0, retentionRules: [] };
+}
 
 /**
  * Opens a data directory that is there, under its lock, in order to read it: its log is replayed as
  * by a server, and nothing is too old.
  */
 export async function openToRead(dir: string): Promise<NativeEngine> {
-  if (!existsSync(join(dir, 'metricstor.json'))) {
+  if (!isDataDirectory(dir)) {
     const message = 'this is no data directory: it has no metricstor.json';
     throw new MetricstorError('not_found', `${message} (${dir})`);
   }
   const { config } = loadConfig({ environment: {} });
-  return await open({ ...engineOptions(config), dir, retentionMs: noRetentionMs });
+  return await open(withoutRetention({ ...engineOptions(config), dir }));
 }
 
-/** Opens a data directory with the options of a server, and makes one if it is not there. */
-export async function open(
-  options: Parameters<typeof NativeEngine.open>[0],
-): Promise<NativeEngine> {
+/** Whether a directory has what every data directory has. */
+export function isDataDirectory(dir: string): boolean {
+  return existsSync(join(dir, 'metricstor.json'));
+}
+
+/** Opens a data directory, and makes one if it is not there. */
+export async function open(options: NativeEngineOptions): Promise<NativeEngine> {
   try {
     return await NativeEngine.open(options);
   } catch (error) {

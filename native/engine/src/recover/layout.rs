@@ -79,9 +79,16 @@ impl Layout {
     /// `not_found` when the directory is no data directory, `corruption` when a newer version wrote
     /// it.
     pub fn check_format(&self, disk: &dyn Disk) -> Result<u64> {
+        self.check_format_text(&disk.read(&self.format_file())?)
+    }
+
+    /// Checks the text of a format file, this directory's or the one that it is to have.
+    ///
+    /// # Errors
+    /// As [`Layout::check_format`], `corruption`.
+    pub fn check_format_text(&self, text: &[u8]) -> Result<u64> {
         let file = self.format_file();
-        let text = disk.read(&file)?;
-        let found: serde_json::Value = serde_json::from_slice(&text)
+        let found: serde_json::Value = serde_json::from_slice(text)
             .map_err(|e| Error::corruption(&file, 0, format!("want a JSON object: {e}")))?;
         match found.get("formatVersion").and_then(serde_json::Value::as_u64) {
             Some(version) if version <= u64::from(FORMAT_VERSION) => Ok(version),
