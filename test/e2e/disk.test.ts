@@ -235,13 +235,14 @@ test('damage that a query finds fails that query, and the next is answered', asy
   const server = await start(dataDir, env);
   expect(damageLine(server)).toBeUndefined();
   const query = 'sum({__name__=~"damaged|whole"})';
-  const evaluate = () => ask(`${server.url}/api/v1/query`, { form: { query, time: now / 1000 } });
+  const evaluate = () =>
+    ask(`${server.url}/api/v1/query`, { form: { query, time: String(now / 1000) } });
   const failed = await evaluate();
   expect(failed.status).toBe(500);
   expect(failed.text).toContain(chunks);
-  await expect.poll(async () => (await evaluate()).status).toBe(200);
+  await expect.poll(async () => (await evaluate()).status, { timeout: 20_000 }).toBe(200);
   expect(JSON.parse((await evaluate()).text).data.result[0].value[1]).toBe('2');
-  await expect.poll(() => damageLine(server), { timeout: 5000 }).toBeDefined();
+  await expect.poll(() => damageLine(server), { timeout: 20_000 }).toBeDefined();
   expect(damageLine(server)?.damage).toContain(`1 samples from ${now} to ${now} ms are missing`);
   await expectQuarantined(server, dataDir, oldest);
 

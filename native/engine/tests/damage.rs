@@ -154,13 +154,13 @@ fn meets(damage: Damage, way: Way, victim: usize, series: usize) {
     let file = damage.1(&dirs[victim]);
     let engine = open(&fixture);
     let version = engine.changed_since(0).version;
-    let error = way.1(&mut session(&engine)).expect_err(&context);
+    let Err(error) = way.1(&mut session(&engine)) else { panic!("{context}: no error") };
     assert_eq!(error.code(), ErrorCode::Corruption, "{context}");
     let place = error.place().unwrap();
     assert_eq!(place.file, file, "{context}");
     assert!(place.offset.is_some(), "{context}: {error}");
     wait_until(&context, || stat(&engine, "blocksQuarantined") == 1.0);
-    way.1(&mut session(&engine)).expect(&context);
+    way.1(&mut session(&engine)).unwrap_or_else(|error| panic!("{context}: {error}"));
     let kept = ["young", "old"][victim];
     let check = |engine: &Engine, when: &str| {
         let found = all(engine);
