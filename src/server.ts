@@ -32,6 +32,7 @@ import type { Deleter } from './storage/deleter.js';
 import type { Maintenance } from './storage/maintenance.js';
 import type { Querier } from './storage/querier.js';
 import type { Exporter, Snapshots } from './storage/transfer.js';
+import { DamageLog } from './telemetry/damage-log.js';
 import type { Logger } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { Readiness } from './telemetry/readiness.js';
@@ -186,10 +187,8 @@ export class Server {
         : await this.#listen(buildHealthApp(this.#readiness), http.healthAddr);
     const engine = await this.#parts.openEngine(engineOptions(this.#config));
     this.#closers.push(() => engine.close());
-    const damage = engine.lastFailure();
-    if (damage !== undefined) {
-      this.#parts.log.error({ damage }, 'something in the data directory is damaged');
-    }
+    const damageLog = new DamageLog(this.#parts.log, () => engine.newlyQuarantined());
+    this.#closers.push(async () => damageLog.stop());
     const pool = await startQueries(this.#config, engine, this.#parts.startWorker);
     this.#closers.push(() => pool.close());
     const now = (): number => Date.now();

@@ -193,6 +193,7 @@ interface Addon {
     version: number,
   ): { version: number; writtenFrom: number; expiredTo: number };
   engineFailure(handle: number): string | null;
+  newlyQuarantined(handle: number): string[];
   openCancelToken(): number;
   cancel(token: number): void;
   closeCancelToken(token: number): void;
@@ -434,6 +435,10 @@ export class NativeEngine implements Querier, Appender, Deleter, Maintenance, Ex
 
   lastFailure(): string | undefined {
     return guarded(() => addon.engineFailure(this.handle)) ?? undefined;
+  }
+
+  newlyQuarantined(): readonly string[] {
+    return guarded(() => addon.newlyQuarantined(this.handle));
   }
 
   async deleteSeries(request: DeleteRequest): Promise<void> {

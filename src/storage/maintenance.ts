@@ -15,4 +15,9 @@ export interface Maintenance {
   compact(): Promise<void>;
   /** The last failure of background work, or what was found damaged at the start. */
   lastFailure(): string | undefined;
+  /**
+   * A sentence for each block that was found damaged and set aside since the last call, and before
+   * the first one: where it is now, what is missing, and why. Each is given once.
+   */
+  newlyQuarantined(): readonly string[];
 }

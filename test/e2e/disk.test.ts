@@ -175,31 +175,81 @@ test('a data directory is made with its parents', async () => {
   await pushAll(server.url, [series({ __name__: 'disk_made' }, [[now, 1]])]);
 });
 
-test('a damaged block is set aside, said so everywhere, and the rest is served', async () => {
-  const dataDir = directory('damage');
-  const first = series({ __name__: 'damaged' }, [[now, 1]]);
-  const second = series({ __name__: 'whole' }, [[now, 2]]);
-  let server = await start(dataDir);
-  for (const one of [first, second]) {
+/** A server of two blocks, of one series each, that was stopped; the names of their directories. */
+async function twoBlocks(dataDir: string, blocks: WireSeries[]): Promise<string[]> {
+  const server = await start(dataDir);
+  for (const one of blocks) {
     await pushAll(server.url, [one]);
     const flushed = await fetch(`${server.url}/api/v1/admin/tsdb/flush`, { method: 'POST' });
     expect(flushed.status).toBe(204);
   }
   expect(await server.stop()).toBe(0);
-  const [oldest = ''] = readdirSync(join(dataDir, 'blocks')).sort();
-  const damagedFile = join(dataDir, 'blocks', oldest, 'meta.json');
-  writeFileSync(damagedFile, readFileSync(damagedFile, 'utf8').replace('"level": 1', '"level": 2'));
+  return readdirSync(join(dataDir, 'blocks')).sort();
+}
 
-  server = await start(dataDir);
-  const stored = await queryRaw(server.url, '{__name__=~"damaged|whole"}[1h]', now);
-  expect(stored).toEqual(bitsOfSeries([second]));
-  const reported = server.logs.find(({ damage }) => damage !== undefined);
-  expect(reported?.damage).toContain(join(dataDir, 'quarantine', oldest));
+/** The line of the log about a block that was set aside. */
+const damageLine = ({ logs }: RunningServer) => logs.find(({ damage }) => damage !== undefined);
+
+async function expectQuarantined(server: RunningServer, dataDir: string, block: string) {
+  const lines = server.logs.filter(({ damage }) => damage !== undefined);
+  expect(lines).toEqual([
+    expect.objectContaining({
+      level: 'error',
+      damage: expect.stringContaining(join(dataDir, 'quarantine', block)),
+    }),
+  ]);
   const metrics = await (await fetch(`${server.url}/metrics`)).text();
   expect(metrics).toContain('\nmetricstor_blocks_quarantined 1\n');
   const status = await fetch(`${server.url}/api/v1/status/runtimeinfo`);
   expect(await status.json()).toMatchObject({
-    data: { corruptionCount: 1, lastFailure: reported?.damage },
+    data: { corruptionCount: 1, lastFailure: lines[0]?.damage },
   });
-  expect(readdirSync(join(dataDir, 'quarantine'))).toEqual([oldest, `${oldest}.txt`]);
+  expect(readdirSync(join(dataDir, 'quarantine'))).toEqual([block, `${block}.txt`]);
+}
+
+test('a damaged block is set aside, said so everywhere, and the rest is served', async () => {
+  const dataDir = directory('damage');
+  const first = series({ __name__: 'damaged' }, [[now, 1]]);
+  const second = series({ __name__: 'whole' }, [[now, 2]]);
+  const [oldest = ''] = await twoBlocks(dataDir, [first, second]);
+  const damagedFile = join(dataDir, 'blocks', oldest, 'meta.json');
+  writeFileSync(damagedFile, readFileSync(damagedFile, 'utf8').replace('"level": 1', '"level": 2'));
+
+  const server = await start(dataDir);
+  const stored = await queryRaw(server.url, '{__name__=~"damaged|whole"}[1h]', now);
+  expect(stored).toEqual(bitsOfSeries([second]));
+  await expectQuarantined(server, dataDir, oldest);
+});
+
+test('damage that a query finds fails that query, and the next is answered', async () => {
+  const dataDir = directory('damage-inside');
+  const first = series({ __name__: 'damaged' }, [[now, 1]]);
+  const second = series({ __name__: 'whole' }, [[now, 2]]);
+  const [oldest = ''] = await twoBlocks(dataDir, [first, second]);
+  const chunks = join(dataDir, 'blocks', oldest, 'chunks');
+  const bytes = readFileSync(chunks);
+  // In the only record: past magic and version.
+  bytes.writeUInt8(bytes.readUInt8(14) ^ 1, 14);
+  writeFileSync(chunks, bytes);
+
+  // Nothing is merged meanwhile: only the query can find it.
+  const env = { METRICSTOR_COMPACTION_CPU_SHARE: '0' };
+  const server = await start(dataDir, env);
+  expect(damageLine(server)).toBeUndefined();
+  const query = 'sum({__name__=~"damaged|whole"})';
+  const evaluate = () =>
+    ask(`${server.url}/api/v1/query`, { form: { query, time: String(now / 1000) } });
+  const failed = await evaluate();
+  expect(failed.status).toBe(500);
+  expect(failed.text).toContain(chunks);
+  await expect.poll(async () => (await evaluate()).status, { timeout: 20_000 }).toBe(200);
+  expect(JSON.parse((await evaluate()).text).data.result[0].value[1]).toBe('2');
+  await expect.poll(() => damageLine(server), { timeout: 20_000 }).toBeDefined();
+  expect(damageLine(server)?.damage).toContain(`1 samples from ${now} to ${now} ms are missing`);
+  await expectQuarantined(server, dataDir, oldest);
+
+  expect(await server.stop()).toBe(0);
+  const again = await start(dataDir, env);
+  const stored = await queryRaw(again.url, '{__name__=~"damaged|whole"}[1h]', now);
+  expect(stored).toEqual(bitsOfSeries([second]));
 });

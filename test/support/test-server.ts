@@ -81,6 +81,7 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     flush: async () => undefined,
     compact: async () => undefined,
     lastFailure: () => undefined,
+    newlyQuarantined: () => [],
     changedSince: () => ({ version: 0, writtenFrom: Infinity, expiredTo: -Infinity }),
     openSession: () => {
       throw new Error('this engine takes writes only');

@@ -302,6 +302,12 @@ pub fn engine_failure(handle: u32) -> Result<Option<String>> {
     Ok(registry::engine(handle).map_err(|e| to_js(&e))?.last_failure())
 }
 
+/// Sentences about the blocks that were set aside since the last call.
+#[napi]
+pub fn newly_quarantined(handle: u32) -> Result<Vec<String>> {
+    Ok(registry::engine(handle).map_err(|e| to_js(&e))?.newly_quarantined())
+}
+
 /// A token that cancels the sessions opened with it, from any thread.
 #[napi]
 pub fn open_cancel_token() -> u32 {

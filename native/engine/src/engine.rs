@@ -2,6 +2,7 @@
 
 use crate::allocator;
 use crate::background::compact::{CompactThread, Task};
+use crate::background::damage::{DamageThread, Inbox};
 use crate::background::{Answer as TaskAnswer, Command, Found, Handle};
 use crate::backup;
 use crate::block::{Block, quarantine};
@@ -63,6 +64,7 @@ pub struct Engine {
     deletes: Mutex<Option<Deletes>>,
     background: Mutex<Option<Handle>>,
     compaction: Mutex<Option<CompactThread>>,
+    damage: Mutex<Option<DamageThread>>,
     lock: Mutex<Option<Box<dyn DirLock>>>,
     waiting_bytes: Arc<AtomicU64>,
     /// The threads that queries share.
@@ -124,12 +126,16 @@ impl Engine {
             queue_bytes: options.write_queue_bytes,
         };
         let wal = Arc::new(Wal::open(disk.clone(), wal_options, &restored.log, generation)?);
+        let reports = Inbox::new();
         let mut view = View::new(generation, generation)
+            .with_watch(reports.watch())
             .with_blocks(restored.blocks)
             .with_tombstones(restored.tombstones);
         if !retention.rules().is_empty() {
             view = view.with_horizon(head.horizon(clock.now_ms()));
         }
+        let damaged = &restored.quarantined;
+        let found_damaged = (!damaged.is_empty()).then(|| damaged.join("; "));
         let store = Arc::new(Store {
             disk,
             clock,
@@ -142,14 +148,12 @@ impl Engine {
             replaced: Mutex::default(),
             removal: Mutex::new(()),
             counters: Counters::default(),
-            last_failure: Mutex::new(None),
+            last_failure: Mutex::new(found_damaged),
+            quarantined: Mutex::new(restored.quarantined),
             options,
         });
         let quarantined = quarantine::count(&*store.disk, &store.layout.quarantine)?;
         store.counters.blocks_quarantined.store(quarantined, Ordering::Relaxed);
-        if !restored.quarantined.is_empty() {
-            *store.last_failure.lock() = Some(restored.quarantined.join("; "));
-        }
         store.counters.torn_bytes.store(restored.log.torn_bytes, Ordering::Relaxed);
         if let Err(error) = store.save_tombstones()
             && error.code() != ErrorCode::DiskFull
@@ -164,6 +168,7 @@ impl Engine {
         };
         let background = Handle::start(store.clone(), found)?;
         let compaction = CompactThread::start(store.clone())?;
+        let damage = reports.serve(store.clone())?;
         let deletes = Deletes::start(store.clone())?;
         let waiting_bytes = Arc::new(AtomicU64::new(0));
         let helpers = Helpers::new(store.options.query_helpers);
@@ -174,6 +179,7 @@ impl Engine {
             deletes: Mutex::new(Some(deletes)),
             background: Mutex::new(Some(background)),
             compaction: Mutex::new(Some(compaction)),
+            damage: Mutex::new(Some(damage)),
             lock: Mutex::new(Some(lock)),
             waiting_bytes,
             helpers,
@@ -335,6 +341,12 @@ impl Engine {
         self.store.last_failure.lock().clone()
     }
 
+    /// A sentence for each block that was found damaged and set aside since the last call, or since
+    /// before the engine was open: where it is now, what is missing, and why.
+    pub fn newly_quarantined(&self) -> Vec<String> {
+        std::mem::take(&mut *self.store.quarantined.lock())
+    }
+
     /// Finishes what was accepted, writes the head down, syncs the log and lets the directory go.
     /// Later calls give `closed`. Closing twice is fine.
     ///
@@ -361,6 +373,7 @@ impl Engine {
         if let Some(compaction) = compaction {
             compaction.join();
         }
+        drop(self.damage.lock().take());
         let closed = self.store.wal.close();
         self.lock.lock().take();
         closed

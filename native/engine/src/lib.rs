@@ -21,8 +21,8 @@
 //! of it, and of many blocks one.
 //!
 //! Locks, in this order: a shard's map, its slots, an index; the removal of blocks, the replaced
-//! views ([`store`]). No lock is held while the disk is waited for, except the log's own and that
-//! of the removal, which only background threads take.
+//! views, the sentences about damage ([`store`]). No lock is held while the disk is waited for,
+//! except the log's own and that of the removal, which only background threads take.
 
 #![warn(missing_docs)]
 

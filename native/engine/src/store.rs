@@ -14,6 +14,10 @@ use crate::stats::Counters;
 use crate::sync::{Arc, ArcSwap, Mutex};
 use crate::wal::Wal;
 
+/// Most sentences that wait for somebody to take them; an embedder may never. Those of the blocks
+/// that were damaged first say most about the cause.
+const QUARANTINED_MAX: usize = 1000;
+
 /// What the parts of an open engine share.
 pub struct Store {
     /// Options.
@@ -46,6 +50,8 @@ pub struct Store {
     pub counters: Counters,
     /// The last failure of background work.
     pub last_failure: Mutex<Option<String>>,
+    /// Sentences about blocks that were set aside, until somebody takes them.
+    pub quarantined: Mutex<Vec<String>>,
 }
 
 impl Store {
@@ -98,5 +104,15 @@ impl Store {
     /// Keeps a failure of background work for whoever asks for the status.
     pub fn note_failure(&self, error: &Error) {
         *self.last_failure.lock() = Some(error.to_string());
+    }
+
+    /// Keeps the sentence about a block that was set aside, for the status and for the log.
+    pub fn note_quarantined(&self, sentence: String) {
+        let mut waiting = self.quarantined.lock();
+        if waiting.len() < QUARANTINED_MAX {
+            waiting.push(sentence.clone());
+        }
+        drop(waiting);
+        *self.last_failure.lock() = Some(sentence);
     }
 }

@@ -28,6 +28,6 @@ pub fn with_tombstones(view: &View, up_to: Position) -> Option<Arc<Block>> {
 pub fn with_expired(view: &View) -> Result<Option<Arc<Block>>> {
     let Some(horizon) = &view.horizon else { return Ok(None) };
     let metas: Vec<&Meta> = view.blocks.iter().map(|block| block.meta()).collect();
-    let partly = to_rewrite(&metas, horizon, |block, class| view.visible[block].has_class(class))?;
+    let partly = to_rewrite(&metas, horizon, |block, class| view.has_class(block, class))?;
     Ok(partly.map(|block| view.blocks[block].clone()))
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use ulid::Ulid;
 
 use super::pace::{Pace, lower_priority};
-use super::{Answer, clean, closing};
+use super::{Answer, clean, closing, damage};
 use crate::allocator;
 use crate::block::meta::{Meta, MetaSeed};
 use crate::block::{self, Block, quarantine};
@@ -177,7 +177,7 @@ impl Compactor {
         });
         self.store.counters.compaction_bytes_now.store(0, Ordering::Relaxed);
         match &outcome {
-            Ok(Step::SetAside(error)) => self.note_failure(error),
+            Ok(Step::SetAside(_)) => self.count_failure(),
             Ok(_) => self.failures = 0,
             Err(error) if error.code() == ErrorCode::Closed => {}
             Err(error) => {
@@ -190,8 +190,12 @@ impl Compactor {
         outcome
     }
 
-    fn note_failure(&self, error: &Error) {
+    fn count_failure(&self) {
         self.store.counters.compaction_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn note_failure(&self, error: &Error) {
+        self.count_failure();
         self.store.note_failure(error);
     }
 
@@ -333,23 +337,13 @@ impl Compactor {
     /// # Errors
     /// `error`, when it says something else; those of the disk.
     fn set_aside(&self, sources: &[Arc<Block>], error: Error) -> Result<Step> {
-        let store = &self.store;
         let file = error.place().map(|place| place.file.clone()).unwrap_or_default();
         let damaged = sources.iter().find(|block| file.starts_with(block.dir()));
         let Some(block) = damaged.filter(|_| quarantine::is_damage(&error)) else {
             return Err(error);
         };
-        let _alone = store.removal.lock();
-        let ulid = block.meta().ulid;
-        if !store.view.load().blocks.iter().any(|known| known.meta().ulid == ulid) {
-            return Ok(Step::Merged);
-        }
-        store.replace_view(|view| view.without(&[ulid]));
-        store.head.changes().lost();
-        // Where it cannot be moved, it is no longer read, and the next start meets it again.
-        quarantine::set_aside(&*store.disk, block.dir(), &store.layout.quarantine, &error)?;
-        store.counters.blocks_quarantined.fetch_add(1, Ordering::Relaxed);
-        Ok(Step::SetAside(error))
+        let was_there = damage::set_aside(&self.store, block, &error)?;
+        Ok(if was_there { Step::SetAside(error) } else { Step::Merged })
     }
 
     fn ulid(&self) -> Ulid {

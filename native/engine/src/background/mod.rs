@@ -9,6 +9,8 @@
 //!   compact.rs     blocks are merged
 //!   clean.rs       which of them are written anew without what is deleted or has expired in them
 //!   pace.rs        its share of the processors, and its priority
+//! thread "damage-0"
+//!   damage.rs      blocks that readers find damaged are set aside
 //! ```
 //!
 //! The first thread looks at each of its tasks in turn; none of them waits for long. What a task
@@ -17,6 +19,7 @@
 mod checkpoint;
 mod clean;
 pub mod compact;
+pub mod damage;
 mod flush;
 mod pace;
 mod retention;

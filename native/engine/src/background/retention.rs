@@ -47,9 +47,7 @@ impl Retention {
         let expired = {
             let view = store.view.load_full();
             let metas: Vec<&Meta> = view.blocks.iter().map(|block| block.meta()).collect();
-            retention::expired(&metas, &horizon, |block, class| {
-                view.visible[block].has_class(class)
-            })?
+            retention::expired(&metas, &horizon, |block, class| view.has_class(block, class))?
         };
         self.drop_blocks(&expired);
         self.drop_blocks(&self.oversized());

@@ -35,7 +35,7 @@ use crate::error::{Error, Result};
 use crate::index::file::{ChunkMeta, IndexFile, Piece, SeriesWalk};
 use crate::sample::TimeRange;
 use crate::source::Columns;
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicBool, Ordering};
 
 use chunks::ChunkFile;
 use columns::{ColumnReader, LastFrame};
@@ -58,6 +58,8 @@ pub struct Block {
     index: IndexFile,
     chunks: ChunkFile,
     bytes: u64,
+    /// Whether a reader met damage in it.
+    damaged: AtomicBool,
 }
 
 impl std::fmt::Debug for Block {
@@ -94,7 +96,8 @@ impl Block {
             }
         }
         let bytes = text.len() as u64 + index.bytes() + chunks.bytes();
-        Ok(Arc::new(Self { disk, dir: dir.to_path_buf(), meta, index, chunks, bytes }))
+        let (dir, damaged) = (dir.to_path_buf(), AtomicBool::new(false));
+        Ok(Arc::new(Self { disk, dir, meta, index, chunks, bytes, damaged }))
     }
 
     /// The block's description.
@@ -110,6 +113,11 @@ impl Block {
     /// Bytes of all its files.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Remembers that a reader met damage in it; says whether that is new.
+    pub fn mark_damaged(&self) -> bool {
+        !self.damaged.swap(true, Ordering::Relaxed)
     }
 
     /// What takes the bytes: file, part, bytes.

@@ -9,6 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::meta::Meta;
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -51,6 +52,33 @@ pub fn set_aside(
     // The move is what counts: a full disk must not undo it.
     let _ = publish::publish_file(disk, &text_path(&place), format!("{why}\n").as_bytes());
     Ok(place)
+}
+
+/// The sentence for the operator about a block in `dir` that was set aside because of `why`: where
+/// it is now, or why it could not be moved, and what became of its `samples`.
+pub fn sentence(
+    dir: &Path,
+    place: std::result::Result<&Path, &Error>,
+    samples: &str,
+    why: &Error,
+) -> String {
+    let dir = dir.display();
+    match place {
+        Ok(place) => {
+            let place = place.display();
+            format!("the block {dir} is damaged and was moved to {place}; {samples}: {why}")
+        }
+        Err(refused) => format!(
+            "the block {dir} is damaged and no longer read, and could not be moved ({refused}); \
+             {samples}: {why}"
+        ),
+    }
+}
+
+/// What is missing without the block that `meta` describes.
+pub fn missing(meta: &Meta) -> String {
+    let Meta { mint, maxt, .. } = meta;
+    format!("{} samples from {mint} to {maxt} ms are missing", meta.counts.samples)
 }
 
 fn text_path(place: &Path) -> PathBuf {

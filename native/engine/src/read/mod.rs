@@ -12,5 +12,6 @@ pub mod selection;
 pub mod session;
 pub mod threads;
 pub mod view;
+pub mod watch;
 
 pub use crate::cancel;

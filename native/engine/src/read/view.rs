@@ -5,8 +5,10 @@ use ulid::Ulid;
 use crate::block::Block;
 use crate::block::hidden::HiddenBlock;
 use crate::block::tombstones::TombstoneList;
+use crate::error::Result;
 use crate::head::Head;
 use crate::head::snapshot::HeadSource;
+use crate::read::watch::{Watch, WatchedBlock};
 use crate::refs::Generation;
 use crate::retention::Horizon;
 use crate::sample::TimeRange;
@@ -29,6 +31,8 @@ pub struct View {
     pub horizon: Option<Arc<Horizon>>,
     /// `blocks`, one by one, as readers see them.
     pub visible: Vec<Arc<HiddenBlock>>,
+    /// Who hears when a reader finds that a block is damaged.
+    pub watch: Watch,
 }
 
 impl View {
@@ -41,6 +45,7 @@ impl View {
             tombstones: Arc::default(),
             horizon: None,
             visible: Vec::new(),
+            watch: Watch::default(),
         }
     }
 
@@ -50,14 +55,29 @@ impl View {
         let mut sources: Vec<Arc<dyn SeriesSource>> = Vec::new();
         for visible in &self.visible {
             if visible.time_range().overlaps(&range) {
-                sources.push(readable(visible));
+                sources.push(Arc::new(WatchedBlock {
+                    block: visible.block().clone(),
+                    source: readable(visible),
+                    watch: self.watch.clone(),
+                }));
             }
         }
         sources.push(Arc::new(HeadSource::new(head.clone(), self.from, self.to)));
         sources
     }
 
-    /// One of its blocks without what is deleted in it, for whoever writes it anew.
+    /// Whether block `block` of the view has series under rule `class` of the retention: see
+    /// [`HiddenBlock::has_class`].
+    ///
+    /// # Errors
+    /// `corruption`.
+    pub fn has_class(&self, block: usize, class: usize) -> Result<bool> {
+        let visible = &self.visible[block];
+        self.watch.see(visible.block(), visible.has_class(class))
+    }
+
+    /// One of its blocks without what is deleted in it, for whoever writes it anew, and sees to it
+    /// that a damaged one is set aside.
     pub fn source_of(&self, block: &Arc<Block>) -> Arc<dyn SeriesSource> {
         let found = self.visible.iter().find(|visible| Arc::ptr_eq(visible.block(), block));
         found.map_or_else(|| block.clone() as Arc<dyn SeriesSource>, readable)
@@ -87,6 +107,12 @@ impl View {
     #[must_use]
     pub fn with_horizon(&self, horizon: Horizon) -> Self {
         Self { horizon: Some(Arc::new(horizon)), ..self.clone() }.refreshed()
+    }
+
+    /// The same with somebody who hears of damaged blocks.
+    #[must_use]
+    pub fn with_watch(self, watch: Watch) -> Self {
+        Self { watch, ..self }
     }
 
     /// With `visible` as the other members want it; what was looked up before is kept.

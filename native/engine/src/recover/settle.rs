@@ -175,16 +175,10 @@ impl Damaged {
             (None, true) => {
                 "of its samples those that the log still has were read again".to_owned()
             }
-            (Some(meta), false) => {
-                format!(
-                    "{} samples from {} to {} ms are missing",
-                    meta.counts.samples, meta.mint, meta.maxt
-                )
-            }
+            (Some(meta), false) => quarantine::missing(meta),
             (None, false) => "its samples are missing".to_owned(),
         };
-        let (from, to) = (self.dir.display(), place.display());
-        Ok(format!("the block {from} is damaged and was moved to {to}; {samples}: {}", self.error))
+        Ok(quarantine::sentence(&self.dir, Ok(&place), &samples, &self.error))
     }
 }
 
