@@ -51,10 +51,10 @@ export async function sendData(
   const coding = wantedEncoding(request.headers['accept-encoding']);
   const inMemory = coding === undefined ? 'plain' : 'compressed';
   if (data.byteLength > streamFromBytes[inMemory]) {
-    return await streamJson(request, reply, pieces);
+    return await streamJson(request, reply, pieces, coding);
   }
   // One copy of the result costs less than writing three pieces to a socket, or to a compressor.
-  return await sendJson(request, reply, Buffer.concat(pieces));
+  return await sendJson(reply, Buffer.concat(pieces), coding);
 }
 
 /** Sends pieces as fast as the client takes them: beside them only what is under way is held. */
@@ -62,19 +62,19 @@ async function streamJson(
   request: FastifyRequest,
   reply: FastifyReply,
   pieces: readonly Uint8Array[],
+  coding: Coding | undefined,
 ): Promise<FastifyReply> {
   reply.header('content-type', 'application/json').header('vary', 'Accept-Encoding');
   // A client that takes nothing for this long holds memory that others wait for.
   const { socket } = request.raw;
   reply.raw.setTimeout(stalledMs, () => socket.destroy());
   const body = Readable.from(slices(pieces), { objectMode: false });
-  const encoding = wantedEncoding(request.headers['accept-encoding']);
-  if (encoding === undefined) {
+  if (coding === undefined) {
     return await reply.send(body);
   }
-  const compressor = { gzip: createGzip, deflate: createDeflate }[encoding](compressionOptions);
+  const compressor = { gzip: createGzip, deflate: createDeflate }[coding](compressionOptions);
   const compressed = pipeline(body, compressor, () => undefined);
-  return await reply.header('content-encoding', encoding).send(compressed);
+  return await reply.header('content-encoding', coding).send(compressed);
 }
 
 function* slices(pieces: readonly Uint8Array[]): Generator<Uint8Array> {
@@ -96,25 +96,21 @@ export async function sendValue(
   data: unknown,
 ): Promise<FastifyReply> {
   const body = Buffer.from(JSON.stringify({ status: 'success', data }));
-  return await sendJson(request, reply, body);
+  return await sendJson(reply, body, wantedEncoding(request.headers['accept-encoding']));
 }
 
 async function sendJson(
-  request: FastifyRequest,
   reply: FastifyReply,
   body: Buffer,
+  coding: Coding | undefined,
 ): Promise<FastifyReply> {
   reply.header('content-type', 'application/json').header('vary', 'Accept-Encoding');
-  const encoding =
-    body.length < compressFromBytes
-      ? undefined
-      : wantedEncoding(request.headers['accept-encoding']);
-  if (encoding === undefined) {
+  if (coding === undefined || body.length < compressFromBytes) {
     return reply.send(body);
   }
   const here = body.length <= compressHereBytes;
-  const compressed = here ? compressNow(encoding, body) : await compress(encoding, body);
-  return reply.header('content-encoding', encoding).send(compressed);
+  const compressed = here ? compressNow(coding, body) : await compress(coding, body);
+  return reply.header('content-encoding', coding).send(compressed);
 }
 
 /** The first encoding of the header that is spoken here and not refused by `q=0`. */

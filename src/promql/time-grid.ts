@@ -12,10 +12,14 @@ export interface TimeGrid {
   readonly steps: number;
 }
 
-/** The grid of a range; `endMs < startMs` gives no step. */
+/** How many steps a range has; none where `endMs < startMs`. */
+export function stepsOf({ startMs, endMs, stepMs }: Omit<TimeGrid, 'steps'>): number {
+  return Math.max(0, Math.floor((endMs - startMs) / stepMs) + 1);
+}
+
+/** The grid of a range. */
 export function timeGrid(startMs: number, endMs: number, stepMs: number): TimeGrid {
-  const steps = Math.max(0, Math.floor((endMs - startMs) / stepMs) + 1);
-  return { startMs, endMs, stepMs, steps };
+  return { startMs, endMs, stepMs, steps: stepsOf({ startMs, endMs, stepMs }) };
 }
 
 /** The grid of one time. */

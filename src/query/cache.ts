@@ -12,15 +12,15 @@
  * (`reuse.ts`). One entry an expression, step, alignment, length and reader; the least recently
  * asked for goes first.
  */
-import {
-  type KeptSteps,
-  type QueryAnswer,
-  type QueryContext,
-  type QueryJob,
-  type QueryService,
-  type RangeJob,
-  type ReusableSteps,
-  stepsOf,
+import { stepsOf } from '../promql/time-grid.js';
+import type {
+  KeptSteps,
+  QueryAnswer,
+  QueryContext,
+  QueryJob,
+  QueryService,
+  RangeJob,
+  ReusableSteps,
 } from './service.js';
 
 /** What may have changed since a version: see `native/engine/src/changes.rs`. */

@@ -11,6 +11,7 @@
  */
 import { MetricstorError } from '../errors.js';
 import type { QueryLimits } from '../promql/engine.js';
+import { stepsOf } from '../promql/time-grid.js';
 import { type Executor, execute } from './execute.js';
 import {
   isExpression,
@@ -18,7 +19,6 @@ import {
   type QueryContext,
   type QueryJob,
   type QueryService,
-  stepsOf,
 } from './service.js';
 
 /** What is small enough to be tried; see {@link InlineQueries}. */

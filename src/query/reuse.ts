@@ -6,19 +6,15 @@
  * An answer with warnings, infos or native histograms is never kept: which steps they stem from is
  * not known. Whatever does not fit together is evaluated anew as a whole.
  */
+
 import { MetricstorError } from '../errors.js';
 import type { LabelTable } from '../model/labels.js';
 import type { MatrixResult } from '../model/result.js';
 import type { PromqlEngine, QueryOutcome, QueryUse } from '../promql/engine.js';
+import { stepsOf } from '../promql/time-grid.js';
 import type { QuerySession } from '../storage/querier.js';
 import { joinSteps, type StepPart } from './join-steps.js';
-import {
-  type KeptLabels,
-  type KeptSteps,
-  type RangeJob,
-  type ReusableSteps,
-  stepsOf,
-} from './service.js';
+import type { KeptLabels, KeptSteps, RangeJob, ReusableSteps } from './service.js';
 
 /** What an evaluation works with. */
 export interface Evaluating {

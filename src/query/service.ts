@@ -75,15 +75,6 @@ export interface ReusableSteps {
   readonly to: number;
 }
 
-/** How many steps a range has. */
-export function stepsOf({
-  startMs,
-  endMs,
-  stepMs,
-}: Pick<RangeJob, 'startMs' | 'endMs' | 'stepMs'>): number {
-  return Math.max(0, Math.floor((endMs - startMs) / stepMs) + 1);
-}
-
 /** The plan of an expression is wanted; with `analyze`, also what evaluating it takes. */
 export interface ExplainJob {
   readonly kind: 'explain';

@@ -135,11 +135,13 @@ impl Function {
 
     /// What it looks at: those that give times or count samples never see a value.
     fn needs(self) -> Needs {
-        let times = [Self::Timestamp, Self::Count, Self::Present, Self::TimeOfLast];
-        if times.contains(&self) || self == Self::TimeOfFirst {
-            Needs::Staleness
-        } else {
-            Needs::Values
+        match self {
+            Self::Timestamp
+            | Self::Count
+            | Self::Present
+            | Self::TimeOfFirst
+            | Self::TimeOfLast => Needs::Staleness,
+            _ => Needs::Values,
         }
     }
 }
