@@ -2,15 +2,17 @@
 //! merged next.
 //!
 //! The widths of windows are a ladder: the block range times a power of four, at most 31 days and
-//! a tenth of retention. A window of a width is *settled* when it lies wholly before the newest
-//! sample minus that width: little is written to it any more. Late samples are flushed into the
-//! widest settled window around them at once, so that a year of backfill makes tens of blocks and
-//! not thousands; compaction brings what was flushed earlier, and narrower, into the same windows.
+//! a tenth of retention. A window is *settled* once the newest sample is a block range past its
+//! end: what is written to it then is late. Late samples are flushed into the widest settled window
+//! around them at once, so that a year of backfill makes tens of blocks and not thousands;
+//! compaction brings what was flushed earlier, and narrower, into the same windows. When all that
+//! may be done is asked for, every window counts as settled, the present one too.
 //!
-//! Blocks of one tenant whose widest settled window is the same form a group. Groups share no
-//! instant, so the blocks of a group that are neighbours in the order of their writes can be merged
-//! without regard to others, and the last write still wins. Widths that changed with the
-//! configuration do not nest; a job that would then reorder two writes is not planned.
+//! Blocks of one tenant whose widest settled window is the same form a group. Groups mostly share
+//! no instant, so the blocks of a group that are neighbours in the order of their writes can be
+//! merged without regard to others, and the last write still wins. Widths that changed with the
+//! configuration do not nest, and a window that was asked for before it settled has narrower ones
+//! behind it; a job that would then reorder two writes is not planned.
 //!
 //! A flush writes Gorilla chunks, a merge the denser cold ones. So that a block with nothing to be
 //! merged with becomes dense too, it is rewritten alone, once, when its window is as wide as
@@ -45,9 +47,9 @@ fn ladder(block_range_ms: i64, retention_ms: i64) -> impl Iterator<Item = i64> {
     })
 }
 
-/// Whether a window lies wholly before `newest` minus its width.
-fn is_settled(window: Window, width: i64, newest: TimestampMs) -> bool {
-    window.end <= newest.saturating_sub(width)
+/// Whether a window ends a block range before `newest`, or earlier.
+fn is_settled(window: Window, newest: TimestampMs, block_range_ms: i64) -> bool {
+    window.end <= newest.saturating_sub(block_range_ms)
 }
 
 /// The window that a sample at `t` is flushed into when the newest sample is at `newest`: the
@@ -65,7 +67,7 @@ pub fn flush_window(
     let mut chosen = Window::aligned(t, block_range_ms.max(1));
     for width in ladder(block_range_ms, retention_ms).skip(1) {
         let window = Window::aligned(t, width);
-        if is_settled(window, width, newest) {
+        if is_settled(window, newest, block_range_ms) {
             chosen = window;
         }
     }
@@ -155,6 +157,10 @@ impl Run<'_> {
 }
 
 impl Rules {
+    fn is_settled(&self, window: Window) -> bool {
+        self.urgency == Urgency::Full || is_settled(window, self.newest, self.block_range_ms)
+    }
+
     /// The window that a block with this window belongs into now: the widest settled one around it,
     /// or one of the block range, or its own.
     fn window(&self, own: Window) -> Window {
@@ -162,7 +168,7 @@ impl Rules {
         for (step, width) in ladder(self.block_range_ms, self.retention_ms).enumerate() {
             let window = Window::aligned(own.start, width);
             let fits = window.start <= own.start && own.end <= window.end;
-            if fits && (step == 0 || is_settled(window, width, self.newest)) {
+            if fits && (step == 0 || self.is_settled(window)) {
                 chosen = window;
             }
         }
@@ -209,7 +215,7 @@ impl Rules {
     fn lone_run<'a>(&self, window: Window, group: &[&'a Meta], all: &[&Meta]) -> Option<Run<'a>> {
         let widest = ladder(self.block_range_ms, self.retention_ms).last()?;
         let width = window.end.saturating_sub(window.start);
-        let is_final = width >= widest && is_settled(window, width, self.newest);
+        let is_final = width >= widest && self.is_settled(window);
         if self.urgency != Urgency::Full && !(is_final && group.len() == 1) {
             return None;
         }
