@@ -17,7 +17,7 @@ use crate::source::{Columns, SelectRequest, SeriesSource, SourceSelection};
 use crate::sync::Arc;
 
 /// Samples of a column, about: the index does not say how many it has.
-const COLUMN_WEIGHT: u64 = 2048;
+const COLUMN_WEIGHT: u64 = 512;
 /// Memory of a histogram sample, as a multiple of a float's: a few hundred bytes to 16.
 const HISTOGRAM_WEIGHT: u64 = 32;
 
