@@ -178,6 +178,68 @@ test('what does not change is evaluated at one time', () => {
   });
 });
 
+describe('presence', () => {
+  const querier = new MemoryQuerier();
+  const times = Array.from({ length: 241 }, (_, k) => k * 15_000);
+  for (let i = 0; i < 400; i++) {
+    // All of them end early but for the last, and most of them are not there at first.
+    const kept = times.filter((_, k) => k < 160 && (i === 37 || k > 40));
+    querier.add({ __name__: 'many', i: String(i).padStart(3, '0') }, kept, kept);
+  }
+  const end = times.slice(150);
+  querier.add({ __name__: 'many', i: '999' }, end, end);
+  const ask = (
+    query: string,
+    minutes: number,
+    rewrites: ReadonlySet<RewriteName>,
+  ): [ApiEnvelope, number] => {
+    const session = querier.openSession();
+    const startMs = 600_000;
+    const endMs = startMs + minutes * minute;
+    const deadlineMs = Date.now() + minute;
+    const before = querier.reads;
+    const envelope = toEnvelope(session, () =>
+      engineWith(rewrites).range(session, { query, startMs, endMs, stepMs: minute, deadlineMs }),
+    );
+    return [envelope, querier.reads - before];
+  };
+  const queries = [
+    'absent(many)',
+    'absent(many{i="0"})',
+    'absent(many{i=~"0[0-3].",i!="037"} offset 10m)',
+    'absent(many @ 0)',
+    'absent_over_time(many[30s])',
+    'absent_over_time(many{i=~"0..|999"}[10m] offset 20m)',
+    'absent(many) or absent(many offset 1h)',
+    'count(many) + absent(many)',
+  ];
+
+  test.each(queries)('%s answers the same', (query) => {
+    for (const minutes of [0, 20, 50]) {
+      expect(ask(query, minutes, allRewrites)[0]).toEqual(
+        ask(query, minutes, without('presence'))[0],
+      );
+    }
+  });
+
+  test('series behind those that answer for all steps are not read', () => {
+    for (const query of ['absent(many)', 'absent_over_time(many[5m])']) {
+      const [, few] = ask(query, 20, allRewrites);
+      const [, all] = ask(query, 20, without('presence'));
+      expect([query, few < all / 2]).toEqual([query, true]);
+    }
+    const [, few] = ask('absent(many)', 50, allRewrites);
+    const [, all] = ask('absent(many)', 50, without('presence'));
+    expect(few).toBe(all);
+  });
+
+  test('it is of selectors that nobody else keeps', () => {
+    expect(explain('absent(many)').plan.rewrites).toEqual(['presence']);
+    expect(explain('absent(many) or many').plan.inputs?.[0].rewrites).toBeUndefined();
+    expect(explain('absent(sum(many))').plan.rewrites).toBeUndefined();
+  });
+});
+
 describe('stream', () => {
   const querier = new MemoryQuerier();
   const times = Array.from({ length: 241 }, (_, k) => k * 15_000);

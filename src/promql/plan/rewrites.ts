@@ -9,9 +9,10 @@
  * | `share` | vectors that occur twice are evaluated once | `shared.ts` |
  * | `narrow` | matchers of one side of a join select on the other side, too | `narrow.ts` |
  * | `stream` | `topk` and `bottomk` keep the best, not all | `stream.ts` |
+ * | `presence` | `absent` looks for samples, not at values | `presence.ts` |
  */
 
-export const rewriteNames = ['once', 'fold', 'share', 'narrow', 'stream'] as const;
+export const rewriteNames = ['once', 'fold', 'share', 'narrow', 'stream', 'presence'] as const;
 
 export type RewriteName = (typeof rewriteNames)[number];
 
