@@ -50,7 +50,7 @@ function unescapeText(text: string): string {
     );
 }
 
-/** Reads a body of type `multipart/form-data`; files are left out, a malformed body has no fields. */
+/** Reads a body of type `multipart/form-data`: files are no fields, a malformed body has none. */
 export async function parseMultipart(contentType: string, body: Uint8Array): Promise<Form> {
   const fields: [string, string][] = [];
   try {

@@ -114,6 +114,26 @@ test.for<[string, string, unknown]>([
     'series?match[]=up&x=1;y=2',
     badData('error parsing form values: invalid semicolon separator in query'),
   ],
+  [
+    'what does not parse comes before what selects everything',
+    'series?match[]={a=""}&match[]=up%20or',
+    badData('invalid parameter "match[]": 1:4: parse error: unexpected <op:or>'),
+  ],
+  [
+    'what selects everything is refused',
+    'series?match[]=up&match[]={a=""}',
+    badData('invalid parameter "match[]": match[] must contain at least one non-empty matcher'),
+  ],
+  [
+    'a pattern of exemplars has a place',
+    'query_exemplars?query=up%2Bup{a=~"("}',
+    badData('1:7: parse error: error parsing regexp: missing closing ): `(`'),
+  ],
+  [
+    'a duration does not begin with a dot',
+    'query?query=up[.5m]',
+    badData('invalid parameter "query": 1:4: parse error: not a valid duration string: ".5m"'),
+  ],
   ['exemplars of no selector are nothing', 'query_exemplars?query=1', [204, '']],
   ['there are no rules', 'rules?type=Alert', [200, { status: 'success', data: { groups: [] } }]],
   [

@@ -1,6 +1,6 @@
 /**
- * @file `rules`, `alerts`, `alertmanagers`, `targets` and `scrape_pools`: Grafana and others ask them
- * of every data source. metricstor evaluates no rules and scrapes nothing, so there are none to tell.
+ * @file `rules`, `alerts`, `alertmanagers`, `targets` and `scrape_pools`: Grafana and others ask
+ * every data source for them. metricstor evaluates no rules and scrapes nothing, so there are none.
  *
  * Shapes are those of Prometheus 3.14, `web/api/v1/api.go`.
  */
