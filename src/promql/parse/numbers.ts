@@ -116,6 +116,9 @@ function parseProblem(text: string, why: string): NumberProblem {
 const units: readonly string[] = ['y', 'w', 'd', 'h', 'm', 's', 'ms'];
 
 function durationProblem(text: string): string {
+  if (text.startsWith('.')) {
+    return `not a valid duration string: ${goQuote(text)}`;
+  }
   let last = -1;
   for (const [, count = '', unit = ''] of text.matchAll(/([0-9]+)([^0-9]*)/g)) {
     const order = units.indexOf(unit);
