@@ -293,4 +293,27 @@ describe('stream', () => {
     );
     expect(peaks[0]).toBeLessThan(peaks[1] / 2);
   });
+
+  test('a further series costs its labels, not its points', () => {
+    const stepMs = 10_000;
+    const points = Float64Array.from({ length: 121 }, (_, k) => k * stepMs);
+    const peakOf = (series: number, rewrites: ReadonlySet<RewriteName>): number => {
+      const many = new MemoryQuerier();
+      for (let i = 0; i < series; i++) {
+        many.addColumns({ __name__: 'many', i: String(i) }, points, points);
+      }
+      return engineWith(rewrites).range(many.openSession(), {
+        query: 'topk(5, many)',
+        startMs: 0,
+        endMs: 1_200_000,
+        stepMs,
+        deadlineMs: Date.now() + minute,
+      }).stats.peakBytes;
+    };
+    // More than one batch of rows, whose memory is used again, has them all.
+    const perSeries = (rewrites: ReadonlySet<RewriteName>): number =>
+      (peakOf(6000, rewrites) - peakOf(4000, rewrites)) / 2000;
+    expect(perSeries(allRewrites)).toBeLessThan(100);
+    expect(perSeries(without('stream'))).toBeGreaterThan(9 * points.length);
+  });
 });
