@@ -206,6 +206,14 @@ test.for(['0', '-1', '0s'])('a timeout of %s is over', async (timeout) => {
   expect([status, body]).toMatchObject([503, { errorType: 'timeout' }]);
 });
 
+test('a pattern of 200,000 characters fits into a URL', async () => {
+  const selector = `up{job=~"${'x|'.repeat(100_000)}a"}`;
+  expect(await ask(`label/job/values?match[]=${selector}`)).toEqual([
+    200,
+    { status: 'success', data: ['a'] },
+  ]);
+});
+
 test('a path that is no URL is answered in the envelope', async () => {
   const [status, body] = (await ask('label/%ff/values')) as [number, object];
   expect([status, body]).toMatchObject([400, { status: 'error', errorType: 'bad_data' }]);
