@@ -3,8 +3,8 @@
 //!
 //! It has blocks of Gorilla chunks and cold ones, tombstones, a checkpoint with chunk files, the
 //! log after it, exemplars and metadata; floats and histograms are in all of them. The process
-//! ended without a word, so nothing was put in order at the end. `start_timestamps.rs` has one whose
-//! samples say when they began.
+//! ended without a word, so nothing was put in order at the end. `start_timestamps.rs` has one
+//! whose samples say when they began.
 //!
 //! When a format changes, a new fixture is written with `METRICSTOR_WRITE_FIXTURE=1`, and the old
 //! one stays.
