@@ -138,7 +138,7 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
   statusRoutes(app, parts);
   deleteRoutes(app, parts);
   adminRoutes(app, parts);
-  exportRoutes(app, parts);
+  exportRoutes(app, { ...parts, failures });
   app.register(async (scope) => writeRoutes(scope, parts));
   app.register(async (scope) => importRoutes(scope, parts));
   return app;

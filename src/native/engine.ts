@@ -194,6 +194,7 @@ interface Addon {
   ): { version: number; writtenFrom: number; expiredTo: number };
   engineFailure(handle: number): string | null;
   newlyQuarantined(handle: number): string[];
+  tornEnd(handle: number): string | null;
   openCancelToken(): number;
   cancel(token: number): void;
   closeCancelToken(token: number): void;
@@ -435,6 +436,10 @@ export class NativeEngine implements Querier, Appender, Deleter, Maintenance, Ex
 
   lastFailure(): string | undefined {
     return guarded(() => addon.engineFailure(this.handle)) ?? undefined;
+  }
+
+  tornEnd(): string | undefined {
+    return guarded(() => addon.tornEnd(this.handle)) ?? undefined;
   }
 
   newlyQuarantined(): readonly string[] {

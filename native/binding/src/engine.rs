@@ -308,6 +308,12 @@ pub fn newly_quarantined(handle: u32) -> Result<Vec<String>> {
     Ok(registry::engine(handle).map_err(|e| to_js(&e))?.newly_quarantined())
 }
 
+/// A sentence about what the start cut off the end of the log, if it did.
+#[napi]
+pub fn torn_end(handle: u32) -> Result<Option<String>> {
+    Ok(registry::engine(handle).map_err(|e| to_js(&e))?.torn_end().map(str::to_owned))
+}
+
 /// A token that cancels the sessions opened with it, from any thread.
 #[napi]
 pub fn open_cancel_token() -> u32 {

@@ -28,7 +28,7 @@ use crate::stats::{Counters, Stats, counter_stats};
 use crate::store::Store;
 use crate::sync::channel::{Receiver, Sender};
 use crate::sync::{Arc, ArcSwap, AtomicU64, Mutex, Ordering, RwLock, channel, random, thread};
-use crate::wal::{Wal, WalOptions};
+use crate::wal::{Recovered, Wal, WalOptions};
 use crate::wire::WireBatch;
 
 /// Bodies that may wait for a write thread, in bytes of request body: past it a write is refused
@@ -71,6 +71,8 @@ pub struct Engine {
     helpers: Helpers,
     /// Held while a snapshot is made: the directory is not let go before.
     snapshots: Arc<Mutex<()>>,
+    /// What the start cut off the log.
+    torn_end: Option<String>,
 }
 
 /// What a snapshot holds.
@@ -155,6 +157,7 @@ impl Engine {
         let quarantined = quarantine::count(&*store.disk, &store.layout.quarantine)?;
         store.counters.blocks_quarantined.store(quarantined, Ordering::Relaxed);
         store.counters.torn_bytes.store(restored.log.torn_bytes, Ordering::Relaxed);
+        let torn_end = torn_end(&restored.log);
         if let Err(error) = store.save_tombstones()
             && error.code() != ErrorCode::DiskFull
         {
@@ -184,6 +187,7 @@ impl Engine {
             waiting_bytes,
             helpers,
             snapshots: Arc::default(),
+            torn_end,
         })
     }
 
@@ -347,6 +351,11 @@ impl Engine {
         std::mem::take(&mut *self.store.quarantined.lock())
     }
 
+    /// A sentence about what the start cut off the end of the log, if it did.
+    pub fn torn_end(&self) -> Option<&str> {
+        self.torn_end.as_deref()
+    }
+
     /// Finishes what was accepted, writes the head down, syncs the log and lets the directory go.
     /// Later calls give `closed`. Closing twice is fine.
     ///
@@ -384,6 +393,15 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let _ = self.close();
     }
+}
+
+fn torn_end(log: &Recovered) -> Option<String> {
+    let (file, offset) = log.torn_at.as_ref()?;
+    let (bytes, file) = (log.torn_bytes, file.display());
+    Some(format!(
+        "{bytes} bytes from offset {offset} of {file} on, whose write had not finished when the \
+         process stopped"
+    ))
 }
 
 fn closed() -> Error {
