@@ -6,12 +6,14 @@
 //! ```text
 //! <target>/manifest.json                 what the backup holds, with checksums; replaced last
 //!          blocks/<ULID>-<digest>/…      the files of a block; the digest is over their checksums
+//!          beside/<name>-<digest>        exemplars and metadata, which no block has
 //! ```
 //!
 //! What a manifest names is there and durable before it is published, and goes only after the next
 //! one is, so a backup that is cut off leaves the one before. A block that is there already is not
 //! copied again. Drawn in `FORMAT.md`, "Backups".
 
+mod beside;
 mod manifest;
 mod restore;
 mod snapshot;
@@ -30,6 +32,7 @@ use crate::disk::publish::{self, publish_dir, publish_file, temp_path};
 use crate::error::{Error, Result};
 use crate::recover::{Layout, create_durably};
 use crate::sample::TimestampMs;
+use beside::BESIDE_DIR;
 pub use manifest::MANIFEST_FILE;
 use manifest::{BlockEntry, MANIFEST_VERSION, Manifest, encode, read_manifest};
 pub use restore::restore;
@@ -54,6 +57,8 @@ pub struct CopyReport {
     pub copied_bytes: u64,
     /// Blocks of earlier backups that were removed, because the store has them no more.
     pub removed_blocks: u64,
+    /// Bytes of the exemplars and metadata of the backup.
+    pub beside_bytes: u64,
 }
 
 /// Brings the backup in `target` up to the blocks in `dir`, a data directory of which everything is
@@ -72,16 +77,20 @@ pub fn backup(
     replace(disk, dir, target, now_ms)
 }
 
-/// Refuses a backup with blocks of which `dir` has none, neither itself nor, merged or written anew
-/// since, as the source of one that it has.
+/// Refuses a backup of another store. One whose identity is not known is another one if it has
+/// blocks of which `dir` has none, neither itself nor, merged or written anew since, as the source
+/// of one that it has.
 fn refuse_another(disk: &dyn Disk, dir: &Path, target: &Path) -> Result<()> {
     if !disk.exists(&target.join(MANIFEST_FILE)) {
         return Ok(());
     }
     let manifest = read_manifest(disk, target)?;
-    let held: BTreeSet<&str> = manifest.blocks.iter().map(|entry| &*entry.ulid).collect();
     let layout = Layout::new(dir);
-    layout.check_format(disk)?;
+    let own = layout.read_format(disk)?.store;
+    if own.is_some() && own == layout.parse_format(manifest.format.as_bytes())?.store {
+        return Ok(());
+    }
+    let held: BTreeSet<&str> = manifest.blocks.iter().map(|entry| &*entry.ulid).collect();
     let blocks = block::list(disk, &layout.blocks)?;
     let mut shared = held.is_empty();
     for block in &blocks {
@@ -114,7 +123,7 @@ pub fn replace(
     now_ms: TimestampMs,
 ) -> Result<CopyReport> {
     let layout = Layout::new(dir);
-    layout.check_format(disk)?;
+    layout.read_format(disk)?;
     let format = String::from_utf8_lossy(&disk.read(&layout.format_file())?).into_owned();
     let known = prepare_target(disk, target)?;
     let mut report = CopyReport::default();
@@ -135,9 +144,11 @@ pub fn replace(
         blocks.push(entry);
     }
     let kept: BTreeSet<String> = blocks.iter().map(BlockEntry::dir_name).collect();
+    let beside = beside::copy(disk, &layout, target)?;
+    report.beside_bytes = beside::bytes_of(&beside);
     let tombstones = hex(&read_tombstones(disk, &layout.blocks)?);
-    let manifest =
-        Manifest { version: MANIFEST_VERSION, format, created_ms: now_ms, blocks, tombstones };
+    let (version, created_ms) = (MANIFEST_VERSION, now_ms);
+    let manifest = Manifest { version, format, created_ms, blocks, tombstones, beside };
     publish_file(disk, &target.join(MANIFEST_FILE), encode(&manifest)?.as_bytes())?;
     for entry in disk.list(&target.join(BLOCKS_DIR))? {
         if !kept.contains(&entry.name) {
@@ -145,6 +156,7 @@ pub fn replace(
             report.removed_blocks += 1;
         }
     }
+    beside::remove_others(disk, target, &manifest.beside)?;
     Ok(report)
 }
 
@@ -157,7 +169,7 @@ fn prepare_target(disk: &dyn Disk, target: &Path) -> Result<BTreeSet<String>> {
         let manifest = read_manifest(disk, target)?;
         manifest.blocks.iter().map(BlockEntry::dir_name).collect()
     } else {
-        let ours = [BLOCKS_DIR, "manifest.json.tmp", "lost+found"];
+        let ours = [BLOCKS_DIR, BESIDE_DIR, "manifest.json.tmp", "lost+found"];
         if let Some(other) = disk.list(target)?.iter().find(|e| !ours.contains(&&*e.name)) {
             let text = format!("the target holds {:?} and no backup", other.name);
             return Err(Error::bad_data(text).at(target, None));
@@ -186,16 +198,7 @@ fn copy_block(disk: &dyn Disk, from: &Path, to: &Path, entry: &BlockEntry) -> Re
     let copied = entry.files.iter().try_for_each(|file| {
         let source = from.join(&file.name);
         let content = disk.map(&source)?;
-        let got = crc32c::crc32c(&content);
-        if (content.len() as u64, got) != (file.bytes, file.crc32c) {
-            let text = format!(
-                "{} bytes with checksum {got:08x}, want {} with {:08x}",
-                content.len(),
-                file.bytes,
-                file.crc32c
-            );
-            return Err(Error::corruption(&source, 0, text));
-        }
+        file.check(&source, &content)?;
         let mut copy = disk.create(&temp.join(&file.name))?;
         content.chunks(COPY_BYTES).try_for_each(|piece| copy.write(piece))?;
         copy.sync()

@@ -13,10 +13,10 @@ Brings the backup in <target> up to the data directory <dir>: copies the blocks 
 yet, checks what it copies, and publishes manifest.json last, so that a backup that is cut off
 leaves the one before. Blocks that <dir> has no more are removed afterwards. <dir> is a snapshot, or
 the data directory of a server that is stopped; what is in its log is made blocks first. Exemplars
-and metadata are in no backup.
+and metadata are in the backup, too.
 
-A backup that has no block of <dir> is of something else, and stands: that is an error. --replace
-makes it the backup of <dir> nevertheless; what it had is lost.
+The backup of another store stands: that is an error. --replace makes it the backup of <dir>
+nevertheless; what it had is lost.
 `;
 
 export const verb: Verb = {
@@ -53,11 +53,12 @@ function hasLog(dir: string): boolean {
 
 /** What was copied, for people. */
 export function describeCopy(report: CopyReport): string[] {
-  const { blocks, bytes, copiedBlocks, copiedBytes, removedBlocks } = report;
+  const { blocks, bytes, copiedBlocks, copiedBytes, removedBlocks, besideBytes } = report;
   const removed = removedBlocks > 0 ? [`${grouped(removedBlocks)} blocks removed`] : [];
   return [
     `${grouped(blocks)} blocks, ${bytesText(bytes)}`,
     `${grouped(copiedBlocks)} blocks copied, ${bytesText(copiedBytes)}`,
     ...removed,
+    ...(besideBytes > 0 ? [`exemplars and metadata, ${bytesText(besideBytes)}`] : []),
   ];
 }

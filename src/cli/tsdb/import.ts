@@ -71,7 +71,7 @@ export const verb: Verb = {
         kind === 'prometheus'
           ? await importBlocks(engine, path)
           : await importJson(engine, path, config);
-      const newest = Math.max(...(await listBlocks(dir)).map(({ maxt }) => maxt));
+      const newest = Math.max(...(await listBlocks(dir)).blocks.map(({ maxt }) => maxt));
       const expired = await countExpired(engine, retained, { newest, now: Date.now() });
       const all = { ...report, beforeRetention: expired.samples };
       print(all, values['json-report'], lines);

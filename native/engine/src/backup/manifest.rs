@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::beside::BesideEntry;
 use crate::block::META_FILE;
 use crate::block::meta::{FileEntry, Meta, seal, unseal};
 use crate::disk::Disk;
@@ -12,8 +13,9 @@ use crate::sample::TimestampMs;
 
 /// The file that says what a backup holds.
 pub const MANIFEST_FILE: &str = "manifest.json";
-/// The version of manifests that this build writes and the newest that it reads.
-pub(super) const MANIFEST_VERSION: u32 = 1;
+/// The version of manifests that this build writes and the newest that it reads. Version 2 has
+/// files beside the blocks.
+pub(super) const MANIFEST_VERSION: u32 = 2;
 
 /// `manifest.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,6 +31,9 @@ pub(super) struct Manifest {
     /// there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) tombstones: String,
+    /// Exemplars and metadata, each where there are some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) beside: Vec<BesideEntry>,
 }
 
 /// A block of a backup.
@@ -91,14 +96,17 @@ pub(super) fn read_manifest(disk: &dyn Disk, target: &Path) -> Result<Manifest> 
     let json = unseal(&path, &disk.read(&path)?)?;
     let malformed = |cause: serde_json::Error| Error::corruption(&path, 0, cause.to_string());
     let Versioned { version } = serde_json::from_str(&json).map_err(malformed)?;
-    if version != MANIFEST_VERSION {
-        let text = format!("manifest version {version}, this build knows {MANIFEST_VERSION}");
+    if !(1..=MANIFEST_VERSION).contains(&version) {
+        let text = format!("manifest version {version}, this build knows 1 to {MANIFEST_VERSION}");
         return Err(Error::corruption(&path, 0, text));
     }
     let manifest: Manifest = serde_json::from_str(&json).map_err(malformed)?;
     // Names become paths: a manifest must not lead elsewhere.
     let files = manifest.blocks.iter().flat_map(|b| b.files.iter().map(|file| &*file.name));
     let plain = |name: &str| Path::new(name).file_name().is_some_and(|n| n == name);
+    if let Some(file) = manifest.beside.iter().find(|file| !file.is_plain()) {
+        return Err(Error::corruption(&path, 0, format!("{file:?} is not beside blocks")));
+    }
     match files.chain(manifest.blocks.iter().map(|b| &*b.ulid)).find(|name| !plain(name)) {
         Some(name) => Err(Error::corruption(&path, 0, format!("{name:?} is not a name"))),
         None => Ok(manifest),

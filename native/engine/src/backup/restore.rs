@@ -1,7 +1,8 @@
 //! A data directory made of a backup.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::beside;
 use super::manifest::{Manifest, read_manifest};
 use super::{BLOCKS_DIR, CopyReport, copy_block};
 use crate::block::tombstones::{TOMBSTONES_FILE, TombstoneList};
@@ -20,22 +21,25 @@ use crate::recover::{Layout, create_durably};
 pub fn restore(disk: &dyn Disk, target: &Path, dir: &Path) -> Result<CopyReport> {
     let manifest = read_manifest(disk, target)?;
     let layout = Layout::new(dir);
-    layout.check_format_text(manifest.format.as_bytes())?;
+    layout.parse_format(manifest.format.as_bytes())?;
     create_durably(disk, dir)?;
     prepare_restore(disk, &layout, &manifest)?;
     let temp = temp_path(&layout.blocks);
-    let restored = restore_blocks(disk, target, &temp, &manifest);
-    match restored.and_then(|report| publish_dir(disk, &temp, &layout.blocks).map(|()| report)) {
-        Ok(report) => {
-            publish_file(disk, &layout.format_file(), manifest.format.as_bytes())?;
-            Ok(report)
-        }
-        Err(error) => {
-            // The first error is the one to report; what stays behind, the next restore removes.
-            let _ = disk.remove_dir(&temp);
-            Err(error)
-        }
+    let restored = restore_blocks(disk, target, &temp, &manifest).and_then(|report| {
+        let beside = beside::read(disk, target, &manifest)?;
+        publish_dir(disk, &temp, &layout.blocks)?;
+        Ok((report, beside))
+    });
+    let (mut report, files) = restored.inspect_err(|_| {
+        // The first error is the one to report; what stays behind, the next restore removes.
+        let _ = disk.remove_dir(&temp);
+    })?;
+    for (file, content) in files {
+        publish_file(disk, &layout.root.join(&file.name), &content)?;
     }
+    report.beside_bytes = beside::bytes_of(&manifest.beside);
+    publish_file(disk, &layout.format_file(), manifest.format.as_bytes())?;
+    Ok(report)
 }
 
 /// Makes sure that the directory is empty but for what a restore of this backup left that was cut
@@ -46,16 +50,23 @@ fn prepare_restore(disk: &dyn Disk, layout: &Layout, manifest: &Manifest) -> Res
     let mut ours = vec![temp.file_name(), format_temp.file_name(), Some("lost+found".as_ref())];
     // It was written first once: a restore that failed then left it, and no blocks.
     ours.push(format.file_name());
-    let cut_off = !disk.exists(&format) && holds_only(disk, &layout.blocks, manifest);
+    let unfinished = !disk.exists(&format);
+    let cut_off = unfinished && holds_only(disk, &layout.blocks, manifest);
     if cut_off {
         ours.push(layout.blocks.file_name());
     }
     let entries = disk.list(&layout.root)?;
+    let beside: Vec<PathBuf> = entries
+        .iter()
+        .filter(|e| unfinished && beside::is_ours(disk, layout, manifest, &e.name))
+        .map(|e| layout.root.join(&e.name))
+        .collect();
+    ours.extend(beside.iter().map(|file| file.file_name()));
     if let Some(other) = entries.iter().find(|e| !ours.contains(&Some(e.name.as_ref()))) {
         let text = format!("the directory is not empty: it holds {:?}", other.name);
         return Err(Error::bad_data(text).at(&layout.root, None));
     }
-    for file in [&format, &format_temp] {
+    for file in [&format, &format_temp].into_iter().chain(&beside) {
         if disk.exists(file) {
             disk.remove_file(file)?;
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::block;
 use crate::disk::Disk;
-use crate::disk::publish::{self, publish_dir, temp_path};
+use crate::disk::publish::{self, publish_dir, publish_file, temp_path};
 use crate::error::{Error, ErrorCode, Result};
 use crate::recover::{Layout, create_durably};
 use crate::sample::TimestampMs;
@@ -44,7 +44,8 @@ fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 /// Links the published blocks of the store as of one instant into `snapshots/<name>`, which appears
-/// whole and durable, and returns its directory. Nothing that is in the head alone is in it.
+/// whole and durable, and returns its directory. Samples that are in the head alone are not in it;
+/// exemplars and metadata are.
 ///
 /// # Errors
 /// Those of the disk; `overloaded` when blocks kept going while they were linked.
@@ -58,10 +59,12 @@ pub fn snapshot(store: &Store, name: &str) -> Result<PathBuf> {
         let view = store.view.load_full();
         let linked = link_blocks(disk, &view.blocks, &temp).and_then(|()| {
             let layout = Layout::new(&temp);
-            layout.prepare_format(disk)?;
+            // With it the identity: this is the same store.
+            publish_file(disk, &layout.format_file(), &disk.read(&store.layout.format_file())?)?;
             if !view.tombstones.is_empty() {
                 view.tombstones.publish(disk, &layout.blocks)?;
             }
+            layout.saved.save(disk, &store.head)?;
             publish_dir(disk, &temp, &dir)
         });
         match linked {
