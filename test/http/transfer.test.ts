@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { get } from 'node:http';
+import { get, type IncomingMessage } from 'node:http';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MetricstorError } from '../../src/errors.js';
@@ -125,11 +125,23 @@ test('an export that fails midway is cut off, and the log says why', async () =>
     },
   );
   try {
+    const isFine = ({ statusCode, complete }: IncomingMessage) => statusCode === 200 && complete;
     for (const encoding of ['identity', 'gzip']) {
-      const headers = { 'accept-encoding': encoding };
       const url = `${failing.addresses.http}/api/v1/export?match[]=a`;
-      const text = async () => await (await fetch(url, { headers })).text();
-      await expect(text()).rejects.toThrow();
+      // Not `fetch`: it asks again when an answer is cut off before it has anything of it.
+      const wholeAnd200 = await new Promise<boolean>((resolve, reject) => {
+        const options = { agent: false, headers: { 'accept-encoding': encoding } };
+        const request = get(url, options, (response) => {
+          response.once('error', () => undefined);
+          response.once('close', () => resolve(isFine(response))).resume();
+        });
+        // The connection may end before the head of the answer was sent.
+        request.once('error', (error) => {
+          const reset = 'code' in error && error.code === 'ECONNRESET';
+          reset ? resolve(false) : reject(error);
+        });
+      });
+      expect([encoding, wholeAnd200]).toEqual([encoding, false]);
     }
     const logged = failing.logs.filter(({ msg }) => msg === 'a request failed');
     const want = { code: 'corruption', route: '/api/v1/export' };

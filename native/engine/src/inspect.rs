@@ -177,8 +177,8 @@ pub struct Verified {
     pub findings: Vec<Finding>,
 }
 
-/// Reads everything in `dir` and compares it with its checksums: all blocks, exemplars and metadata,
-/// and the log unless another process has the directory.
+/// Reads everything in `dir` and compares it with its checksums: all blocks, exemplars and
+/// metadata, and the log unless another process has the directory.
 ///
 /// # Errors
 /// `not_found` when it is no data directory; damage is in the result.
@@ -242,10 +242,10 @@ fn verify_log(disk: &dyn Disk, layout: &Layout, verified: &mut Verified) -> Resu
         return Ok(());
     }
     // Held until the log was read: a server that starts meanwhile would change it.
-    let _lock = match disk.lock(&layout.root) {
+    let _lock = match disk.lock_to_read(&layout.root) {
         Ok(lock) => lock,
         Err(error) if error.code() == ErrorCode::ReadOnly => {
-            let in_use = error.message().contains("open");
+            let in_use = error.message().contains("directory open");
             verified.log = if in_use { LogState::InUse } else { LogState::NotPermitted };
             return Ok(());
         }

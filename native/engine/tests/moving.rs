@@ -1,5 +1,5 @@
-//! Data that leaves a store and comes back: blocks of Prometheus, JSON lines; and what is said about
-//! a directory.
+//! Data that leaves a store and comes back: blocks of Prometheus, JSON lines; and what is said
+//! about a directory.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails by panicking")]
 
@@ -193,7 +193,9 @@ fn a_block_that_cannot_be_described_is_named_and_the_others_are_listed_and_count
     assert_eq!(damaged.blocks, sound.blocks[1..]);
     let path = meta.display().to_string();
     let names_it = |findings: &[inspect::Finding]| {
-        findings.len() == 1 && findings[0].code == "corruption" && findings[0].message.contains(&path)
+        findings.len() == 1
+            && findings[0].code == "corruption"
+            && findings[0].message.contains(&path)
     };
     assert!(names_it(&damaged.findings), "{:?}", damaged.findings);
     let analysis = inspect::analyze(&(Arc::new(OsDisk) as _), &data, 2).unwrap();

@@ -128,16 +128,25 @@ export function withoutRetention(options: NativeEngineOptions): NativeEngineOpti
 }
 
 /**
- * Opens a data directory that is there, under its lock, in order to read it: its log is replayed as
- * by a server, and nothing is too old.
+ * Opens a data directory that is there in order to read it: its log is replayed as by a server,
+ * nothing is too old, and nothing in the directory changes. Rejects with `read_only` while somebody
+ * else has it open.
  */
 export async function openToRead(dir: string): Promise<NativeEngine> {
+  return await openExisting(dir, { readOnly: true });
+}
+
+/** Opens a data directory that is there, under its lock, as a server without retention does. */
+export async function openExisting(
+  dir: string,
+  how: { readonly readOnly: boolean },
+): Promise<NativeEngine> {
   if (!isDataDirectory(dir)) {
     const message = 'this is no data directory: it has no metricstor.json';
     throw new MetricstorError('not_found', `${message} (${dir})`);
   }
   const { config } = loadConfig({ environment: {} });
-  return await open(withoutRetention({ ...engineOptions(config), dir }));
+  return await open(withoutRetention({ ...engineOptions(config), ...how, dir }));
 }
 
 /** Whether a directory has what every data directory has. */

@@ -47,8 +47,7 @@ export function exportRoutes(app: FastifyInstance, { exporter, failures }: Expor
       running -= 1;
     };
     const cutOff = (thrown: unknown): void => {
-      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-      failures.note(asMetricstorError(error), error, path);
+      failures.noteOfAnswer(thrown instanceof Error ? thrown : new Error(String(thrown)), path);
     };
     let first: IteratorResult<Uint8Array>;
     try {
@@ -73,12 +72,6 @@ export function exportRoutes(app: FastifyInstance, { exporter, failures }: Expor
     pipeline(body, gzip, () => undefined);
     return reply.header('content-encoding', 'gzip').send(gzip);
   });
-}
-
-function asMetricstorError(error: Error): MetricstorError {
-  return error instanceof MetricstorError
-    ? error
-    : new MetricstorError('internal', 'an export was cut off', { cause: error });
 }
 
 async function* withFirst(

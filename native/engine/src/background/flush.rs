@@ -145,7 +145,8 @@ impl FlushCycle {
             self.waiting.drain(..).for_each(|answer| answer(saved.clone()));
             return (State::Idle, false);
         }
-        if empty || !(asked || self.is_due()) {
+        let unasked = !self.store.options.read_only && self.is_due();
+        if empty || !(asked || unasked) {
             return (State::Idle, false);
         }
         match self.rotate() {
