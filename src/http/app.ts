@@ -31,6 +31,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import type { Readiness } from '../telemetry/readiness.js';
 import type { BuildInfo } from '../telemetry/version.js';
 import { FailureLog } from './failure-log.js';
+import { parseForm, parseMultipart } from './form.js';
 import { errorEnvelope } from './result-json.js';
 import { adminRoutes } from './routes/admin.js';
 import { deleteRoutes } from './routes/delete.js';
@@ -43,6 +44,7 @@ import { metadataRoutes } from './routes/metadata.js';
 import { metricsRoutes } from './routes/metrics.js';
 import { type AnswerMemory, queryRoutes } from './routes/query.js';
 import { type QueryWatchParts, queryWatchRoutes } from './routes/query-watch.js';
+import { rulesAndTargetsRoutes } from './routes/rules-and-targets.js';
 import { statusRoutes } from './routes/status.js';
 import { writeRoutes } from './routes/write.js';
 
@@ -88,6 +90,12 @@ const maxPathParameter = 1 << 20;
 const requestTimeoutMs = 300_000;
 
 /**
+ * URL and headers of a request: dashboards put long patterns into URLs. Each open connection may
+ * hold as much; Node's own bound is 16 KiB, Go's 1 MiB.
+ */
+const maxHeaderSize = 256 * 1024;
+
+/**
  * How long an unused connection stays open: longer than the usual intervals of scrapes and
  * dashboards, which are up to a minute, so that they need no new handshake.
  */
@@ -99,6 +107,7 @@ const retryAfterSeconds = '5';
 /** Builds the application; the caller listens and closes. */
 export function buildHttpApp(parts: HttpParts): FastifyInstance {
   const verifiedBy: VerifiedBy = new WeakMap();
+  const failures = new FailureLog(parts.log, () => Date.now());
   const app = fastify({
     logger: false,
     exposeHeadRoutes: false,
@@ -109,6 +118,8 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
       // Parameters are read by `params.ts`, which knows repeated ones and forms.
       querystringParser: () => ({}),
     },
+    // A path that is no URL finds no route, and so no error handler.
+    frameworkErrors: (error, request, reply) => void sendError(failures, error, request, reply),
     serverFactory: (handler) => createServer(parts, verifiedBy, handler),
   });
   addFormParsers(app);
@@ -121,7 +132,6 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
       seconds: reply.elapsedTime / 1000,
     });
   });
-  const failures = new FailureLog(parts.log, () => Date.now());
   app.setErrorHandler((error: FastifyError, request, reply) =>
     sendError(failures, error, request, reply),
   );
@@ -136,6 +146,7 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
   exemplarRoutes(app, parts);
   metadataRoutes(app, parts);
   statusRoutes(app, parts);
+  rulesAndTargetsRoutes(app);
   deleteRoutes(app, parts);
   adminRoutes(app, parts);
   exportRoutes(app, { ...parts, failures });
@@ -144,11 +155,19 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
   return app;
 }
 
-/** Forms are kept as text for `params.ts`; bodies of other types are read and ignored. */
+/** Forms are read for `params.ts`; bodies of other types are read and ignored. */
 function addFormParsers(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  const form = 'application/x-www-form-urlencoded';
-  app.addContentTypeParser(form, { parseAs: 'string' }, (_, body, done) => done(null, body));
+  const urlencoded = 'application/x-www-form-urlencoded';
+  app.addContentTypeParser(urlencoded, { parseAs: 'string' }, (_, body, done) =>
+    done(null, parseForm(String(body))),
+  );
+  app.addContentTypeParser(
+    'multipart/form-data',
+    { parseAs: 'buffer' },
+    async (request: FastifyRequest, body: Buffer) =>
+      await parseMultipart(request.headers['content-type'] ?? '', body),
+  );
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, __, done) => done(null, undefined));
 }
 
@@ -157,7 +176,11 @@ type VerifiedBy = WeakMap<Socket, string>;
 
 function createServer(parts: HttpParts, verifiedBy: VerifiedBy, handler: RequestListener): Server {
   const { tls, config } = parts;
-  const options = { requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveMs };
+  const options = {
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: keepAliveMs,
+    maxHeaderSize,
+  };
   const { maxConnections } = config.http;
   if (tls === undefined) {
     return bounded(createHttpServer(options, handler), maxConnections);
@@ -243,5 +266,5 @@ function sendError(
   reply.code(status);
   return request.routeOptions.config.errors === 'text'
     ? reply.type('text/plain; charset=utf-8').send(`${error.message}\n`)
-    : reply.type('application/json').send(errorEnvelope(error));
+    : reply.header('content-type', 'application/json').send(Buffer.from(errorEnvelope(error)));
 }

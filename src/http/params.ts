@@ -9,72 +9,143 @@ import type { FastifyRequest } from 'fastify';
 import { MetricstorError } from '../errors.js';
 import { parseDuration } from '../model/duration.js';
 import { goQuote } from '../promql/position.js';
+import { type Form, parseForm } from './form.js';
 
 /** The earliest and the latest time, in milliseconds: beyond, doubles skip integers. */
 export const minTimeMs = -(2 ** 53);
 export const maxTimeMs = 2 ** 53;
 
-/** The parameters of a request: of the form in its body first, then of its URL. */
+/** The parameters of a request: of the form in its body, and of its URL. */
 export class Params {
-  readonly #form: URLSearchParams | undefined;
-  readonly #url: URLSearchParams;
+  readonly #values = new Map<string, string[]>();
+  /**
+   * What is wrong with the first field that could not be read. Requests that must not be
+   * understood by halves refuse it.
+   */
+  readonly problem: string | undefined;
 
   constructor(request: FastifyRequest) {
     const { url = '' } = request.raw;
     const mark = url.indexOf('?');
-    this.#url = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
-    this.#form = typeof request.body === 'string' ? new URLSearchParams(request.body) : undefined;
+    const ofUrl = parseForm(mark < 0 ? '' : url.slice(mark + 1));
+    // Content types that are no form were dropped by the parser of `app.ts`.
+    const ofBody = request.body as Form | undefined;
+    const forms = ofBody === undefined ? [ofUrl] : [ofBody, ofUrl];
+    for (const form of ofBody?.kind === 'multipart' ? forms.reverse() : forms) {
+      this.problem ??= form.problem;
+      for (const [name, value] of form.fields) {
+        const values = this.#values.get(name);
+        if (values === undefined) {
+          this.#values.set(name, [value]);
+        } else {
+          values.push(value);
+        }
+      }
+    }
   }
 
-  /** The first value, the body's before the URL's; empty when there is none. */
+  /** The first value: of a form's body before the URL's; empty when there is none. */
   get(name: string): string {
-    return this.#form?.get(name) ?? this.#url.get(name) ?? '';
+    return this.#values.get(name)?.[0] ?? '';
   }
 
   /** The names of all that were given. */
   names(): string[] {
-    return [...(this.#form?.keys() ?? []), ...this.#url.keys()];
+    return [...this.#values.keys()];
   }
 
-  /** Every value, the body's first. */
+  /** Every value, in the same order. */
   all(name: string): string[] {
-    return [...(this.#form?.getAll(name) ?? []), ...this.#url.getAll(name)];
+    return [...(this.#values.get(name) ?? [])];
+  }
+
+  /** Throws `bad_data` if any field could not be read. */
+  refuseProblem(): void {
+    if (this.problem !== undefined) {
+      throw new MetricstorError('bad_data', `error parsing form values: ${this.problem}`);
+    }
   }
 }
+
+const digits = '\\d(?:_?\\d)*';
+const hexDigits = '[\\da-f](?:_?[\\da-f])*';
+const decimal = new RegExp(
+  `^[+-]?(?:${digits}(?:\\.(?:${digits})?)?|\\.${digits})(?:e[+-]?${digits})?$`,
+  'i',
+);
+const hexadecimal = new RegExp(
+  `^([+-]?)0x_?(${hexDigits})?(?:\\.(${hexDigits})?)?p([+-]?${digits})$`,
+  'i',
+);
 
 /** A number as Go's `strconv.ParseFloat` accepts it, or undefined. */
 function parseGoFloat(text: string): number | undefined {
-  if (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) {
-    return Number(text);
+  const plain = text.replaceAll('_', '');
+  if (decimal.test(text)) {
+    const value = Number(plain);
+    return Number.isFinite(value) ? value : undefined;
   }
-  return undefined;
+  if (/^[+-]?inf(?:inity)?$/i.test(text)) {
+    return text.startsWith('-') ? -Infinity : Infinity;
+  }
+  const [, sign, whole = '', fraction = '', exponent] = hexadecimal.test(text)
+    ? (hexadecimal.exec(plain) ?? [])
+    : [];
+  if (exponent === undefined || whole + fraction === '') {
+    return undefined;
+  }
+  const mantissa = Number(BigInt(`0x${whole}${fraction}`));
+  const value = mantissa * 2 ** (Number(exponent) - 4 * fraction.length);
+  return Number.isFinite(value) ? value * (sign === '-' ? -1 : 1) : undefined;
 }
 
-const rfc3339 = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:[.,](\d+))?(Z|[+-]\d{2}:\d{2})$/;
+/** The bounds of time as Prometheus writes them: what no RFC 3339 time can say. */
+const boundaryTimes: Readonly<Record<string, number>> = {
+  '-292273086-05-16T16:47:06Z': minTimeMs,
+  '292277025-08-18T07:12:54.999999999Z': maxTimeMs,
+};
 
 /** Milliseconds, within ±2^53, of unix seconds or an RFC 3339 time; undefined for other text. */
 export function parseTime(text: string): number | undefined {
   const seconds = parseGoFloat(text);
-  if (seconds !== undefined) {
-    const whole = Math.trunc(seconds);
-    const ms = whole * 1000 + Math.round((seconds - whole) * 1000);
-    return Math.min(Math.max(ms, minTimeMs), maxTimeMs);
+  if (seconds === undefined) {
+    return boundaryTimes[text] ?? parseRfc3339(text);
   }
+  if (!Number.isFinite(seconds)) {
+    return undefined;
+  }
+  const whole = Math.trunc(seconds);
+  // Halves are rounded away from zero.
+  const fraction = Math.sign(seconds) * Math.round(Math.abs(seconds - whole) * 1000);
+  return Math.min(Math.max(whole * 1000 + fraction, minTimeMs), maxTimeMs);
+}
+
+const rfc3339 =
+  /^(\d{4}-\d{2}-\d{2})T(\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d+))?(?:Z|([+-])(\d{2}):(\d{2}))$/;
+
+/** With Go's tolerance: an hour may have one digit, an offset may be a whole day. */
+function parseRfc3339(text: string): number | undefined {
   const match = rfc3339.exec(text);
   if (match === null) {
     return undefined;
   }
-  const [, date, time, fraction = '', zone] = match;
+  const [, date, , , , fraction = '', sign] = match;
+  const [hour, minute, second] = match.slice(2, 5).map(Number);
+  const [offsetHour, offsetMinute] = match.slice(7).map((part) => Number(part ?? 0));
   // Date.parse takes 2023-02-31 for the third of March.
-  const atMidnight = new Date(`${date}T00:00:00Z`);
-  if (Number.isNaN(atMidnight.getTime()) || !atMidnight.toISOString().startsWith(date as string)) {
+  const midnight = new Date(`${date}T00:00:00Z`);
+  const isDate = !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(date);
+  if (!isDate || hour > 23 || minute > 59 || second > 59 || offsetHour > 24 || offsetMinute > 60) {
     return undefined;
   }
-  const ms = Date.parse(`${date}T${time}.${`${fraction}000`.slice(0, 3)}${zone}`);
-  return Number.isNaN(ms) ? undefined : ms;
+  const offset = (offsetHour * 60 + offsetMinute) * (sign === '-' ? -60 : 60);
+  const seconds = hour * 3600 + minute * 60 + second - offset;
+  const ms = midnight.getTime() + seconds * 1000 + Number(fraction.slice(0, 3).padEnd(3, '0'));
+  // What is finer than milliseconds is cut off, which before 1970 is upwards.
+  return ms < 0 && /[1-9]/.test(fraction.slice(3, 9)) ? ms + 1 : ms;
 }
 
-/** Milliseconds of seconds or a duration such as `5m`. Throws `bad_data`. */
+/** Milliseconds, of whole nanoseconds, of seconds or a duration such as `5m`. Throws `bad_data`. */
 export function parseDurationText(text: string): number {
   const seconds = parseGoFloat(text);
   if (seconds !== undefined) {
@@ -83,7 +154,7 @@ export function parseDurationText(text: string): number {
       const overflow = 'to a valid duration. It overflows int64';
       throw new MetricstorError('bad_data', `cannot parse ${goQuote(text)} ${overflow}`);
     }
-    return seconds * 1000;
+    return Math.trunc(seconds * 1e9) / 1e6;
   }
   const ms = parseDuration(text);
   if (ms === undefined) {
@@ -91,6 +162,24 @@ export function parseDurationText(text: string): number {
     throw new MetricstorError('bad_data', message);
   }
   return ms;
+}
+
+/**
+ * A whole number as Go's `strconv.Atoi` reads it, or why it is none. What 64 bits hold and a double
+ * does not becomes the largest that it does.
+ */
+export function parseInteger(text: string): number | 'invalid syntax' | 'value out of range' {
+  if (!/^[+-]?\d+$/.test(text)) {
+    return 'invalid syntax';
+  }
+  const value = Number(text);
+  const exact = text.replace('+', '');
+  // Around 2^63 a double cannot tell; far beyond, reading all digits would take its time.
+  const beyond = Math.abs(value) > 2 ** 63;
+  if (beyond || BigInt.asIntN(64, BigInt(exact)) !== BigInt(exact)) {
+    return 'value out of range';
+  }
+  return Math.min(Math.max(value, Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
 }
 
 /** Says which parameter is wrong, as Prometheus' `invalidParamError`. */
@@ -112,14 +201,9 @@ export function limitParam(params: Params): number {
   if (text === '') {
     return 0;
   }
-  if (!/^[+-]?\d+$/.test(text)) {
-    const message = `strconv.Atoi: parsing ${goQuote(text)}: invalid syntax`;
-    throw invalidParameter('limit', message);
-  }
-  const limit = Number(text);
-  if (!Number.isSafeInteger(limit)) {
-    const message = `strconv.Atoi: parsing ${goQuote(text)}: value out of range`;
-    throw invalidParameter('limit', message);
+  const limit = parseInteger(text);
+  if (typeof limit === 'string') {
+    throw invalidParameter('limit', `strconv.Atoi: parsing ${goQuote(text)}: ${limit}`);
   }
   if (limit < 0) {
     throw invalidParameter('limit', 'limit must be non-negative');
@@ -156,15 +240,18 @@ export function timeoutParam(params: Params): number | undefined {
   return text === '' ? undefined : withName('timeout', () => parseDurationText(text));
 }
 
-/** `lookback_delta` in milliseconds; undefined means the default, as does 0 or less. */
+/**
+ * `lookback_delta` in milliseconds; undefined means the default, as does 0 or less. Less than a
+ * millisecond is 0, and finds nothing.
+ */
 export function lookbackParam(params: Params): number | undefined {
   const text = params.get('lookback_delta');
   if (text === '') {
     return undefined;
   }
   try {
-    const ms = Math.trunc(parseDurationText(text));
-    return ms > 0 ? ms : undefined;
+    const ms = parseDurationText(text);
+    return ms > 0 ? Math.trunc(ms) : undefined;
   } catch (error) {
     if (error instanceof MetricstorError) {
       const message = `error parsing lookback delta duration: ${error.message}`;

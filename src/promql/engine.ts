@@ -29,6 +29,7 @@ import { gridToMatrix } from './matrix.js';
 import { parseQuery } from './parse.js';
 import type { RewriteName } from './plan/rewrites.js';
 import { type Plan, plan, type QueryPlan } from './plan.js';
+import { checkAllRegexes } from './regexes.js';
 import { type Reach, reachOf } from './reuse.js';
 import { instantGrid, type TimeGrid, timeGrid } from './time-grid.js';
 
@@ -198,8 +199,10 @@ export class PromqlEngine {
   }
 
   /** The matchers of every selector of a query. Throws `bad_data`. */
-  selectors(query: string): (readonly LabelMatcher[])[] {
-    return selectorsOf(this.parse(query)).map(({ matchers }) => matchers);
+  selectors(query: string, session: QuerySession): (readonly LabelMatcher[])[] {
+    const expr = this.parse(query);
+    checkAllRegexes(expr, query, session);
+    return selectorsOf(expr).map(({ matchers }) => matchers);
   }
 
   private prepare(query: InstantQuery | RangeQuery): Prepared {

@@ -165,7 +165,7 @@ function isCandidate(job: RangeJob): boolean {
 }
 
 function keyOf(job: RangeJob, { scope }: QueryContext): string {
-  const { startMs, endMs, stepMs, lookbackMs = 0, query } = job;
+  const { startMs, endMs, stepMs, lookbackMs = 'default', query } = job;
   const phase = ((startMs % stepMs) + stepMs) % stepMs;
   const reader = scope.matchers.length === 0 ? scope.tenant : JSON.stringify(scope);
   return `${reader} ${stepMs} ${phase} ${endMs - startMs} ${lookbackMs} ${query}`;

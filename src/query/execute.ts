@@ -192,7 +192,7 @@ function toColumns(session: QuerySession, result: QueryResult): ResultColumns {
 const plain = (json: Uint8Array): QueryAnswer => ({ json, warnings: [], infos: [] });
 
 function exemplars(engine: PromqlEngine, session: QuerySession, job: ExemplarsJob): QueryAnswer {
-  const selectors = engine.selectors(job.query);
+  const selectors = engine.selectors(job.query, session);
   return plain(
     selectors.length === 0
       ? new Uint8Array(0)
@@ -204,7 +204,7 @@ const encoder = new TextEncoder();
 
 function lookUp(session: QuerySession, job: LookUpJob): QueryAnswer {
   const { mint, maxt, limit } = job;
-  const selectors = job.selectors.map((text) => readSelector(session, text));
+  const selectors = readSelectors(session, job.selectors);
   const request: LabelRequest = { selectors, mint, maxt, limit };
   const answer = (json: Uint8Array, truncated: boolean): QueryAnswer => ({
     json,
@@ -225,17 +225,28 @@ function lookUp(session: QuerySession, job: LookUpJob): QueryAnswer {
   return answer(encoder.encode(JSON.stringify(values)), truncated);
 }
 
-/** The one rule whose text differs between `match[]` and an expression. */
-function readSelector(session: QuerySession, text: string): readonly LabelMatcher[] {
-  try {
-    const matchers = parseSelector(text);
-    checkRegexes(matchers, text, session);
-    return matchers;
-  } catch (error) {
-    const emptyMatchers = 'must contain at least one non-empty matcher';
-    if (error instanceof MetricstorError && error.message.endsWith(emptyMatchers)) {
-      throw new MetricstorError('bad_data', `match[] ${emptyMatchers}`, { cause: error });
+/** What selects everything is refused after what does not parse, in other words than in a query. */
+function readSelectors(
+  session: QuerySession,
+  texts: readonly string[],
+): readonly (readonly LabelMatcher[])[] {
+  const emptyMatchers = 'must contain at least one non-empty matcher';
+  let selectsAll: MetricstorError | undefined;
+  const selectors = texts.map((text) => {
+    try {
+      const matchers = parseSelector(text);
+      checkRegexes(matchers, text, session);
+      return matchers;
+    } catch (error) {
+      if (error instanceof MetricstorError && error.message.endsWith(emptyMatchers)) {
+        selectsAll ??= error;
+        return [];
+      }
+      throw error;
     }
-    throw error;
+  });
+  if (selectsAll !== undefined) {
+    throw new MetricstorError('bad_data', `match[] ${emptyMatchers}`, { cause: selectsAll });
   }
+  return selectors;
 }

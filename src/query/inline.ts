@@ -78,7 +78,9 @@ export class InlineQueries implements QueryService {
 
   run(job: QueryJob, context: QueryContext): Promise<QueryAnswer> {
     const key = keyOf(job);
-    if (key === undefined || context.signal?.aborted === true || this.#isLarge(key)) {
+    // What has no time is not tried either.
+    const over = context.signal?.aborted === true || (context.timeoutMs ?? Infinity) <= 0;
+    if (key === undefined || over || this.#isLarge(key)) {
       return this.rest.run(job, context);
     }
     const timeoutMs = Math.min(context.timeoutMs ?? this.budgetMs, this.budgetMs);

@@ -146,11 +146,14 @@ export class QueryPool implements QueryService {
     const timeoutMs = Math.min(context.timeoutMs ?? Infinity, this.#options.timeoutMs);
     const asked = timeoutMs < this.#options.timeoutMs;
     const limit = asked ? 'timeout of the request' : 'query.timeout';
+    const timeout = `query timed out: it may take ${timeoutMs} ms, waiting included, the limit ${limit}`;
+    if (timeoutMs <= 0) {
+      return Promise.reject(new MetricstorError('timeout', timeout));
+    }
     return new Promise((resolve, reject) => {
       const end = (code: ErrorCode, text: string) => () =>
         this.#end(ticket, new MetricstorError(code, text));
-      const timeout = `query timed out: it may take ${timeoutMs} ms, waiting included, the limit ${limit}`;
-      const timer = setTimeout(end('timeout', timeout), Math.max(timeoutMs, 0));
+      const timer = setTimeout(end('timeout', timeout), timeoutMs);
       const onAbort = end('canceled', 'the query was canceled');
       const ticket: Ticket = {
         job,

@@ -83,10 +83,6 @@ test('exemplars are asked by POST too', async () => {
   ]);
 });
 
-test('an expression without a selector has no exemplars, as in Prometheus', async () => {
-  expect(await ask('query_exemplars?query=1')).toEqual([200, { status: 'success' }]);
-});
-
 test.for<[string, string]>([
   ['query=up&start=x', 'invalid parameter "start": invalid time value for \'start\''],
   ['query=up&start=2&end=1', 'end timestamp must not be before start timestamp'],

@@ -3,7 +3,7 @@
 //!
 //! When a format changes, its version does too, a new fixture is written by
 //! `METRICSTOR_WRITE_FIXTURE=1 cargo test -p metricstor-engine --test format`, and the old one
-//! stays.
+//! stays. So it is, under another name, where only what the encoder chooses has changed.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -27,7 +27,9 @@ use ulid::Ulid;
 /// A block as a flush writes it.
 const BLOCK: Ulid = Ulid(0x018b_cfe5_6800_0102_0304_0506_0708_090a);
 /// A block as a compaction writes it, since version 2.
-const COLD_BLOCK: Ulid = Ulid(0x018b_cfe5_6800_0102_0304_0506_0708_090b);
+const COLD_BLOCK: Ulid = Ulid(0x018b_cfe5_6800_0102_0304_0506_0708_090c);
+/// The same of an earlier build: columns were longer, and more of them were entropy-coded.
+const LONGER_COLUMNS: Ulid = Ulid(0x018b_cfe5_6800_0102_0304_0506_0708_090b);
 
 const WINDOW: Window = Window { start: -7_200_000, end: 7_200_000 };
 
@@ -136,7 +138,7 @@ fn write(dir: &Path, ulid: Ulid) -> PathBuf {
 
 #[test]
 fn a_block_of_every_version_is_read() {
-    for (version, blocks) in [(1, &[BLOCK][..]), (2, &[BLOCK, COLD_BLOCK])] {
+    for (version, blocks) in [(1, &[BLOCK][..]), (2, &[BLOCK, LONGER_COLUMNS, COLD_BLOCK])] {
         let found = block::list(&OsDisk, &fixture(version)).unwrap();
         let want: Vec<PathBuf> =
             blocks.iter().map(|ulid| fixture(version).join(ulid.to_string())).collect();
@@ -228,10 +230,11 @@ fn the_fixture_is_written_only_when_asked_for() {
         std::fs::create_dir_all(tombstones_fixture()).unwrap();
         tombstones().publish(&OsDisk, &tombstones_fixture()).unwrap();
         let dir = fixture(META_VERSION);
-        let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();
-        write(&dir, BLOCK);
-        write(&dir, COLD_BLOCK);
+        for ulid in [BLOCK, COLD_BLOCK] {
+            let _ = std::fs::remove_dir_all(dir.join(ulid.to_string()));
+            write(&dir, ulid);
+        }
     }
     assert!(fixture(META_VERSION).join(BLOCK.to_string()).is_dir());
 }

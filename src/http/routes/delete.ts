@@ -45,6 +45,7 @@ export function deleteRoutes(app: FastifyInstance, { deleter }: DeleteRouteParts
 
 function readParams(request: FastifyRequest): { request: DeleteRequest; dryRun: boolean } {
   const params = new Params(request);
+  params.refuseProblem();
   // A misspelt parameter would delete what it was to spare.
   const unknown = params.names().find((name) => !parameters.includes(name));
   if (unknown !== undefined) {

@@ -2,12 +2,12 @@
  * @file `query_exemplars`: the exemplars of the series that an expression selects.
  *
  * Follows Prometheus 3.14, `web/api/v1/api.go` (`queryExemplars`): the order of checks, their
- * texts, and the answer without `data` to an expression without a selector.
+ * texts, and the answer of nothing to an expression without a selector.
  */
 import type { FastifyInstance } from 'fastify';
 import { MetricstorError } from '../../errors.js';
 import { maxTimeMs, minTimeMs, Params, timeParam } from '../params.js';
-import { sendData, sendValue } from '../result-json.js';
+import { sendData } from '../result-json.js';
 import { type QueryRouteParts, runJob } from './query.js';
 import { addPath } from './route.js';
 
@@ -31,7 +31,7 @@ export function exemplarRoutes(
     const job = { kind: 'exemplars', query: params.get('query'), mint, maxt } as const;
     const { json } = await runJob(parts, { request, reply, job, timeoutMs: undefined });
     return json.length === 0
-      ? await sendValue(request, reply, undefined)
+      ? reply.code(204).send()
       : await sendData(request, reply, json, { members: false });
   });
 }

@@ -32,6 +32,7 @@ export function exportRoutes(app: FastifyInstance, { exporter, failures }: Expor
   const methods = ['GET', 'POST'] as const;
   addPath(app, { path, methods, needs: 'read' }, async (request, reply) => {
     const params = new Params(request);
+    params.refuseProblem();
     const mint = timeParam(params, 'start', minTimeMs);
     const maxt = timeParam(params, 'end', maxTimeMs);
     const selectors = params.all('match[]').map(parseSelector);

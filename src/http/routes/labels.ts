@@ -31,6 +31,7 @@ export function labelRoutes(app: FastifyInstance, parts: LabelRouteParts): void 
     app,
     { path: '/api/v1/series', methods: ['GET', 'POST'], needs: 'read' },
     answer((params) => {
+      params.refuseProblem();
       if (params.all('match[]').length === 0) {
         throw new MetricstorError('bad_data', 'no match[] parameter provided');
       }

@@ -6,7 +6,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { MetricstorError } from '../../errors.js';
-import { Params } from '../params.js';
+import { Params, parseInteger } from '../params.js';
 import { sendData } from '../result-json.js';
 import { type QueryRouteParts, runJob } from './query.js';
 import { addPath } from './route.js';
@@ -36,8 +36,8 @@ function numberParam(params: Params, name: string): number | undefined {
   if (text === '') {
     return undefined;
   }
-  const number = Number(text);
-  if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(number)) {
+  const number = parseInteger(text);
+  if (typeof number === 'string') {
     throw new MetricstorError('bad_data', `${name} must be a number`);
   }
   return number < 0 ? undefined : number;

@@ -10,7 +10,7 @@ import { effectiveValues, effectiveYaml } from '../../config/reference.js';
 import type { Config } from '../../config/schema.js';
 import { MetricstorError } from '../../errors.js';
 import { type BuildInfo, prometheusVersion } from '../../telemetry/version.js';
-import { Params } from '../params.js';
+import { Params, parseInteger } from '../params.js';
 import { sendData, sendValue } from '../result-json.js';
 import { type QueryRouteParts, runJob } from './query.js';
 import { addPath } from './route.js';
@@ -86,8 +86,8 @@ function entriesParam(params: Params): number {
   if (text === '') {
     return defaultEntries;
   }
-  const limit = /^[+-]?\d+$/.test(text) ? Number(text) : 0;
-  if (limit < 1) {
+  const limit = parseInteger(text);
+  if (typeof limit === 'string' || limit < 1) {
     throw new MetricstorError('bad_data', 'limit must be a positive number');
   }
   if (limit > maxEntries) {

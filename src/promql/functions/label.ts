@@ -116,24 +116,35 @@ const labelJoin: Implementation = {
   },
 };
 
-/** Natural order, as `facette/natsort`: runs of digits compare as numbers. */
-export function naturallyLess(a: string, b: string): boolean {
+/**
+ * Natural order, as in `facette/natsort`: runs of digits compare as numbers, however long they are.
+ * Texts that differ in leading zeros alone compare as text. Less than 0 if `a` comes first.
+ */
+export function naturalOrder(a: string, b: string): number {
   const left = a.match(/\d+|\D+/g) ?? [];
   const right = b.match(/\d+|\D+/g) ?? [];
-  for (let i = 0; i < left.length; i++) {
-    if (i >= right.length) {
-      return false;
-    }
-    const numbers = /^\d/.test(left[i]) && /^\d/.test(right[i]);
-    const equal = numbers ? Number(left[i]) === Number(right[i]) : left[i] === right[i];
-    if (!equal) {
-      return numbers ? Number(left[i]) < Number(right[i]) : left[i] < right[i];
-    }
-    if (i === left.length - 1) {
-      return true;
+  const common = Math.min(left.length, right.length);
+  for (let i = 0; i < common; i++) {
+    const order =
+      /^\d/.test(left[i]) && /^\d/.test(right[i])
+        ? numberOrder(left[i], right[i])
+        : byteOrder(left[i], right[i]);
+    if (order !== 0) {
+      return order;
     }
   }
-  return false;
+  return left.length - right.length || byteOrder(a, b);
+}
+
+/** Order of two runs of digits as numbers. */
+function numberOrder(a: string, b: string): number {
+  const [left, right] = [a, b].map((digits) => digits.replace(/^0+/, ''));
+  return left.length - right.length || byteOrder(left, right);
+}
+
+/** Order by the bytes of UTF-8, which is not that of UTF-16. */
+function byteOrder(a: string, b: string): number {
+  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
 export const labelFunctions = {

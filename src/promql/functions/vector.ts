@@ -7,7 +7,7 @@ import { type Grid, type RowSink, reorder, sendGrid, sendRow } from '../exec/row
 import type { CallPlan } from '../plan.js';
 import { isInstant } from '../time-grid.js';
 import type { Implementation } from './implementation.js';
-import { naturallyLess, stringArgument } from './label.js';
+import { naturalOrder, stringArgument } from './label.js';
 
 /** The value of the only series with one, NaN where there is none or more than one. */
 const scalar: Implementation = {
@@ -99,8 +99,7 @@ function byLabel(sign: 1 | -1): Implementation {
         const left = labelValue(labels, a, name);
         const right = labelValue(labels, b, name);
         if (left !== right) {
-          const less = naturallyLess(ctx.session.text(left), ctx.session.text(right));
-          return less ? -sign : sign;
+          return sign * naturalOrder(ctx.session.text(left), ctx.session.text(right));
         }
       }
       return sign * (rank[a] - rank[b]);
