@@ -53,6 +53,7 @@ export function explainPlan(
       ...(node.kind === 'number' && node.folded === true ? ['fold'] : []),
       ...(node.kind === 'binary' && node.narrowed !== undefined ? ['narrow'] : []),
       ...(node.kind === 'aggregate' && node.streamed === true ? ['stream'] : []),
+      ...(node.kind === 'call' && node.presence === true ? ['presence'] : []),
     ];
     const figures = figuresOf(node);
     const inputs = inputsOf(node, figuresOf).map((child) => describe(child, stepMs));

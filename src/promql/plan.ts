@@ -10,6 +10,7 @@ import { foldConstants } from './plan/fold.js';
 import { Lowering, type LoweringOptions } from './plan/lower.js';
 import { narrowJoins } from './plan/narrow.js';
 import type { Plan } from './plan/nodes.js';
+import { lookForPresence } from './plan/presence.js';
 import { allRewrites, type RewriteName } from './plan/rewrites.js';
 import { sharedParts, shareKey } from './plan/shared.js';
 import { streamRanks } from './plan/stream.js';
@@ -46,6 +47,9 @@ export function plan(expr: Expr, grid: TimeGrid, options: PlanOptions): QueryPla
   }
   if (rewrites.has('stream')) {
     root = streamRanks(root, isShared);
+  }
+  if (rewrites.has('presence')) {
+    root = lookForPresence(root, isShared);
   }
   return { root, shared };
 }

@@ -103,15 +103,19 @@ export interface Evaluated {
   readonly histogram: boolean;
 }
 
-export type NativeAggregateOp =
-  | 'sum'
-  | 'avg'
-  | 'count'
-  | 'group'
-  | 'min'
-  | 'max'
-  | 'stddev'
-  | 'stdvar';
+/** The aggregations that are added up natively. */
+export const nativeAggregateOps = [
+  'sum',
+  'avg',
+  'count',
+  'group',
+  'min',
+  'max',
+  'stddev',
+  'stdvar',
+] as const;
+
+export type NativeAggregateOp = (typeof nativeAggregateOps)[number];
 
 /** Groups of series whose rows are added up, in the order of the series, as they are made. */
 export interface Aggregation {

@@ -178,6 +178,68 @@ test('what does not change is evaluated at one time', () => {
   });
 });
 
+describe('presence', () => {
+  const querier = new MemoryQuerier();
+  const times = Array.from({ length: 241 }, (_, k) => k * 15_000);
+  for (let i = 0; i < 400; i++) {
+    // All of them end early but for the last, and most of them are not there at first.
+    const kept = times.filter((_, k) => k < 160 && (i === 37 || k > 40));
+    querier.add({ __name__: 'many', i: String(i).padStart(3, '0') }, kept, kept);
+  }
+  const end = times.slice(150);
+  querier.add({ __name__: 'many', i: '999' }, end, end);
+  const ask = (
+    query: string,
+    minutes: number,
+    rewrites: ReadonlySet<RewriteName>,
+  ): [ApiEnvelope, number] => {
+    const session = querier.openSession();
+    const startMs = 600_000;
+    const endMs = startMs + minutes * minute;
+    const deadlineMs = Date.now() + minute;
+    const before = querier.reads;
+    const envelope = toEnvelope(session, () =>
+      engineWith(rewrites).range(session, { query, startMs, endMs, stepMs: minute, deadlineMs }),
+    );
+    return [envelope, querier.reads - before];
+  };
+  const queries = [
+    'absent(many)',
+    'absent(many{i="0"})',
+    'absent(many{i=~"0[0-3].",i!="037"} offset 10m)',
+    'absent(many @ 0)',
+    'absent_over_time(many[30s])',
+    'absent_over_time(many{i=~"0..|999"}[10m] offset 20m)',
+    'absent(many) or absent(many offset 1h)',
+    'count(many) + absent(many)',
+  ];
+
+  test.each(queries)('%s answers the same', (query) => {
+    for (const minutes of [0, 20, 50]) {
+      expect(ask(query, minutes, allRewrites)[0]).toEqual(
+        ask(query, minutes, without('presence'))[0],
+      );
+    }
+  });
+
+  test('series behind those that answer for all steps are not read', () => {
+    for (const query of ['absent(many)', 'absent_over_time(many[5m])']) {
+      const [, few] = ask(query, 20, allRewrites);
+      const [, all] = ask(query, 20, without('presence'));
+      expect([query, few < all / 2]).toEqual([query, true]);
+    }
+    const [, few] = ask('absent(many)', 50, allRewrites);
+    const [, all] = ask('absent(many)', 50, without('presence'));
+    expect(few).toBe(all);
+  });
+
+  test('it is of selectors that nobody else keeps', () => {
+    expect(explain('absent(many)').plan.rewrites).toEqual(['presence']);
+    expect(explain('absent(many) or many').plan.inputs?.[0].rewrites).toBeUndefined();
+    expect(explain('absent(sum(many))').plan.rewrites).toBeUndefined();
+  });
+});
+
 describe('stream', () => {
   const querier = new MemoryQuerier();
   const times = Array.from({ length: 241 }, (_, k) => k * 15_000);
@@ -230,5 +292,28 @@ describe('stream', () => {
       (rewrites) => ask('topk(1, many)', rewrites).stats.peakPoints,
     );
     expect(peaks[0]).toBeLessThan(peaks[1] / 2);
+  });
+
+  test('a further series costs its labels, not its points', () => {
+    const stepMs = 10_000;
+    const points = Float64Array.from({ length: 121 }, (_, k) => k * stepMs);
+    const peakOf = (series: number, rewrites: ReadonlySet<RewriteName>): number => {
+      const many = new MemoryQuerier();
+      for (let i = 0; i < series; i++) {
+        many.addColumns({ __name__: 'many', i: String(i) }, points, points);
+      }
+      return engineWith(rewrites).range(many.openSession(), {
+        query: 'topk(5, many)',
+        startMs: 0,
+        endMs: 1_200_000,
+        stepMs,
+        deadlineMs: Date.now() + minute,
+      }).stats.peakBytes;
+    };
+    // More than one batch of rows, whose memory is used again, has them all.
+    const perSeries = (rewrites: ReadonlySet<RewriteName>): number =>
+      (peakOf(6000, rewrites) - peakOf(4000, rewrites)) / 2000;
+    expect(perSeries(allRewrites)).toBeLessThan(100);
+    expect(perSeries(without('stream'))).toBeGreaterThan(9 * points.length);
   });
 });

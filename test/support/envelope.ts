@@ -18,12 +18,17 @@ export function toEnvelope(session: MemorySession, run: () => QueryOutcome): Api
     };
     return { status: 'success', data: toData(session, result), ...extra };
   } catch (error) {
-    if (error instanceof MetricstorError) {
-      const { errorType } = error.kind;
-      return { status: 'error', errorType, error: error.message };
-    }
-    throw error;
+    return errorEnvelope(error);
   }
+}
+
+/** What is answered for a failure; throws what is none of a query's. */
+export function errorEnvelope(error: unknown): ApiEnvelope {
+  if (error instanceof MetricstorError) {
+    const { errorType } = error.kind;
+    return { status: 'error', errorType, error: error.message };
+  }
+  throw error;
 }
 
 function toData(session: MemorySession, result: QueryOutcome['result']): unknown {

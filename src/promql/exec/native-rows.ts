@@ -17,6 +17,8 @@ import type { Row } from './rows.js';
 const maxBatchCells = 1 << 18;
 /** Rows of one batch. */
 const maxBatchRows = 1 << 14;
+/** Rows of the first batch where a few may be enough. */
+const firstRows = 16;
 /** Samples after which the deadline is looked at: first, and later. */
 const firstSamples = 1 << 16;
 const laterSamples = 1 << 22;
@@ -45,15 +47,17 @@ export interface SelectedWindows {
   readonly plan: SelectorPlan;
   readonly selection: Selection;
   readonly rollup: Rollup;
+  /** Asked after each batch: true ends it. The first batches are small where it is there. */
+  readonly enough?: () => boolean;
 }
 
 /**
  * Evaluates the series of a selection and passes on the rows that have a value. Returns the first
- * series that was not evaluated, because it has a native histogram, or the number of series.
+ * series that was not evaluated because it has a native histogram, or else the number of series.
  */
 export function evaluateRows(
   ctx: EvalContext,
-  { plan, selection, rollup }: SelectedWindows,
+  { plan, selection, rollup, enough }: SelectedWindows,
   take: TakeRow,
 ): number {
   const { steps } = plan.windows;
@@ -62,8 +66,10 @@ export function evaluateRows(
   const atOnce = Math.min(count, maxBatchRows, Math.max(1, Math.floor(maxBatchCells / steps)));
   ensureColumns(ctx, columns, atOnce * steps);
   const row: Row = { values: columns.values, base: 0, present: null, presentBase: 0 };
-  for (let first = 0; first < count; ) {
-    const rows = Math.min(atOnce, count - first);
+  let most = enough === undefined ? atOnce : Math.min(firstRows, atOnce);
+  for (let first = 0; first < count && enough?.() !== true; ) {
+    const rows = Math.min(most, count - first);
+    most = Math.min(most * 4, atOnce);
     const target: EvaluatedRows = {
       values: columns.values.subarray(0, rows * steps),
       present: columns.present.subarray(0, rows * steps),

@@ -8,10 +8,9 @@ import type { EvalContext } from '../exec/context.js';
 import type { HistogramFunction, HistogramWindow } from '../exec/histogram-window.js';
 import { labelValue } from '../exec/label-sets.js';
 import type { Row } from '../exec/rows.js';
-import { WindowFinder, type WindowFunction, type WindowKernel } from '../exec/window.js';
+import type { WindowFunction, WindowKernel } from '../exec/window.js';
 import { RunningHistogram } from '../histogram/running.js';
 import type { CallPlan, SelectorPlan, SubqueryPlan } from '../plan.js';
-import { absentLabels } from './absent.js';
 import { edgedHistogramRate } from './edged-histogram-rate.js';
 import { edgedRate, edgesOf } from './edges.js';
 import { histogramRate, type RateKind, type RateNote } from './histogram-rate.js';
@@ -261,35 +260,6 @@ function checkFactor(ctx: EvalContext, node: CallPlan, index: number, what: stri
   }
 }
 
-/** 1 at every step where no series has a sample in its window. */
-const absentOverTime: Implementation = {
-  kind: 'rows',
-  rows: (ctx, node, sink) => {
-    const input = node.args[0] as SelectorPlan | SubqueryPlan;
-    const { steps } = node.grid;
-    const finder = new WindowFinder(input.windows);
-    const absent = new Uint8Array(steps).fill(1);
-    ctx.series(input, {
-      histograms: 'take',
-      begin: () => undefined,
-      samples: (_series, samples) => {
-        finder.find(samples);
-        for (let k = 0; k < steps; k++) {
-          if (finder.first[k] < finder.last[k]) {
-            absent[k] = 0;
-          }
-        }
-        ctx.budget.spend(steps);
-      },
-      end: () => undefined,
-    });
-    const values = new Float64Array(steps).fill(1);
-    sink.begin(absentLabels(ctx, input), null);
-    sink.row(0, { values, base: 0, present: absent, presentBase: 0 });
-    sink.end();
-  },
-};
-
 /** The range vector among a call's arguments. */
 export function rangeArgument(node: CallPlan): SelectorPlan | SubqueryPlan {
   for (const arg of node.args) {
@@ -301,7 +271,6 @@ export function rangeArgument(node: CallPlan): SelectorPlan | SubqueryPlan {
 }
 
 export const rangeFunctions = {
-  absent_over_time: absentOverTime,
   avg_over_time: total('avg'),
   changes: marks('changes'),
   count_over_time: counting,

@@ -67,6 +67,8 @@ export interface CallPlan extends PlanNode<Call> {
   readonly args: readonly Plan[];
   /** Of `info` alone. */
   readonly info?: InfoPlan;
+  /** Whether it only asks at which steps its selector finds something. */
+  readonly presence?: boolean;
 }
 
 /** The info series of a call of `info`, whose second argument is no vector to evaluate. */

@@ -9,9 +9,17 @@
  * | `share` | vectors that occur twice are evaluated once | `shared.ts` |
  * | `narrow` | matchers of one side of a join select on the other side, too | `narrow.ts` |
  * | `stream` | `topk` and `bottomk` keep the best, not all | `stream.ts` |
+ * | `presence` | `absent` looks for samples, not at values | `presence.ts` |
+ *
+ * Measured and left alone: the labels that an aggregation drops. Reading, ordering, grouping and
+ * copying labels is 10 % of the CPU of `sum(rate(x[5m]))` over 2,400 series of a block, and 8 % of
+ * `sum(last_over_time(x[5m]))` over 10,000; unpacking samples is half, checksums are 11 %
+ * (2026-11-21, 2 shared x86-64 cores, `perf record` over a hundred instant queries). Dropping
+ * labels early would save a part of that: series are told apart, and merged over head and blocks,
+ * by all of them.
  */
 
-export const rewriteNames = ['once', 'fold', 'share', 'narrow', 'stream'] as const;
+export const rewriteNames = ['once', 'fold', 'share', 'narrow', 'stream', 'presence'] as const;
 
 export type RewriteName = (typeof rewriteNames)[number];
 
