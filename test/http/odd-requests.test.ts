@@ -120,6 +120,11 @@ test.for<[string, string, unknown]>([
     badData('invalid parameter "match[]": 1:4: parse error: unexpected <op:or>'),
   ],
   [
+    'match[] may say more of the name',
+    'series?match[]=up{__name__!="down"}',
+    [200, { status: 'success', data: [{ __name__: 'up', job: 'a' }] }],
+  ],
+  [
     'what selects everything is refused',
     'series?match[]=up&match[]={a=""}',
     badData('invalid parameter "match[]": match[] must contain at least one non-empty matcher'),
