@@ -21,8 +21,11 @@ use metricstor_engine::read::count::Counted;
 use metricstor_engine::read::session::LabelRequest;
 use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
+use metricstor_engine::sync::channel;
 use proptest::prelude::*;
-use support::{all, checkpoint, clean, compact, delete, flush, like, stat, wait_until, write};
+use support::{
+    all, checkpoint, clean, compact, delete, flush, like, stat, wait_until, write, write_and_go_on,
+};
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const MINUTE_MS: i64 = 60_000;
@@ -435,6 +438,48 @@ fn a_flush_without_room_writes_nothing_and_follows_by_itself_when_there_is_room(
     disk.set_capacity(None);
     wait_until("the flush is done", || stat(&engine, "flushes") > 0.0);
     assert_eq!(held(&engine), before);
+}
+
+/// The order of things is made: the log waits in an answer while the delete's record comes into its
+/// queue, then the checkpoint's looks at the head.
+#[test]
+fn a_delete_whose_file_fails_beside_a_checkpoint_is_whole_at_the_next_start() {
+    let disk = FaultyDisk::new();
+    let engine = open(&disk).unwrap();
+    write_host(&engine, "a", &series(0, 5, 0.0)).unwrap();
+    flush(&engine).unwrap();
+    write_host(&engine, "a", &series(100, 5, 0.0)).unwrap();
+    let (go_on, hold) = channel::bounded::<()>(0);
+    let (hold_begins, begun) = channel::bounded(1);
+    let wait = Box::new(move |_| {
+        hold_begins.send(()).unwrap();
+        // An error: the other end is gone.
+        hold.recv().unwrap_err();
+    });
+    let labels = [("__name__", "m"), ("host", "b")];
+    write_and_go_on(&engine, &[(&labels, &[(at(100), 1.0)])], wait);
+    begun.recv().unwrap();
+    disk.fail_at("tombstones.tmp");
+    let (send, deleted) = channel::bounded(1);
+    let queued = stat(&engine, "queueBytes");
+    let request = DeleteRequest {
+        scope: Scope::default(),
+        selectors: vec![vec![like("host", "a")]],
+        range: TimeRange::ALL,
+    };
+    let answer = Box::new(move |result: Result<Counted>| send.send(result.is_ok()).unwrap());
+    engine.delete(request, Mode::Delete, answer);
+    wait_until("the delete is in the queue", || stat(&engine, "queueBytes") > queued);
+    let (send, taken) = channel::bounded(1);
+    engine.checkpoint(Box::new(move |result| send.send(result.is_ok()).unwrap()));
+    let temp = Path::new("/data/head/checkpoint.tmp");
+    wait_until("the checkpoint has begun", || disk.exists(temp));
+    drop(go_on);
+    let outcomes = [deleted.recv().unwrap(), taken.recv().unwrap()];
+    assert_ne!(outcomes[0], outcomes[1], "one of both was the first to replace the file");
+    let before = held(&engine);
+    assert_eq!(before.len(), 1, "the delete is to be seen: {before:?}");
+    assert_eq!(held(&open(&disk.kill()).unwrap()), before, "as it is after another start");
 }
 
 #[derive(Debug, Clone)]

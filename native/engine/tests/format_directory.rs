@@ -3,7 +3,8 @@
 //!
 //! It has blocks of Gorilla chunks and cold ones, tombstones, a checkpoint with chunk files, the
 //! log after it, exemplars and metadata; floats and histograms are in all of them. The process
-//! ended without a word, so nothing was put in order at the end.
+//! ended without a word, so nothing was put in order at the end. `start_timestamps.rs` has one
+//! whose samples say when they began.
 //!
 //! When a format changes, a new fixture is written with `METRICSTOR_WRITE_FIXTURE=1`, and the old
 //! one stays.
@@ -27,6 +28,7 @@ use metricstor_engine::inspect;
 use metricstor_engine::options::Options;
 use metricstor_engine::sample::{STALE_BITS, TimeRange};
 use support::beside::{exemplar, exemplars_of, families, metadata_of, named, traces};
+use support::fixture::{copy, is_to_be_written, keep};
 use support::values::{self, Sample, Value, custom, float, integer, stale};
 use support::{checkpoint, clean, compact, delete, flush, like, stat, write_body};
 
@@ -171,19 +173,6 @@ fn check(engine: &Engine, context: &str) {
     assert_eq!(families(engine), known, "{context}");
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 #[test]
 fn a_directory_of_version_2_is_read_whole() {
     let dir = tempfile::tempdir().unwrap();
@@ -258,16 +247,13 @@ fn a_directory_of_version_1_opens_is_read_and_becomes_one_of_version_2() {
 /// After a change of format, `METRICSTOR_WRITE_FIXTURE=1` makes this write the newest fixture.
 #[test]
 fn the_fixture_is_written_only_when_asked_for() {
-    if std::env::var_os("METRICSTOR_WRITE_FIXTURE").is_some() {
+    if is_to_be_written() {
         let dir = tempfile::tempdir().unwrap();
         let engine = open(dir.path(), NOW_MS);
         let mut script = Script { engine: Some(&engine), content: Content::new() };
         script.run();
         check(&engine, "written");
-        let _ = std::fs::remove_dir_all(fixture());
-        // As a killed process leaves it: the engine is still open.
-        copy(dir.path(), &fixture());
-        let _ = std::fs::remove_file(fixture().join("LOCK"));
+        keep(dir.path(), &fixture());
     }
     assert!(fixture().is_dir());
 }

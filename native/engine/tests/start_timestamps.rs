@@ -6,13 +6,15 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use metricstor_engine::clock::ManualClock;
 use metricstor_engine::disk::os::OsDisk;
 use metricstor_engine::engine::Engine;
+use metricstor_engine::error::Result;
 use metricstor_engine::histogram::{Counts, Histogram, Layout, Tally};
 use metricstor_engine::labels::encode_pair;
 use metricstor_engine::options::Options;
@@ -23,7 +25,8 @@ use metricstor_engine::sample::{NO_START, Sample, TimeRange, Times};
 use metricstor_engine::source::Scope;
 use metricstor_engine::wire::WireBatch;
 use metricstor_engine::wire::histogram::WireHistogram;
-use support::{compact, flush};
+use support::fixture::{copy, is_to_be_written, keep};
+use support::{checkpoint, compact, flush, stat};
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const STEP_MS: i64 = 15_000;
@@ -34,7 +37,13 @@ type Stored = BTreeMap<(String, i64), (i64, bool)>;
 
 fn open(dir: &Path) -> Engine {
     let clock = Arc::new(ManualClock::new(NOW_MS));
-    Engine::open_with(Options::new(dir.to_path_buf()), Arc::new(OsDisk), clock).unwrap()
+    let options = Options { compact_cpu_share: 0.0, ..Options::new(dir.to_path_buf()) };
+    Engine::open_with(options, Arc::new(OsDisk), clock).unwrap()
+}
+
+/// The value of a float, the sum of a histogram.
+fn value(t: i64) -> f64 {
+    (t % 97) as f64
 }
 
 fn write(engine: &Engine, name: &str, samples: &[(Times, bool)]) {
@@ -42,12 +51,15 @@ fn write(engine: &Engine, name: &str, samples: &[(Times, bool)]) {
     let layout = Arc::new(Layout { zero_threshold: 0.5, ..Layout::default() });
     for (Times { t, start }, is_histogram) in samples {
         if *is_histogram {
-            let counts = Counts::Integer(Tally { count: 3, zero: 3, ..Tally::default() });
-            let value =
-                Histogram { layout: layout.clone(), sum: 1.0, counts, ..Histogram::stale() };
+            let counts = match name {
+                "fractions" => Counts::Float(Tally { count: 2.5, zero: 2.5, ..Tally::default() }),
+                _ => Counts::Integer(Tally { count: 3, zero: 3, ..Tally::default() }),
+            };
+            let (layout, sum) = (layout.clone(), value(*t));
+            let value = Histogram { layout, sum, counts, ..Histogram::stale() };
             batch.histograms.push(WireHistogram { t: *t, start_t: *start, value });
         } else {
-            batch.push_sample(Sample { t: *t, v: (*t % 97) as f64 }, *start);
+            batch.push_sample(Sample { t: *t, v: value(*t) }, *start);
         }
     }
     let mut labels = Vec::new();
@@ -71,42 +83,99 @@ fn all(engine: &Engine) -> Stored {
         for (i, t) in ts[..offsets[1] as usize].iter().enumerate() {
             let start = selection.starts().get(i).copied().unwrap_or(NO_START);
             let is_histogram = selection.histograms().iter().any(|(at, _)| *at as usize == i);
+            assert_eq!(vs[i], value(*t as i64), "{name} at {t}");
             stored.insert((name.clone(), *t as i64), (start, is_histogram));
         }
     }
     stored
 }
 
-/// Writes a series in order, then some of it once more, late and with other starts.
-fn fill(engine: &Engine, want: &mut Stored, name: &str, of: impl Fn(i64) -> (i64, bool)) {
+/// Series of one kind: the start of each sample, and whether it is a histogram.
+type Kind = (&'static str, fn(i64) -> (i64, bool));
+
+const KINDS: [Kind; 7] = [
+    ("counter", |i| (NOW_MS - 1_000_000_000 + i / 300 * 777, false)),
+    ("interval", |i| (NOW_MS - (SAMPLES + 1 - i) * STEP_MS, false)),
+    ("plain", |_| (NO_START, false)),
+    ("begun", |i| (if i < 200 { NO_START } else { 5 }, false)),
+    ("histogram", |i| (if i % 400 < 100 { NO_START } else { i / 250 }, true)),
+    ("fractions", |i| (i / 70, true)),
+    ("mixed", |i| (i / 100 % 2 * 9, i / 150 % 2 == 1)),
+];
+
+/// Writes a part of each series in order, then some of it once more, late and with other starts;
+/// without an engine it only says what is there then.
+fn fill(engine: Option<&Engine>, want: &mut Stored, part: Range<i64>) {
     let from = NOW_MS - SAMPLES * STEP_MS;
-    let sample = |i: i64| {
-        let (start, is_histogram) = of(i);
-        (Times { t: from + i * STEP_MS, start }, is_histogram)
-    };
-    let samples: Vec<_> = (0..SAMPLES).map(sample).collect();
-    let late: Vec<_> = (0..SAMPLES)
-        .step_by(50)
-        .map(|i| (Times { t: from + i * STEP_MS + 7, start: i % 3 }, i % 20 == 0))
-        .collect();
-    for (times, is_histogram) in samples.iter().chain(&late) {
-        want.insert((name.to_owned(), times.t), (times.start, *is_histogram));
+    for (name, of) in KINDS {
+        let sample = |i: i64| {
+            let (start, is_histogram) = of(i);
+            (Times { t: from + i * STEP_MS, start }, is_histogram)
+        };
+        let samples: Vec<_> = part.clone().map(sample).collect();
+        let late: Vec<_> = part
+            .clone()
+            .filter(|i| i % 50 == 0)
+            .map(|i| (Times { t: from + i * STEP_MS + 7, start: i % 3 }, i % 20 == 0))
+            .collect();
+        for (times, is_histogram) in samples.iter().chain(&late) {
+            want.insert((name.to_owned(), times.t), (times.start, *is_histogram));
+        }
+        if let Some(engine) = engine {
+            samples.chunks(90).for_each(|samples| write(engine, name, samples));
+            write(engine, name, &late);
+        }
     }
-    samples.chunks(90).for_each(|samples| write(engine, name, samples));
-    write(engine, name, &late);
 }
 
 fn fill_all(engine: &Engine) -> Stored {
     let mut want = Stored::new();
-    fill(engine, &mut want, "counter", |i| (NOW_MS - 1_000_000_000 + i / 300 * 777, false));
-    fill(engine, &mut want, "interval", |i| (NOW_MS - (SAMPLES + 1 - i) * STEP_MS, false));
-    fill(engine, &mut want, "plain", |_| (NO_START, false));
-    fill(engine, &mut want, "begun", |i| (if i < 200 { NO_START } else { 5 }, false));
-    fill(engine, &mut want, "histogram", |i| {
-        (if i % 400 < 100 { NO_START } else { i / 250 }, true)
-    });
-    fill(engine, &mut want, "mixed", |i| (i / 100 % 2 * 9, i / 150 % 2 == 1));
+    fill(Some(engine), &mut want, 0..SAMPLES);
     want
+}
+
+/// A directory with a cold block, one of Gorilla chunks, a checkpoint and the log behind it.
+fn fill_directory(engine: Option<&Engine>) -> Stored {
+    let mut want = Stored::new();
+    let mut step = |part, then: fn(&Engine) -> Result<()>| {
+        fill(engine, &mut want, part);
+        engine.map_or(Ok(()), then).unwrap();
+    };
+    step(0..200, flush);
+    step(100..300, |engine| flush(engine).and_then(|()| compact(engine)));
+    step(300..400, flush);
+    step(400..650, checkpoint);
+    step(650..SAMPLES, |_| Ok(()));
+    want
+}
+
+/// The directory that [`fill_directory`] left, of version 2. When a format changes, another is
+/// written with `METRICSTOR_WRITE_FIXTURE=1`, and this one stays.
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/directory-v2-starts")
+}
+
+#[test]
+fn a_directory_of_samples_with_starts_is_read_whole() {
+    if is_to_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(dir.path());
+        let want = fill_directory(Some(&engine));
+        assert_eq!(all(&engine), want, "written");
+        keep(dir.path(), &fixture());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixture(), dir.path());
+    let engine = open(dir.path());
+    let want = fill_directory(None);
+    assert_eq!(all(&engine), want, "opened");
+    let merged = stat(&engine, "blocks") - stat(&engine, "blocksLevel1");
+    assert!(merged > 0.0 && stat(&engine, "blocksLevel1") > 0.0, "blocks of both kinds");
+    engine.close().unwrap();
+    let engine = open(dir.path());
+    flush(&engine).unwrap();
+    compact(&engine).unwrap();
+    assert_eq!(all(&engine), want, "merged");
 }
 
 #[test]

@@ -81,6 +81,8 @@ struct State {
     changes: Vec<Change>,
     calls: u64,
     plan: HashMap<u64, Fault>,
+    /// Names of files; the next call that names one fails.
+    files: HashSet<String>,
     dead: bool,
     capacity: Option<u64>,
     locked: HashSet<PathBuf>,
@@ -93,6 +95,7 @@ impl Default for State {
             changes: Vec::new(),
             calls: 0,
             plan: HashMap::new(),
+            files: HashSet::new(),
             dead: false,
             capacity: None,
             locked: HashSet::new(),
@@ -118,9 +121,17 @@ impl FaultyDisk {
         state.plan.insert(at, fault);
     }
 
+    /// Makes the next call that is given the path of a file or directory called `name` fail with
+    /// `EIO`.
+    pub fn fail_at(&self, name: &str) {
+        self.state().files.insert(name.to_owned());
+    }
+
     /// Forgets the planned failures; power that is lost stays lost.
     pub fn clear_faults(&self) {
-        self.state().plan.clear();
+        let mut state = self.state();
+        state.plan.clear();
+        state.files.clear();
     }
 
     /// Bounds the bytes in all files together; writes past it fail with `ENOSPC`.
@@ -187,7 +198,9 @@ impl State {
 
     /// Counts a call that either fails without effect or goes on.
     fn enter(&mut self, what: &str, path: &Path) -> Result<()> {
-        self.step().map_or(Ok(()), |fault| Err(fault_error(what, path, fault)))
+        let named = path.file_name().is_some_and(|n| self.files.remove(&*n.to_string_lossy()));
+        let fault = self.step().or(named.then_some(Fault::Io));
+        fault.map_or(Ok(()), |fault| Err(fault_error(what, path, fault)))
     }
 
     fn find(&self, path: &Path) -> Result<NodeId> {

@@ -27,6 +27,8 @@ struct Sample {
     deleted: Sent,
     /// A delete may have these.
     at_risk: Sent,
+    /// Retention may have it.
+    expired: bool,
 }
 
 /// All samples, by series and time.
@@ -103,6 +105,15 @@ impl Book {
         done
     }
 
+    /// Takes note that retention may have what is known of some series before a time.
+    pub fn expire(&self, series: &[&str], before: i64) {
+        let names: Vec<String> = series.iter().map(|name| labels(name)).collect();
+        let mut page = self.0.lock().unwrap();
+        for ((name, t), sample) in &mut page.samples {
+            sample.expired |= *t < before && names.contains(name);
+        }
+    }
+
     /// Reads everything, and judges it by what was known before and after. Returns how many samples
     /// it found.
     pub fn check(&self, engine: &Engine) -> usize {
@@ -145,7 +156,8 @@ impl Page {
             assert!(number > before.deleted, "{key:?} was deleted: {before:?}");
         }
         for (key, before) in self.samples.iter().filter(|(key, _)| !values.contains_key(key)) {
-            let may_be_gone = before.acknowledged <= after.samples[key].at_risk;
+            let known = &after.samples[key];
+            let may_be_gone = before.acknowledged <= known.at_risk || known.expired;
             assert!(may_be_gone, "{key:?} is lost: {before:?}");
         }
         values.len()

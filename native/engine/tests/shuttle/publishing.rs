@@ -17,14 +17,19 @@ use crate::support::{self, checkpoint, compact, flush};
 pub const NOW_MS: i64 = 1_790_000_000_000;
 pub const MINUTE_MS: i64 = 60_000;
 
-/// An engine with short blocks and short segments, which merges when it is told to.
-pub fn open(disk: &FaultyDisk) -> Engine {
+/// Short blocks and short segments, and merging when it is asked for.
+pub fn options() -> Options {
     let mut options = Options::new(Path::new("/data"));
     options.block_range_ms = 10 * MINUTE_MS;
     options.wal_segment_bytes = 512;
     options.compact_cpu_share = 0.0;
+    options
+}
+
+/// An engine with these options, whose clock stands still.
+pub fn open(disk: &FaultyDisk) -> Engine {
     let clock = Arc::new(ManualClock::new(NOW_MS));
-    Engine::open_with(options, Arc::new(disk.clone()), clock).unwrap()
+    Engine::open_with(options(), Arc::new(disk.clone()), clock).unwrap()
 }
 
 /// Writes a series of its own, and every other time of one that all writers share; then some of

@@ -28,7 +28,7 @@ pub struct Churn {
     active: usize,
     /// How often each tenth of the fleet was replaced.
     births: [usize; 10],
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Churn {
@@ -43,7 +43,7 @@ impl Churn {
         options.checkpoint_interval_ms = i64::MAX;
         options.compact_cpu_share = 0.0;
         let engine = Engine::open_with(options, Arc::new(OsDisk), clock.clone()).unwrap();
-        Self { engine, clock, now_ms: START_MS, hour: 0, active, births: [0; 10], _dir: dir }
+        Self { engine, clock, now_ms: START_MS, hour: 0, active, births: [0; 10], dir }
     }
 
     /// Has all but the first `active` series end.
@@ -51,9 +51,9 @@ impl Churn {
         self.active = active;
     }
 
-    /// Lets an even number of hours pass, with so many scrapes in each. Each hour begins with a
-    /// tenth of the series replaced and ends with a checkpoint; every other one with a flush, while
-    /// which one more scrape is written, and with a merge.
+    /// Lets hours pass, with so many scrapes in each. Each hour begins with a tenth of the series
+    /// replaced and ends with a checkpoint; every other one with a flush, while which one more
+    /// scrape is written, and with a merge.
     pub fn hours(&mut self, hours: usize, scrapes: i64) {
         for _ in 0..hours {
             self.births[self.hour % 10] += usize::from(self.hour > 0);
@@ -121,6 +121,15 @@ impl Churn {
     /// Series that were ever in it.
     pub fn created(&self) -> usize {
         stat(&self.engine, "seriesCreated") as usize
+    }
+
+    /// Bytes of the blocks' indexes on disk.
+    pub fn index_bytes(&self) -> usize {
+        let blocks = std::fs::read_dir(self.dir.path().join("blocks")).unwrap();
+        let index = |block: std::io::Result<std::fs::DirEntry>| {
+            std::fs::metadata(block.unwrap().path().join("index")).map_or(0, |file| file.len())
+        };
+        blocks.map(index).sum::<u64>() as usize
     }
 
     /// What the engine says its head takes.

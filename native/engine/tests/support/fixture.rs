@@ -61,6 +61,32 @@ impl Dirs {
     }
 }
 
+/// Copies a directory and all inside.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Whether the fixtures are to be written anew.
+pub fn is_to_be_written() -> bool {
+    std::env::var_os("METRICSTOR_WRITE_FIXTURE").is_some()
+}
+
+/// Makes a fixture of the directory of an open engine: as a killed process leaves it.
+pub fn keep(dir: &Path, fixture: &Path) {
+    let _ = std::fs::remove_dir_all(fixture);
+    copy(dir, fixture);
+    let _ = std::fs::remove_file(fixture.join("LOCK"));
+}
+
 /// An engine on some disk, with the options that nobody chose.
 pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Engine> {
     Engine::open_with(Options::new(dir), disk, Arc::new(ManualClock::new(NOW_MS)))

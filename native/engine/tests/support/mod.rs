@@ -8,7 +8,7 @@ pub mod protobuf;
 pub mod random;
 pub mod values;
 
-use metricstor_engine::commit::{WireFormat, WriteRequest};
+use metricstor_engine::commit::{Answer, WireFormat, WriteRequest};
 use metricstor_engine::deletes::{DeleteRequest, Mode};
 use metricstor_engine::engine::Engine;
 use metricstor_engine::error::Result;
@@ -42,17 +42,21 @@ pub fn write(engine: &Engine, series: &[Series<'_>]) -> Result<WriteOutcome> {
     write_body(engine, WireFormat::RemoteWrite1, write_request(series))
 }
 
+/// Writes and goes on; `answer` is called on the log's thread.
+pub fn write_and_go_on(engine: &Engine, series: &[Series<'_>], answer: Answer) {
+    engine.write(plain(WireFormat::RemoteWrite1, write_request(series)), answer);
+}
+
 /// Writes a body as it is and waits for the answer.
 pub fn write_body(engine: &Engine, format: WireFormat, body: Vec<u8>) -> Result<WriteOutcome> {
     let (send, receive) = channel();
-    let request = WriteRequest {
-        body: Box::new(body),
-        encoding: BodyEncoding::Identity,
-        format,
-        tenant: TenantId(0),
-    };
-    engine.write(request, Box::new(move |result| send.send(result).unwrap()));
+    engine.write(plain(format, body), Box::new(move |result| send.send(result).unwrap()));
     receive.recv().unwrap()
+}
+
+fn plain(format: WireFormat, body: Vec<u8>) -> WriteRequest {
+    let (body, encoding) = (Box::new(body), BodyEncoding::Identity);
+    WriteRequest { body, encoding, format, tenant: TenantId(0) }
 }
 
 /// Flushes and waits.

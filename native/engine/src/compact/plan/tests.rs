@@ -160,8 +160,8 @@ fn small_blocks_of_one_window_wait_until_there_are_enough() {
 
 #[test]
 fn a_block_that_was_written_between_is_not_passed_over() {
-    // The middle block is of a window that today's ladder, of one width, does not have, and overlaps
-    // the others.
+    // The middle block is of a window that the ladder of today, of one width, does not have, and
+    // overlaps the others.
     let full = Rules { retention_ms: 0, ..rules(1, Urgency::Full) };
     let blocks =
         [meta(1, 1, hours(0, 2), 100), meta(2, 2, hours(1, 3), 100), meta(3, 3, hours(0, 2), 100)];

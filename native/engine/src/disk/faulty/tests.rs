@@ -69,6 +69,18 @@ fn calls_fail_where_planned_and_all_after_a_power_loss() {
 }
 
 #[test]
+fn the_next_call_that_names_a_file_fails_and_no_other() {
+    let disk = FaultyDisk::new();
+    disk.fail_at("b");
+    drop(disk.create(Path::new("/a")).unwrap());
+    assert_eq!(disk.rename(Path::new("/b"), Path::new("/c")).unwrap_err().code(), ErrorCode::Io);
+    drop(disk.create(Path::new("/b")).unwrap());
+    disk.fail_at("b");
+    disk.clear_faults();
+    assert!(disk.read(Path::new("/b")).is_ok());
+}
+
+#[test]
 fn a_full_disk_takes_what_fits() {
     let disk = FaultyDisk::new();
     disk.set_capacity(Some(3));
