@@ -10,6 +10,7 @@
  * | `narrow` | matchers of one side of a join select on the other side, too | `narrow.ts` |
  * | `stream` | `topk` and `bottomk` keep the best, not all | `stream.ts` |
  * | `presence` | `absent` looks for samples, not at values | `presence.ts` |
+ * | `together` | aggregations of one selector's windows read it once | `together.ts` |
  *
  * Measured and left alone: the labels that an aggregation drops. Reading, ordering, grouping and
  * copying labels is 10 % of the CPU of `sum(rate(x[5m]))` over 2,400 series of a block, and 8 % of
@@ -19,7 +20,15 @@
  * by all of them.
  */
 
-export const rewriteNames = ['once', 'fold', 'share', 'narrow', 'stream', 'presence'] as const;
+export const rewriteNames = [
+  'once',
+  'fold',
+  'share',
+  'narrow',
+  'stream',
+  'presence',
+  'together',
+] as const;
 
 export type RewriteName = (typeof rewriteNames)[number];
 
