@@ -49,7 +49,7 @@ export function check(expr: Expr, query: string): void {
 
 /** The checks of a selector alone. */
 export function checkSelector(selector: VectorSelector, query: string): void {
-  new Checker(query).selector(selector);
+  new Checker(query).matchesNotAll(selector);
 }
 
 /** How error texts call a type. */
@@ -107,15 +107,19 @@ class Checker {
     return typeOf(expr);
   }
 
-  selector(selector: VectorSelector): void {
+  private selector(selector: VectorSelector): void {
     const { name, matchers } = selector;
-    if (name !== '') {
-      const other = matchers.slice(0, -1).find((matcher) => matcher.name === '__name__');
-      if (other !== undefined) {
-        const names = `${goQuote(name)} or ${goQuote(other.value)}`;
-        this.fail(selector, `metric name must not be set twice: ${names}`);
-      }
-    } else if (matchers.every(matchesEmpty)) {
+    const other = matchers.slice(0, -1).find((matcher) => matcher.name === '__name__');
+    if (name !== '' && other !== undefined) {
+      const names = `${goQuote(name)} or ${goQuote(other.value)}`;
+      this.fail(selector, `metric name must not be set twice: ${names}`);
+    }
+    this.matchesNotAll(selector);
+  }
+
+  matchesNotAll(selector: VectorSelector): void {
+    const { name, matchers } = selector;
+    if (name === '' && matchers.every(matchesEmpty)) {
       this.fail(selector, 'vector selector must contain at least one non-empty matcher');
     }
   }

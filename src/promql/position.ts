@@ -23,6 +23,11 @@ export function parseError(query: string, offset: number, message: string): Metr
   return new MetricstorError('bad_data', `${where}: parse error: ${message}`);
 }
 
+/** Whether Go's `unicode.IsPrint` says so of a character. */
+export function isPrintable(char: string): boolean {
+  return /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u.test(char);
+}
+
 /** Text as Go's `%q` prints it: double quotes, escapes for what does not print. */
 export function goQuote(text: string): string {
   let out = '"';
@@ -33,7 +38,7 @@ export function goQuote(text: string): string {
       out += short;
     } else if (code < 0x20 || code === 0x7f) {
       out += `\\x${code.toString(16).padStart(2, '0')}`;
-    } else if (/^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u.test(char)) {
+    } else if (isPrintable(char)) {
       out += char;
     } else if (code < 0x10000) {
       out += `\\u${code.toString(16).padStart(4, '0')}`;

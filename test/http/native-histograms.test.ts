@@ -28,3 +28,16 @@ async function ask(path: string): Promise<unknown> {
 test.for(histogramCases)('$query is answered as Prometheus does', async ({ query, path }) => {
   expect(await ask(path)).toEqual(recorded[query]);
 });
+
+// What Prometheus 3.14 counted.
+test.for<[string, number]>([
+  ['query?query=info(served_total)&time=660', 5],
+  ['query_range?query=info(served_total)&start=540&end=660&step=40', 22],
+  ['query?query=info(served_total,{version=~".*"} )&time=660', 5],
+  ['query?query=info(vector(1))&time=660', 0],
+])('statistics of %s have the samples of info series', async ([path, count]) => {
+  const answer = (await ask(`${path}&stats=true`)) as { data: { stats: unknown } };
+  expect(answer.data.stats).toMatchObject({
+    samples: { totalQueryableSamples: count, samplesRead: count },
+  });
+});

@@ -120,6 +120,11 @@ test.for<[string, string, unknown]>([
     badData('invalid parameter "match[]": 1:4: parse error: unexpected <op:or>'),
   ],
   [
+    'match[] may say more of the name',
+    'series?match[]=up{__name__!="down"}',
+    [200, { status: 'success', data: [{ __name__: 'up', job: 'a' }] }],
+  ],
+  [
     'what selects everything is refused',
     'series?match[]=up&match[]={a=""}',
     badData('invalid parameter "match[]": match[] must contain at least one non-empty matcher'),
@@ -204,6 +209,14 @@ test.for<[string, string, RequestInit, unknown]>([
 test.for(['0', '-1', '0s'])('a timeout of %s is over', async (timeout) => {
   const [status, body] = (await ask(`query?query=1&timeout=${timeout}`)) as [number, object];
   expect([status, body]).toMatchObject([503, { errorType: 'timeout' }]);
+});
+
+test('a pattern of 200,000 characters fits into a URL', async () => {
+  const selector = `up{job=~"${'x|'.repeat(100_000)}a"}`;
+  expect(await ask(`label/job/values?match[]=${selector}`)).toEqual([
+    200,
+    { status: 'success', data: ['a'] },
+  ]);
 });
 
 test('a path that is no URL is answered in the envelope', async () => {

@@ -82,6 +82,7 @@ export function rankRows(ctx: EvalContext, node: AggregatePlan, op: RankOp, sink
   const present = new Uint8Array(grid.labels.count * steps);
   ctx.budget.hold(present.length, 0);
   const choose = chooser(ctx, op, grid);
+  const ordered = isInstant(node.grid);
   const order: number[] = [];
   for (const group of groups) {
     for (let k = 0; k < steps; k++) {
@@ -89,15 +90,15 @@ export function rankRows(ctx: EvalContext, node: AggregatePlan, op: RankOp, sink
       const chosen = choose(candidates, k, params[k]);
       for (const series of chosen) {
         present[series * steps + k] = 1;
-      }
-      if (isInstant(node.grid)) {
-        order.push(...chosen);
+        if (ordered) {
+          order.push(series);
+        }
       }
       ctx.budget.spend(group.length);
     }
   }
   const chosen = { ...grid, present };
-  if (isInstant(node.grid)) {
+  if (ordered) {
     sendGrid(reorder(chosen, order), sink);
   } else {
     sendGrid(chosen, sink);

@@ -4,12 +4,13 @@
  * Its numbers say what a query means, not how it was evaluated here: every window counts whole, a
  * part that occurs twice counts twice. So they are counted apart from the evaluation, by reading
  * the selectors once more; only a query that asks for statistics pays for it. A write between the
- * two may show in one of them. Left out are the info series of `info`.
+ * two may show in one of them.
  *
  * Follows `QuerySamples` in Prometheus' `util/stats/query_stats.go` and its callers in
  * `promql/engine.go` (3.14).
  */
 import { type Histogram, headerLength, place } from '../../model/histogram.js';
+import { infoSeriesOf } from '../functions/info.js';
 import {
   type CallPlan,
   childrenOf,
@@ -20,6 +21,7 @@ import {
 import type { TimeGrid } from '../time-grid.js';
 import type { EvalContext, SeriesSamples } from './context.js';
 import { rangeVectorResult } from './range-vector.js';
+import type { RowSink } from './rows.js';
 
 /** Samples by step of a node's grid. */
 export interface SampleCounts {
@@ -99,17 +101,25 @@ function addCall(ctx: EvalContext, node: CallPlan, counts: SampleCounts): void {
       addNode(ctx, arg, counts);
     }
   }
+  if (node.info !== undefined) {
+    infoSeriesOf(
+      ctx,
+      node,
+      node.info,
+      countingSink(node.grid.steps, counts, () => 1),
+    );
+  }
 }
 
 /** The samples that an instant selector finds. */
-function addRows(
-  ctx: EvalContext,
-  node: SelectorPlan,
-  { total, read }: SampleCounts,
-  weight: (histogram: Histogram | undefined) => number,
-): void {
-  const { steps } = node.grid;
-  ctx.rows(node, {
+function addRows(ctx: EvalContext, node: SelectorPlan, counts: SampleCounts, weight: Weight): void {
+  ctx.rows(node, countingSink(node.grid.steps, counts, weight));
+}
+
+type Weight = (histogram: Histogram | undefined) => number;
+
+function countingSink(steps: number, { total, read }: SampleCounts, weight: Weight): RowSink {
+  return {
     histograms: 'take',
     begin: () => undefined,
     row: (_series, { present, presentBase, histograms, base }) => {
@@ -122,7 +132,7 @@ function addRows(
       }
     },
     end: () => undefined,
-  });
+  };
 }
 
 /** A range that is the answer of an instant query: with edges, what they leave of it counts. */

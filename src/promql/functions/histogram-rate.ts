@@ -97,9 +97,9 @@ function increase(
   if (counter ? all.some(gauge) : !gauge(first) || !gauge(last)) {
     note(counter ? 'notACounter' : 'notAGauge');
   }
-  const concerned = [previous, ...between, last];
   const result = new HistogramTally(last);
-  result.reduceTo(Math.min(...concerned.map((histogram) => histogram[place.schema])));
+  const coarser = (schema: number, of: Histogram): number => Math.min(schema, of[place.schema]);
+  result.reduceTo([previous, ...between].reduce(coarser, last[place.schema]));
   if (result.add(previous, -1)?.reconciled) {
     note('boundsSubtracted');
   }

@@ -51,21 +51,32 @@ function indexInfoSeries(ctx: EvalContext, grid: Grid): InfoSeries {
   };
 }
 
-/** Evaluates the info series of a vector, for the times of their samples. */
+/** Evaluates the info series of series with the labels `base`, for the times of their samples. */
 function readInfoSeries(
   ctx: EvalContext,
   plan: InfoPlan,
-  base: Grid,
-  matchers: InfoMatchers,
-): InfoSeries {
-  const wanted = matchers.select(base.labels);
-  const collector = new GridCollector(base.steps, ctx.budget);
+  { base, matchers, sink }: { base: LabelTable; matchers: InfoMatchers; sink: RowSink },
+): void {
+  const wanted = matchers.select(base);
   if (wanted === undefined) {
-    collector.begin(noSeries, null);
+    sink.begin(noSeries, null);
+    sink.end();
   } else {
-    selectorRows(ctx, { ...plan.selector, matchers: wanted }, collector, 'timestamp');
+    selectorRows(ctx, { ...plan.selector, matchers: wanted }, sink, 'timestamp');
   }
-  return indexInfoSeries(ctx, collector.finish());
+}
+
+/** The rows of the info series that a call of `info` looks at. */
+export function infoSeriesOf(
+  ctx: EvalContext,
+  node: CallPlan,
+  plan: InfoPlan,
+  sink: RowSink,
+): void {
+  const base = ctx.grid(node.args[0], 'take');
+  const matchers = infoMatchers(ctx, plan.matchers);
+  readInfoSeries(ctx, plan, { base: base.labels, matchers, sink });
+  ctx.release(base);
 }
 
 /** The newest info series of each key at one step, or -1. */
@@ -212,7 +223,9 @@ class EnrichedRows {
 function infoRows(ctx: EvalContext, node: CallPlan, plan: InfoPlan, sink: RowSink): void {
   const base = ctx.grid(node.args[0], 'take');
   const matchers = infoMatchers(ctx, plan.matchers);
-  const info = readInfoSeries(ctx, plan, base, matchers);
+  const collector = new GridCollector(base.steps, ctx.budget);
+  readInfoSeries(ctx, plan, { base: base.labels, matchers, sink: collector });
+  const info = indexInfoSeries(ctx, collector.finish());
   const enricher = new Enricher(ctx, base.labels, info.grid.labels, matchers.data);
   const rows = new EnrichedRows(ctx, base);
   const series = Array.from({ length: base.labels.count }, (_, i) => i);

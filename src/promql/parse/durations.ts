@@ -158,7 +158,7 @@ function buildExtreme(
 /** A duration in brackets. */
 export function buildPositive(source: Source, node: SyntaxNode): Duration {
   const duration = buildDuration(source, node);
-  const goesOn = source.tokenBehind(node.to)?.type === 'operator';
+  const goesOn = /^[-+*/%^]$/.test(source.tokenBehind(node.to)?.text ?? '');
   if (!goesOn && duration.kind === 'fixed' && duration.seconds <= 0) {
     source.failBehind(duration.span, 'duration must be greater than 0');
   }

@@ -33,7 +33,8 @@ function numberEnd(query: string, start: number): { end: number; complete: boole
   const hex = matchAt(/0[xX]_?/y, query, start);
   const digits = hex > 0 ? /[0-9a-fA-F]+/y : /[0-9]+/y;
   // A dot in first place counts as none, and a hexadecimal `e` behind the first digit as exponent.
-  let at = start + hex;
+  // So does one behind a leading zero, which is read in search of an `x`.
+  let at = start + (hex > 0 ? hex : matchAt(/0/y, query, start));
   at += matchAt(/\./y, query, at);
   at += Math.min(1, matchAt(digits, query, at));
   let dots = 0;
@@ -93,7 +94,7 @@ export function numberValue(text: string): number | NumberProblem {
   if (digits === 'inf' || digits === 'nan') {
     return digits === 'inf' ? Infinity : NaN;
   }
-  if (/_$|_[^0-9a-f]/i.test(text)) {
+  if (/_$|_[^0-9a-f]|\._/i.test(text)) {
     return parseProblem(text, 'invalid syntax');
   }
   // Go tries a 64-bit integer first, which may be octal or hexadecimal, then a decimal float.

@@ -5,7 +5,8 @@
  *
  * So its tree fits the query, and values are read from the query itself. The spellings, as far as
  * lexer and grammar of Prometheus differ from lezer's:
- * - any number lezer might not know (`5.`, `0X1_F`, `1e1_0`) becomes digits;
+ * - any number lezer might not know (`5.`, `0X1_F`, `1e1_0`) becomes digits, any such duration
+ *   seconds;
  * - words of durations, which ignore case, become small; `max_of` and `min_of` as functions, and
  *   functions that nobody knows, become a function that lezer knows;
  * - `offset` as a metric name, and names with a colon, which may be labels too, become plain names;
@@ -60,10 +61,11 @@ function spellToken(tokens: readonly Token[], index: number, inDuration: boolean
   const called = tokens[index + 1]?.text === '(';
   switch (type) {
     case 'number':
-    case 'duration':
       return plainNumber.test(text)
         ? text
         : text.charAt(0).replace(/[^.]/, '1').padEnd(text.length, '1');
+    case 'duration':
+      return plainNumber.test(text) ? text : 's'.padStart(text.length, '1');
     case 'metric identifier':
       // No word of PromQL has a `z`.
       return text.replaceAll(':', 'z');

@@ -4,6 +4,7 @@
  * Follows `lexEscape` in Prometheus' `promql/parser/lex.go` and `util/strutil/quote.go` (3.14):
  * Go's escapes, with either kind of quotes; a string in backquotes is raw.
  */
+import { isPrintable } from '../position.js';
 
 const simpleEscapes: Readonly<Record<string, string>> = {
   a: '\x07',
@@ -101,7 +102,8 @@ function scanEscape(query: string, at: number, quote: string): number | StringPr
 function unicodeName(query: string, at: number): string {
   const code = query.codePointAt(at) ?? 0;
   const hex = code.toString(16).toUpperCase().padStart(4, '0');
-  return code < 0x20 ? `U+${hex}` : `U+${hex} '${String.fromCodePoint(code)}'`;
+  const char = String.fromCodePoint(code);
+  return isPrintable(char) ? `U+${hex} '${char}'` : `U+${hex}`;
 }
 
 /**
@@ -110,31 +112,25 @@ function unicodeName(query: string, at: number): string {
  */
 export function unquote(literal: string): string {
   const body = literal.slice(1, -1);
-  if (literal.startsWith('`')) {
-    return body.replaceAll('\r', '');
-  }
-  if (!body.includes('\\')) {
+  if (literal.startsWith('`') || !body.includes('\\')) {
     return body;
   }
-  const bytes: number[] = [];
-  const push = (text: string): void => {
-    bytes.push(...Buffer.from(text));
-  };
+  const pieces: Buffer[] = [];
   const piece =
     /\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))|[^\\]+/gsu;
   for (const [text, octal, hex, short, long, simple] of body.matchAll(piece)) {
     const byte = octal === undefined ? hex : undefined;
     if (octal !== undefined) {
-      bytes.push(Number.parseInt(octal, 8) & 0xff);
+      pieces.push(Buffer.of(Number.parseInt(octal, 8)));
     } else if (byte !== undefined) {
-      bytes.push(Number.parseInt(byte, 16));
+      pieces.push(Buffer.of(Number.parseInt(byte, 16)));
     } else if (short !== undefined || long !== undefined) {
-      push(String.fromCodePoint(Number.parseInt(short ?? long ?? '0', 16)));
+      pieces.push(Buffer.from(String.fromCodePoint(Number.parseInt(short ?? long ?? '0', 16))));
     } else if (simple !== undefined) {
-      push(simpleEscapes[simple] ?? simple);
+      pieces.push(Buffer.from(simpleEscapes[simple] ?? simple));
     } else {
-      push(text);
+      pieces.push(Buffer.from(text));
     }
   }
-  return Buffer.from(bytes).toString();
+  return Buffer.concat(pieces).toString();
 }
