@@ -2,9 +2,9 @@
  * @file Aggregations over one selector's windows of several lengths, evaluated in one go:
  * `sum(rate(x[5m])) / sum(rate(x[1h]))` selects and decodes `x` once, for the longest.
  *
- * Only where all times lie within those of the longest: whoever reads less is then free of cost, and
- * no limit is passed that the longest alone would not pass. `exec/native-aggregate.ts` evaluates
- * those that it can; each tells what it has to tell when its turn comes.
+ * Only where all times lie within those of the longest: reading less is free of cost then, and no
+ * limit is passed that the longest alone would not pass. `exec/native-aggregate.ts` evaluates those
+ * that it can; each tells what it has to tell when its turn comes.
  */
 import { type AggregatePlan, childrenOf, type Plan, type SelectorPlan } from './nodes.js';
 
