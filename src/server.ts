@@ -187,6 +187,10 @@ export class Server {
         : await this.#listen(buildHealthApp(this.#readiness), http.healthAddr);
     const engine = await this.#parts.openEngine(engineOptions(this.#config));
     this.#closers.push(() => engine.close());
+    const cut = engine.tornEnd();
+    if (cut !== undefined) {
+      this.#parts.log.warn({ cut }, 'the torn end of the log was cut off');
+    }
     const damageLog = new DamageLog(this.#parts.log, () => engine.newlyQuarantined());
     this.#closers.push(async () => damageLog.stop());
     const pool = await startQueries(this.#config, engine, this.#parts.startWorker);

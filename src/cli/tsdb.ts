@@ -27,9 +27,10 @@ Verbs:
   backup <dir> <target>     bring a backup up to date
   restore <target> <dir>    make a data directory of a backup
 
-ls, verify and analyze change nothing and may be used beside a running server; its log is then not
-looked at. The others want the directory for themselves: of a running server's data, take a snapshot
-(POST /api/v1/admin/tsdb/snapshot), which is a data directory.
+ls, verify, analyze, dump and export change nothing; they and backup work where nothing can be
+written. ls, verify and analyze may be used beside a running server; its log is then not looked at.
+The others want the directory for themselves: of a running server's data, take a snapshot (POST
+/api/v1/admin/tsdb/snapshot), which is a data directory.
 
 Exit codes: 0 fine, 1 failed, found damage or refused a sample, 2 wrong usage or configuration.
 `;

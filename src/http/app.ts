@@ -32,6 +32,7 @@ import type { Readiness } from '../telemetry/readiness.js';
 import type { BuildInfo } from '../telemetry/version.js';
 import { FailureLog } from './failure-log.js';
 import { parseForm, parseMultipart } from './form.js';
+import { refuseMalformed } from './malformed.js';
 import { errorEnvelope } from './result-json.js';
 import { adminRoutes } from './routes/admin.js';
 import { deleteRoutes } from './routes/delete.js';
@@ -120,6 +121,7 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
     },
     // A path that is no URL finds no route, and so no error handler.
     frameworkErrors: (error, request, reply) => void sendError(failures, error, request, reply),
+    clientErrorHandler: refuseMalformed,
     serverFactory: (handler) => createServer(parts, verifiedBy, handler),
   });
   addFormParsers(app);
@@ -149,7 +151,7 @@ export function buildHttpApp(parts: HttpParts): FastifyInstance {
   rulesAndTargetsRoutes(app);
   deleteRoutes(app, parts);
   adminRoutes(app, parts);
-  exportRoutes(app, parts);
+  exportRoutes(app, { ...parts, failures });
   app.register(async (scope) => writeRoutes(scope, parts));
   app.register(async (scope) => importRoutes(scope, parts));
   return app;

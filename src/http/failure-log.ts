@@ -10,15 +10,32 @@ const repeatedAfterMs = 60_000;
 
 export class FailureLog {
   readonly #lastMs = new Map<ErrorCode, number>();
+  readonly #ofAnswers = new WeakSet<Error>();
 
   constructor(
     private readonly log: Logger,
     private readonly now: () => number,
   ) {}
 
+  /**
+   * What ends an answer that has begun. Unless its head is still to be sent, nobody else hears of
+   * it; if so, it comes to `note` as well, and is logged once.
+   */
+  noteOfAnswer(thrown: Error, route: string): void {
+    const error =
+      thrown instanceof MetricstorError
+        ? thrown
+        : new MetricstorError('internal', 'an answer was cut off', { cause: thrown });
+    this.note(error, thrown, route);
+    this.#ofAnswers.add(thrown);
+  }
+
   /** `thrown` is what `error` was made of. */
   note(error: MetricstorError, thrown: Error, route: string | undefined): void {
     const { status, retryable } = error.kind;
+    if (this.#ofAnswers.has(thrown)) {
+      return;
+    }
     if (status < 500 || (retryable && !this.#isNews(error.code))) {
       return;
     }

@@ -38,6 +38,7 @@ import {
   newAggregation,
   newRollup,
 } from './selection.js';
+import type { CopyReport } from './tools.js';
 
 /** Series that are kept for a time of their own. */
 export interface RetentionRule {
@@ -48,6 +49,8 @@ export interface RetentionRule {
 /** How an engine is opened; units and reasons are in `native/engine/src/options.rs`. */
 export interface NativeEngineOptions {
   readonly dir: string;
+  /** Writes are refused, and what else would change the directory stays in memory. */
+  readonly readOnly?: boolean;
   readonly sync: 'always' | 'off' | { readonly intervalMs: number };
   readonly retentionMs: number;
   /** Bytes of blocks and log past which the oldest blocks go; 0 means no limit. */
@@ -166,6 +169,7 @@ interface Addon {
   ): Promise<DeleteAnswer>;
   cleanTombstones(handle: number): Promise<DoneAnswer>;
   importPrometheus(handle: number, dir: string): Promise<TextAnswer>;
+  backupEngine(handle: number, target: string, replace: boolean): Promise<TextAnswer>;
   exportPrometheus(
     handle: number,
     dir: string,
@@ -194,6 +198,7 @@ interface Addon {
   ): { version: number; writtenFrom: number; expiredTo: number };
   engineFailure(handle: number): string | null;
   newlyQuarantined(handle: number): string[];
+  tornEnd(handle: number): string | null;
   openCancelToken(): number;
   cancel(token: number): void;
   closeCancelToken(token: number): void;
@@ -433,6 +438,10 @@ export class NativeEngine implements Querier, Appender, Deleter, Maintenance, Ex
     return guarded(() => addon.engineFailure(this.handle)) ?? undefined;
   }
 
+  tornEnd(): string | undefined {
+    return guarded(() => addon.tornEnd(this.handle)) ?? undefined;
+  }
+
   newlyQuarantined(): readonly string[] {
     return guarded(() => addon.newlyQuarantined(this.handle));
   }
@@ -487,6 +496,11 @@ export class NativeEngine implements Querier, Appender, Deleter, Maintenance, Ex
 
   async snapshot({ blocksOnly }: { readonly blocksOnly: boolean }): Promise<string> {
     return JSON.parse(await textOf(addon.snapshotEngine(this.handle, blocksOnly)));
+  }
+
+  /** As `backupDirectory`, of an engine that was opened to be read only. */
+  async backup(target: string, { replace }: { readonly replace: boolean }): Promise<CopyReport> {
+    return JSON.parse(await textOf(addon.backupEngine(this.handle, target, replace)));
   }
 
   /** Imports a data directory of Prometheus. */

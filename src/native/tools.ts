@@ -24,6 +24,12 @@ export interface Finding {
   readonly message: string;
 }
 
+export interface Listing {
+  readonly blocks: readonly BlockInfo[];
+  /** Blocks that cannot be described. */
+  readonly findings: readonly Finding[];
+}
+
 export interface Verified {
   readonly blocks: number;
   readonly samples: number;
@@ -62,6 +68,8 @@ export interface Analysis {
     readonly series: number;
     readonly samples: number;
   }[];
+  /** Damage; a block that has some is left out. */
+  readonly findings: readonly Finding[];
 }
 
 export interface CopyReport {
@@ -70,6 +78,8 @@ export interface CopyReport {
   readonly copiedBlocks: number;
   readonly copiedBytes: number;
   readonly removedBlocks: number;
+  /** Bytes of exemplars and metadata. */
+  readonly besideBytes: number;
 }
 
 interface Addon {
@@ -83,7 +93,7 @@ interface Addon {
 const addon = loadAddon() as Addon;
 
 /** The blocks of a data directory, by time. */
-export async function listBlocks(dir: string): Promise<readonly BlockInfo[]> {
+export async function listBlocks(dir: string): Promise<Listing> {
   return JSON.parse(await textOf(addon.listBlocks(dir)));
 }
 

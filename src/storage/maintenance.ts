@@ -20,4 +20,6 @@ export interface Maintenance {
    * the first one: where it is now, what is missing, and why. Each is given once.
    */
   newlyQuarantined(): readonly string[];
+  /** A sentence about what the start cut off the end of the log, if it did. */
+  tornEnd(): string | undefined;
 }

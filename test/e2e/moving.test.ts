@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
@@ -135,6 +135,63 @@ test('damage is found, named and exit code 1', () => {
   expect(out).toContain('corruption: ');
   expect(out).toContain(chunks);
 });
+
+test('a block that cannot be described is named, and the others are listed', () => {
+  const data = join(dir.path, 'data');
+  expect(tsdb('import', data, '--json', linesOf('lines', { a: 40, b: 1 })).code).toBe(0);
+  const listed = JSON.parse(tsdb('ls', data, '--json').out) as { ulid: string }[];
+  expect(listed.length).toBeGreaterThan(1);
+  const meta = join(data, 'blocks', listed[0]?.ulid as string, 'meta.json');
+  writeFileSync(meta, '{}');
+  for (const verb of ['ls', 'analyze']) {
+    const { code, out, err } = tsdb(verb, data, '--json');
+    expect([verb, code]).toEqual([verb, 1]);
+    expect(err).toContain(`corruption: `);
+    expect(err).toContain(meta);
+    const report = JSON.parse(out);
+    expect(verb === 'ls' ? report : report.blocks).toHaveLength(listed.length - 1);
+  }
+}, 180_000);
+
+/** Every file below a directory, with when it was changed, and every directory. */
+function tree(root: string): unknown {
+  return readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .sort()
+    .map((name) => {
+      const { mtimeMs, size, mode } = statSync(join(root, name));
+      return [name, mtimeMs, size, mode];
+    });
+}
+
+test('what only reads changes nothing, of a killed server and where nothing may be written', async () => {
+  const data = join(dir.path, 'data');
+  const server = await startServer({ dataDir: data });
+  expect((await post(server, '/api/v1/import', lines())).status).toBe(204);
+  const exported = await (await fetch(`${server.url}/api/v1/export?match[]=m`)).text();
+  await server.kill();
+  // Root may write all the same; the tree says whether somebody did.
+  for (const name of ['', ...readdirSync(data)]) {
+    chmodSync(join(data, name), statSync(join(data, name)).mode & ~0o222);
+  }
+  const before = tree(data);
+  try {
+    expect(tsdb('dump', data)).toMatchObject({ code: 0, out: exported });
+    const out = join(dir.path, 'out');
+    expect(tsdb('export', data, '--prometheus', out).out).toContain('70 samples');
+    for (const verb of ['ls', 'verify', 'analyze']) {
+      expect([verb, tsdb(verb, data).code]).toEqual([verb, 0]);
+    }
+    expect(tree(data)).toEqual(before);
+    const target = join(dir.path, 'target');
+    expect(tsdb('backup', data, target)).toMatchObject({ code: 0 });
+    expect(tsdb('restore', target, join(dir.path, 'restored')).code).toBe(0);
+    expect(tsdb('dump', join(dir.path, 'restored')).out).toBe(exported);
+  } finally {
+    for (const name of ['', ...readdirSync(data)]) {
+      chmodSync(join(data, name), statSync(join(data, name)).mode | 0o200);
+    }
+  }
+}, 180_000);
 
 const dayMs = 24 * 3_600_000;
 

@@ -2,6 +2,7 @@
  * @file Requests that no client should send and some do. What is expected is what Prometheus 3.14
  * answered to the same over the same samples.
  */
+import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pushAll, series } from '../support/push.js';
 import { startTestServer, type TestServer } from '../support/test-server.js';
@@ -231,4 +232,30 @@ test('a delete refuses what it cannot read, and deletes nothing', async () => {
   );
   const left = await ask('series?match[]=up');
   expect(left).toEqual([200, { status: 'success', data: [{ __name__: 'up', job: 'a' }] }]);
+});
+
+/** The answer to bytes that Node would not send as a request. */
+function exchange(bytes: string): Promise<string> {
+  const { hostname, port } = new URL(server.addresses.http);
+  return new Promise((resolve, reject) => {
+    let answer = '';
+    const socket = connect(Number(port), hostname, () => socket.write(bytes));
+    socket.on('data', (chunk) => {
+      answer += chunk;
+    });
+    socket.on('end', () => resolve(answer));
+    socket.on('error', reject);
+  });
+}
+
+test.for<[string, string, number, string]>([
+  ['raw UTF-8 in a URL', 'GET /api/v1/query?query="ä" HTTP/1.1\r\n\r\n', 400, '%C3%A4'],
+  ['a blank in a URL', 'GET /api/v1/query?query=1 + 1 HTTP/1.1\r\n\r\n', 400, 'HTTP'],
+  ['no request', 'hello\r\n\r\n', 400, 'not valid HTTP'],
+])('%s is told so', async ([, bytes, status, text]) => {
+  const [head, body] = (await exchange(bytes)).split('\r\n\r\n');
+  expect(head).toContain(`HTTP/1.1 ${status} `);
+  const { error, ...rest } = JSON.parse(body) as { error: string };
+  expect(rest).toEqual({ status: 'error', errorType: 'bad_data' });
+  expect(error).toContain(text);
 });

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { get } from 'node:http';
+import { get, type IncomingMessage } from 'node:http';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { startTestServer, type TestServer } from '../support/test-server.js';
+import { MetricstorError } from '../../src/errors.js';
+import { startTestServer, startWriteServer, type TestServer } from '../support/test-server.js';
 
 let server: TestServer;
 beforeEach(async () => {
@@ -111,6 +112,55 @@ test('a reader that goes away leaves room for others', async () => {
     });
   }
   await expect.poll(async () => (await exportText('?match[]=a')).status).toBe(200);
+});
+
+test('an export that fails midway is cut off, and the log says why', async () => {
+  const failing = await startWriteServer(
+    {},
+    {
+      async *exportJson() {
+        yield Buffer.from('{"metric":{}}\n');
+        throw new MetricstorError('corruption', 'chunks: at 7: a wrong checksum');
+      },
+    },
+  );
+  try {
+    const isFine = ({ statusCode, complete }: IncomingMessage) => statusCode === 200 && complete;
+    for (const encoding of ['identity', 'gzip']) {
+      const url = `${failing.addresses.http}/api/v1/export?match[]=a`;
+      // Not `fetch`: it asks again when an answer is cut off before it has anything of it.
+      const wholeAnd200 = await new Promise<boolean>((resolve, reject) => {
+        const options = { agent: false, headers: { 'accept-encoding': encoding } };
+        const request = get(url, options, (response) => {
+          response.once('error', () => undefined);
+          response.once('close', () => resolve(isFine(response))).resume();
+        });
+        // The connection may end before the head of the answer was sent.
+        request.once('error', (error) => {
+          const reset = 'code' in error && error.code === 'ECONNRESET';
+          reset ? resolve(false) : reject(error);
+        });
+      });
+      expect([encoding, wholeAnd200]).toEqual([encoding, false]);
+    }
+    const logged = failing.logs.filter(({ msg }) => msg === 'a request failed');
+    const want = { code: 'corruption', route: '/api/v1/export' };
+    expect(logged).toMatchObject([want, want]);
+    expect(logged[0]?.error).toContain('a wrong checksum');
+  } finally {
+    await failing.stop();
+  }
+});
+
+test('what a start cut off the log is logged', async () => {
+  const torn = await startWriteServer({}, { tornEnd: () => '7 bytes from offset 64 of x.wal on' });
+  try {
+    expect(torn.logs).toContainEqual(
+      expect.objectContaining({ cut: '7 bytes from offset 64 of x.wal on', level: 40 }),
+    );
+  } finally {
+    await torn.stop();
+  }
 });
 
 async function snapshot(query: string, method = 'POST') {

@@ -59,8 +59,14 @@ export interface WriteServer extends TestServer {
   onWrite(decide: () => Promise<WriteOutcome>): void;
 }
 
-/** Starts a server whose engine takes writes only, and remembers them. */
-export async function startWriteServer(settings: Settings = {}): Promise<WriteServer> {
+/**
+ * Starts a server whose engine takes writes only, and remembers them; what else it does, `others`
+ * say.
+ */
+export async function startWriteServer(
+  settings: Settings = {},
+  others: Partial<Engine> = {},
+): Promise<WriteServer> {
   const writes: WriteSeen[] = [];
   let decide = async (): Promise<WriteOutcome> => nothingRefused;
   const engine: Engine = {
@@ -82,11 +88,13 @@ export async function startWriteServer(settings: Settings = {}): Promise<WriteSe
     compact: async () => undefined,
     lastFailure: () => undefined,
     newlyQuarantined: () => [],
+    tornEnd: () => undefined,
     changedSince: () => ({ version: 0, writtenFrom: Infinity, expiredTo: -Infinity }),
     openSession: () => {
       throw new Error('this engine takes writes only');
     },
     close: async () => undefined,
+    ...others,
   };
   const server = await start(settings, async () => engine);
   const onWrite: WriteServer['onWrite'] = (next) => {

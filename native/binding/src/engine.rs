@@ -46,6 +46,8 @@ impl RetentionRule {
 pub struct OpenOptions {
     /// The data directory.
     pub dir: String,
+    /// Only read it; what would be changed stays in memory.
+    pub read_only: Option<bool>,
     /// -1 always, 0 off, otherwise the interval in milliseconds.
     pub sync_interval_ms: f64,
     /// Retention.
@@ -106,6 +108,7 @@ impl OpenOptions {
     fn engine_options(self) -> Options {
         let defaults = Options::new(self.dir);
         Options {
+            read_only: self.read_only.unwrap_or(false),
             sync: match self.sync_interval_ms {
                 ms if ms < 0.0 => SyncPolicy::Always,
                 0.0 => SyncPolicy::Off,
@@ -306,6 +309,12 @@ pub fn engine_failure(handle: u32) -> Result<Option<String>> {
 #[napi]
 pub fn newly_quarantined(handle: u32) -> Result<Vec<String>> {
     Ok(registry::engine(handle).map_err(|e| to_js(&e))?.newly_quarantined())
+}
+
+/// A sentence about what the start cut off the end of the log, if it did.
+#[napi]
+pub fn torn_end(handle: u32) -> Result<Option<String>> {
+    Ok(registry::engine(handle).map_err(|e| to_js(&e))?.torn_end().map(str::to_owned))
 }
 
 /// A token that cancels the sessions opened with it, from any thread.

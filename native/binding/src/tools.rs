@@ -95,11 +95,22 @@ pub fn backup_directory(
         let (dir, target) = (Path::new(&dir), Path::new(&target));
         // A snapshot has no log, and nobody changes it.
         let has_log = OsDisk.exists(&Layout::new(dir).wal);
-        let lock: Option<Box<dyn DirLock>> = has_log.then(|| OsDisk.lock(dir)).transpose()?;
+        let lock: Option<Box<dyn DirLock>> = has_log.then(|| OsDisk.lock_to_read(dir)).transpose()?;
         let done = copy(&OsDisk, dir, target, SystemClock.now_ms());
         drop(lock);
         done
     })
+}
+
+/// Brings a backup up to an engine that only reads, as [`backup_directory`] does.
+#[napi(ts_return_type = "Promise<TextAnswer>")]
+pub fn backup_engine(
+    env: &Env,
+    handle: u32,
+    target: String,
+    replace: bool,
+) -> napi::Result<Object<'_>> {
+    on_thread(env, move || registry::engine(handle)?.backup(Path::new(&target), replace))
 }
 
 /// Makes a data directory of a backup.

@@ -1,10 +1,12 @@
 //! The engine: opens a data directory, takes writes, gives sessions for reads, closes.
 
+use std::path::Path;
+
 use crate::allocator;
 use crate::background::compact::{CompactThread, Task};
 use crate::background::damage::{DamageThread, Inbox};
 use crate::background::{Answer as TaskAnswer, Command, Found, Handle};
-use crate::backup;
+use crate::backup::{self, CopyReport};
 use crate::block::{Block, quarantine};
 use crate::cancel::Cancel;
 use crate::changes::Changed;
@@ -12,6 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::commit::{Answer, Commit, WriteRequest};
 use crate::deletes::{DeleteAnswer, DeleteRequest, Deletes, Mode};
 use crate::disk::os::OsDisk;
+use crate::disk::overlay::OverlayDisk;
 use crate::disk::{DirLock, Disk};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::Head;
@@ -28,7 +31,7 @@ use crate::stats::{Counters, Stats, counter_stats};
 use crate::store::Store;
 use crate::sync::channel::{Receiver, Sender};
 use crate::sync::{Arc, ArcSwap, AtomicU64, Mutex, Ordering, RwLock, channel, random, thread};
-use crate::wal::{Wal, WalOptions};
+use crate::wal::{Recovered, Wal, WalOptions};
 use crate::wire::WireBatch;
 
 /// Bodies that may wait for a write thread, in bytes of request body: past it a write is refused
@@ -71,6 +74,8 @@ pub struct Engine {
     helpers: Helpers,
     /// Held while a snapshot is made: the directory is not let go before.
     snapshots: Arc<Mutex<()>>,
+    /// What the start cut off the log.
+    torn_end: Option<String>,
 }
 
 /// What a snapshot holds.
@@ -109,6 +114,12 @@ impl Engine {
             // Retention drops blocks, not log: a log as large as the limit would leave none.
             options.wal_max_bytes = options.wal_max_bytes.min((limit / LOG_PARTS).max(1));
         }
+        let disk: Arc<dyn Disk> = if options.read_only {
+            options.compact_cpu_share = 0.0;
+            Arc::new(OverlayDisk::new(disk, &options.dir))
+        } else {
+            disk
+        };
         create_durably(&*disk, &options.dir)?;
         let lock = disk.lock(&options.dir)?;
         let layout = Layout::new(&options.dir);
@@ -155,6 +166,7 @@ impl Engine {
         let quarantined = quarantine::count(&*store.disk, &store.layout.quarantine)?;
         store.counters.blocks_quarantined.store(quarantined, Ordering::Relaxed);
         store.counters.torn_bytes.store(restored.log.torn_bytes, Ordering::Relaxed);
+        let torn_end = torn_end(&restored.log);
         if let Err(error) = store.save_tombstones()
             && error.code() != ErrorCode::DiskFull
         {
@@ -184,6 +196,7 @@ impl Engine {
             waiting_bytes,
             helpers,
             snapshots: Arc::default(),
+            torn_end,
         })
     }
 
@@ -193,6 +206,9 @@ impl Engine {
         let bytes = (*request.body).as_ref().len() as u64;
         let writers = self.writers.read();
         let Some(writers) = writers.as_ref() else { return answer(Err(closed())) };
+        if self.store.options.read_only {
+            return answer(Err(only_read()));
+        }
         let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         if waiting > 0 && waiting + bytes > WAITING_BODY_BYTES {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -222,6 +238,9 @@ impl Engine {
     /// or at once on this one. `Ok` of a delete means that it is durable and to be seen by every
     /// query that begins now; space on disk comes back when blocks are written anew.
     pub fn delete(&self, request: DeleteRequest, mode: Mode, answer: DeleteAnswer) {
+        if self.store.options.read_only && mode == Mode::Delete {
+            return answer(Err(only_read()));
+        }
         match self.deletes.lock().as_ref() {
             Some(deletes) => deletes.ask(request, mode, answer),
             None => answer(Err(closed())),
@@ -257,6 +276,9 @@ impl Engine {
 
     /// Takes a decoded write, on this thread; otherwise as [`Engine::write`].
     pub fn write_batch(&self, batch: &WireBatch<'_>, tenant: TenantId, answer: Answer) {
+        if self.store.options.read_only {
+            return answer(Err(only_read()));
+        }
         commit_of(&self.store).write_batch(batch, tenant, answer);
     }
 
@@ -294,6 +316,28 @@ impl Engine {
                 Ok(name)
             }));
         });
+    }
+
+    /// Brings the backup in `target` up to the store, of which everything is made blocks first;
+    /// `replace` as for [`backup::replace`]. For an engine that only reads: of another one blocks
+    /// go while they are copied.
+    ///
+    /// # Errors
+    /// As [`backup::backup`]; `bad_data` when the engine is not one that only reads, or `target`
+    /// lies in its directory.
+    pub fn backup(&self, target: &Path, replace: bool) -> Result<CopyReport> {
+        let (store, dir) = (&self.store, &self.store.layout.root);
+        if !store.options.read_only || target.starts_with(dir) {
+            let text = "a backup of an open store is made by one that only reads, elsewhere";
+            return Err(Error::bad_data(text).at(target, None));
+        }
+        let (send, flushed) = channel::bounded(1);
+        self.flush(Box::new(move |result| {
+            let _ = send.send(result);
+        }));
+        flushed.recv().unwrap_or_else(|_| Err(closed()))?;
+        let copy = if replace { backup::replace } else { backup::backup };
+        copy(&*store.disk, dir, target, store.clock.now_ms())
     }
 
     /// This moment's numbers.
@@ -347,6 +391,11 @@ impl Engine {
         std::mem::take(&mut *self.store.quarantined.lock())
     }
 
+    /// A sentence about what the start cut off the end of the log, if it did.
+    pub fn torn_end(&self) -> Option<&str> {
+        self.torn_end.as_deref()
+    }
+
     /// Finishes what was accepted, writes the head down, syncs the log and lets the directory go.
     /// Later calls give `closed`. Closing twice is fine.
     ///
@@ -384,6 +433,19 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let _ = self.close();
     }
+}
+
+fn torn_end(log: &Recovered) -> Option<String> {
+    let (file, offset) = log.torn_at.as_ref()?;
+    let (bytes, file) = (log.torn_bytes, file.display());
+    Some(format!(
+        "{bytes} bytes from offset {offset} of {file} on, whose write had not finished when the \
+         process stopped"
+    ))
+}
+
+fn only_read() -> Error {
+    Error::new(ErrorCode::ReadOnly, "the engine only reads its directory")
 }
 
 fn closed() -> Error {

@@ -89,26 +89,36 @@ impl BlockInfo {
     }
 }
 
-/// The blocks of the data directory `dir`, by time.
+/// What a listing found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listing {
+    /// The blocks, by time.
+    pub blocks: Vec<BlockInfo>,
+    /// A sentence for each block that cannot be described.
+    pub findings: Vec<Finding>,
+}
+
+/// The blocks of the data directory `dir`.
 ///
 /// # Errors
-/// `not_found` when it is none, `corruption` of a block's description, those of the disk.
-pub fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<BlockInfo>> {
+/// `not_found` when it is none, those of the disk; damage of a block is in the result.
+pub fn list(disk: &dyn Disk, dir: &Path) -> Result<Listing> {
     let layout = Layout::new(dir);
-    layout.check_format(disk)?;
-    let mut blocks = Vec::new();
+    layout.read_format(disk)?;
+    let (mut blocks, mut findings) = (Vec::new(), Vec::new());
     for dir in block::list(disk, &layout.blocks)? {
         let path = dir.join(block::META_FILE);
         let info = disk
             .read(&path)
             .and_then(|text| BlockInfo::new(disk, &dir, &Meta::decode(&path, &text)?));
         match info {
+            Ok(info) => blocks.push(info),
             Err(error) if went(disk, &dir, &error) => {}
-            info => blocks.push(info?),
+            Err(error) => findings.push(Finding::from(&error)),
         }
     }
     blocks.sort_by(|a, b| (a.start, a.end, &a.ulid).cmp(&(b.start, b.end, &b.ulid)));
-    Ok(blocks)
+    Ok(Listing { blocks, findings })
 }
 
 /// Whether `error` means that the block in `dir` was removed since it was listed.
@@ -167,8 +177,8 @@ pub struct Verified {
     pub findings: Vec<Finding>,
 }
 
-/// Reads everything in `dir` and compares it with its checksums: all blocks, and the log unless
-/// another process has the directory.
+/// Reads everything in `dir` and compares it with its checksums: all blocks, exemplars and
+/// metadata, and the log unless another process has the directory.
 ///
 /// # Errors
 /// `not_found` when it is no data directory; damage is in the result.
@@ -183,7 +193,7 @@ pub fn verify(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Verified> {
         torn_bytes: 0,
         findings: Vec::new(),
     };
-    match layout.check_format(&**disk) {
+    match layout.read_format(&**disk) {
         Err(error) if error.code() == ErrorCode::NotFound => return Err(error),
         Err(error) => verified.findings.push(Finding::from(&error)),
         Ok(_) => {}
@@ -206,6 +216,12 @@ pub fn verify(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Verified> {
     if let Err(error) = TombstoneList::read(&**disk, &layout.blocks) {
         verified.findings.push(Finding::from(&error));
     }
+    match layout.saved.contents(&**disk) {
+        Ok(files) => {
+            verified.bytes += files.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>()
+        }
+        Err(error) => verified.findings.push(Finding::from(&error)),
+    }
     verify_log(&**disk, &layout, &mut verified)?;
     Ok(verified)
 }
@@ -226,10 +242,10 @@ fn verify_log(disk: &dyn Disk, layout: &Layout, verified: &mut Verified) -> Resu
         return Ok(());
     }
     // Held until the log was read: a server that starts meanwhile would change it.
-    let _lock = match disk.lock(&layout.root) {
+    let _lock = match disk.lock_to_read(&layout.root) {
         Ok(lock) => lock,
         Err(error) if error.code() == ErrorCode::ReadOnly => {
-            let in_use = error.message().contains("open");
+            let in_use = error.message().contains("directory open");
             verified.log = if in_use { LogState::InUse } else { LogState::NotPermitted };
             return Ok(());
         }
@@ -354,31 +370,37 @@ pub struct Analysis {
     pub tombstones: u64,
     /// One entry for each block in which something is deleted, by time.
     pub deleted: Vec<DeletedIn>,
+    /// Damage. A block that has some is left out, but for what was counted of it before.
+    pub findings: Vec<Finding>,
 }
 
 /// Counts what the blocks in `dir` hold; lists are cut after `top` entries. What is in the log
 /// alone is not counted. Costs memory for each distinct series and pair of label and value.
 ///
 /// # Errors
-/// As [`list`], and `corruption` of an index.
+/// As [`list`].
 pub fn analyze(disk: &Arc<dyn Disk>, dir: &Path, top: usize) -> Result<Analysis> {
     let layout = Layout::new(dir);
     let mut counting = Counting::default();
     let (mut blocks, mut churn, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
-    let tombstones = TombstoneList::read(&**disk, &layout.blocks)?;
-    for info in list(&**disk, dir)? {
+    let Listing { blocks: listed, mut findings } = list(&**disk, dir)?;
+    let tombstones = TombstoneList::read(&**disk, &layout.blocks).unwrap_or_else(|error| {
+        findings.push(Finding::from(&error));
+        TombstoneList::default()
+    });
+    for info in listed {
         let path = layout.blocks.join(&info.ulid);
         let counted = Block::open(disk.clone(), &path)
             .and_then(|block| Ok((counting.add(block.clone())?, deleted_in(block, &tombstones)?)));
         match counted {
-            Err(error) if went(&**disk, &path, &error) => continue,
-            counted => {
-                let (new_series, gone) = counted?;
+            Ok((new_series, gone)) => {
                 let (start, end, series) = (info.start, info.end, info.series);
                 churn.push(Churn { start, end, series, new_series });
                 deleted.extend(gone);
                 blocks.push(info);
             }
+            Err(error) if went(&**disk, &path, &error) => {}
+            Err(error) => findings.push(Finding::from(&error)),
         }
     }
     let bytes = blocks.iter().map(|block| block.bytes).sum();
@@ -395,6 +417,7 @@ pub fn analyze(disk: &Arc<dyn Disk>, dir: &Path, top: usize) -> Result<Analysis>
         churn,
         tombstones: tombstones.len() as u64,
         deleted,
+        findings,
     })
 }
 

@@ -95,6 +95,9 @@ pub struct RetentionOptions {
 pub struct Options {
     /// The data directory; created when it does not exist.
     pub dir: PathBuf,
+    /// The directory is only read, by an engine that refuses writes: what it has to change there
+    /// stays in memory and is gone when it closes. Nothing is flushed or merged unasked.
+    pub read_only: bool,
     /// When a write is acknowledged.
     pub sync: SyncPolicy,
     /// Samples older than this are refused and dropped, in milliseconds.
@@ -152,6 +155,7 @@ impl Options {
         const HOUR_MS: i64 = 3_600_000;
         Self {
             dir: dir.into(),
+            read_only: false,
             sync: SyncPolicy::Always,
             retention_ms: 15 * 24 * HOUR_MS,
             retention: RetentionOptions::default(),

@@ -1,21 +1,20 @@
-//! Data that leaves a store and comes back: snapshots, backups, blocks of Prometheus, JSON lines.
+//! Data that leaves a store and comes back: blocks of Prometheus, JSON lines; and what is said
+//! about a directory.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails by panicking")]
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use metricstor_engine::backup::{self, MANIFEST_FILE};
 use metricstor_engine::clock::ManualClock;
 use metricstor_engine::commit::{WireFormat, WriteRequest};
 use metricstor_engine::disk::Disk;
-use metricstor_engine::disk::faulty::{Fault, FaultyDisk};
 use metricstor_engine::disk::os::OsDisk;
-use metricstor_engine::engine::{Engine, SnapshotOf};
-use metricstor_engine::error::{ErrorCode, Result};
+use metricstor_engine::engine::Engine;
+use metricstor_engine::error::ErrorCode;
 use metricstor_engine::histogram::{Counts, Histogram};
 use metricstor_engine::index::matcher::{MatchOp, Matcher};
 use metricstor_engine::inspect::{self, LogState};
@@ -23,316 +22,17 @@ use metricstor_engine::options::Options;
 use metricstor_engine::read::cancel::Cancel;
 use metricstor_engine::read::selection::Target;
 use metricstor_engine::refs::TenantId;
-use metricstor_engine::sample::{STALE_BITS, TimeRange};
+use metricstor_engine::sample::TimeRange;
 use metricstor_engine::source::Scope;
 use metricstor_engine::transfer::{
     ExportRequest, JsonExport, export_prometheus, import_prometheus,
 };
 use metricstor_engine::wire::compression::BodyEncoding;
-use support::fixture::{Dirs, NOW_MS};
+use support::fixture::{Dirs, NOW_MS, files_under, fill, open_os};
 use support::{all, flush, write};
 
 const MINUTE_MS: i64 = 60_000;
 const EVERYTHING: ExportRequest = ExportRequest { selectors: Vec::new(), range: TimeRange::ALL };
-
-fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Engine> {
-    Engine::open_with(Options::new(dir), disk, Arc::new(ManualClock::new(NOW_MS)))
-}
-
-fn open_os(dir: &Path) -> Engine {
-    open(Arc::new(OsDisk), dir).unwrap()
-}
-
-/// Writes `count` series of 300 samples, among them every kind of special value.
-fn fill(engine: &Engine, count: usize) {
-    let special = [f64::NAN, f64::from_bits(STALE_BITS), -0.0, f64::INFINITY, f64::MIN_POSITIVE];
-    for series in 0..count {
-        let number = series.to_string();
-        let labels = [("__name__", "m"), ("n", &*number)];
-        let samples: Vec<(i64, f64)> = (0..300)
-            .map(|i| (NOW_MS - (300 - i) * MINUTE_MS, special[(i % 7).min(4) as usize]))
-            .collect();
-        assert_eq!(write(engine, &[(&labels, &samples)]).unwrap().samples, 300);
-    }
-}
-
-fn snapshot(engine: &Engine, of: SnapshotOf) -> Result<String> {
-    let (send, made) = channel();
-    engine.snapshot(of, Box::new(move |result| send.send(result).unwrap()));
-    made.recv().unwrap()
-}
-
-#[test]
-fn a_snapshot_is_a_data_directory_with_everything_answered_before_it() {
-    let dirs = Dirs::new();
-    let engine = open_os(&dirs.path("data"));
-    fill(&engine, 3);
-    let want = all(&engine);
-    let name = snapshot(&engine, SnapshotOf::Everything).unwrap();
-    let labels = [("__name__", "later")];
-    write(&engine, &[(&labels, &[(NOW_MS, 1.0)])]).unwrap();
-    engine.close().unwrap();
-    let dir = dirs.path("data").join("snapshots").join(name);
-    assert_eq!(inspect::verify(&(Arc::new(OsDisk) as _), &dir).unwrap().findings, []);
-    // What becomes of the store does not touch it.
-    std::fs::remove_dir_all(dirs.path("data").join("blocks")).unwrap();
-    assert_eq!(all(&open_os(&dir)), want);
-}
-
-#[test]
-fn a_snapshot_of_the_blocks_leaves_the_head_out() {
-    let dirs = Dirs::new();
-    let engine = open_os(&dirs.path("data"));
-    fill(&engine, 1);
-    flush(&engine).unwrap();
-    let want = all(&engine);
-    fill(&engine, 2);
-    let name = snapshot(&engine, SnapshotOf::Blocks).unwrap();
-    assert_eq!(all(&open_os(&dirs.path("data").join("snapshots").join(name))), want);
-}
-
-#[test]
-fn an_answered_snapshot_survives_a_power_loss_and_another_leaves_no_trace() {
-    let data = Path::new("/data");
-    let mut answered = 0;
-    for call in 0..60 {
-        let disk = FaultyDisk::new();
-        let engine = open(Arc::new(disk.clone()), data).unwrap();
-        fill(&engine, 1);
-        flush(&engine).unwrap();
-        let want = all(&engine);
-        disk.fail_in(call, Fault::PowerLoss);
-        let made = snapshot(&engine, SnapshotOf::Blocks);
-        drop(engine);
-        let after = disk.crash(call);
-        drop(open(Arc::new(after.clone()), data).unwrap());
-        let snapshots = data.join("snapshots");
-        let left = if after.exists(&snapshots) { after.list(&snapshots).unwrap() } else { vec![] };
-        assert!(left.iter().all(|entry| !entry.name.ends_with(".tmp")), "call {call}: {left:?}");
-        if let Ok(name) = made {
-            answered += 1;
-            assert_eq!(all(&open(Arc::new(after), &snapshots.join(name)).unwrap()), want);
-        }
-    }
-    assert!(answered > 0 && answered < 60, "{answered} of 60 answered");
-}
-
-#[test]
-fn a_backup_copies_what_is_new_and_restores_bit_for_bit() {
-    let dirs = Dirs::new();
-    let (data, target) = (dirs.path("data"), dirs.path("backup"));
-    let engine = open_os(&data);
-    fill(&engine, 2);
-    flush(&engine).unwrap();
-    engine.close().unwrap();
-    let first = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
-    assert!(first.blocks > 0 && first.copied_blocks == first.blocks, "{first:?}");
-    let again = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
-    assert_eq!((again.blocks, again.copied_blocks), (first.blocks, 0));
-    let engine = open_os(&data);
-    let labels = [("__name__", "later")];
-    write(&engine, &[(&labels, &[(NOW_MS, 1.0)])]).unwrap();
-    flush(&engine).unwrap();
-    let want = all(&engine);
-    engine.close().unwrap();
-    let more = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
-    assert_eq!((more.blocks, more.copied_blocks), (first.blocks + 1, 1));
-    let restored = backup::restore(&OsDisk, &target, &dirs.path("restored")).unwrap();
-    assert_eq!(restored.blocks, more.blocks);
-    assert_eq!(all(&open_os(&dirs.path("restored"))), want);
-    let refused = backup::restore(&OsDisk, &target, &dirs.path("restored")).unwrap_err();
-    assert_eq!(refused.code(), ErrorCode::BadData);
-}
-
-#[test]
-fn blocks_that_went_leave_the_backup() {
-    let dirs = Dirs::new();
-    let (data, target) = (dirs.path("data"), dirs.path("backup"));
-    let engine = open_os(&data);
-    fill(&engine, 1);
-    flush(&engine).unwrap();
-    engine.close().unwrap();
-    let first = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
-    let oldest = std::fs::read_dir(data.join("blocks")).unwrap().next().unwrap().unwrap();
-    std::fs::remove_dir_all(oldest.path()).unwrap();
-    let second = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
-    assert_eq!((second.blocks, second.removed_blocks), (first.blocks - 1, 1));
-    backup::restore(&OsDisk, &target, &dirs.path("restored")).unwrap();
-}
-
-/// A store of `count` series, in blocks.
-fn closed_store(dir: &Path, count: usize) {
-    let engine = open_os(dir);
-    fill(&engine, count);
-    flush(&engine).unwrap();
-    engine.close().unwrap();
-}
-
-#[test]
-fn a_backup_of_another_store_stands_unless_it_is_to_be_replaced() {
-    let dirs = Dirs::new();
-    let [data, other, empty, target] = ["data", "other", "empty", "backup"].map(|n| dirs.path(n));
-    closed_store(&data, 2);
-    closed_store(&other, 1);
-    open_os(&empty).close().unwrap();
-    let first = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
-    for stranger in [&other, &empty] {
-        let error = backup::backup(&OsDisk, stranger, &target, NOW_MS).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::BadData);
-        assert!(error.message().contains("--replace"), "{error}");
-    }
-    let again = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
-    assert_eq!((again.blocks, again.copied_blocks), (first.blocks, 0));
-    let replaced = backup::replace(&OsDisk, &empty, &target, NOW_MS).unwrap();
-    assert_eq!((replaced.blocks, replaced.removed_blocks), (0, first.blocks));
-    // What has no blocks is nobody's.
-    backup::backup(&OsDisk, &other, &target, NOW_MS).unwrap();
-    backup::restore(&OsDisk, &target, &dirs.path("restored")).unwrap();
-    assert_eq!(all(&open_os(&dirs.path("restored"))), all(&open_os(&other)));
-}
-
-#[test]
-fn a_backup_goes_on_after_all_blocks_were_merged() {
-    let dirs = Dirs::new();
-    let (data, target) = (dirs.path("data"), dirs.path("backup"));
-    let engine = open_os(&data);
-    fill(&engine, 1);
-    flush(&engine).unwrap();
-    fill(&engine, 2);
-    flush(&engine).unwrap();
-    engine.close().unwrap();
-    let first = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
-    let engine = open_os(&data);
-    let (send, done) = channel();
-    engine.compact(Box::new(move |result| send.send(result).unwrap()));
-    done.recv().unwrap().unwrap();
-    engine.close().unwrap();
-    let merged = backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
-    assert!(merged.blocks < first.blocks, "{first:?}, then {merged:?}");
-    assert_eq!((merged.copied_blocks, merged.removed_blocks), (merged.blocks, first.blocks));
-}
-
-#[test]
-fn a_failed_restore_leaves_no_data_directory() {
-    let dirs = Dirs::new();
-    let [data, target, restored] = ["data", "backup", "restored"].map(|name| dirs.path(name));
-    closed_store(&data, 1);
-    backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
-    let chunks = files_under(&target).into_iter().find(|file| file.ends_with("chunks")).unwrap();
-    let kept = std::fs::read(&chunks).unwrap();
-    std::fs::remove_file(&chunks).unwrap();
-    backup::restore(&OsDisk, &target, &restored).unwrap_err();
-    assert_eq!(std::fs::read_dir(&restored).unwrap().count(), 0);
-    let error = inspect::verify(&(Arc::new(OsDisk) as _), &restored).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::NotFound);
-    std::fs::write(&chunks, kept).unwrap();
-    backup::restore(&OsDisk, &target, &restored).unwrap();
-    assert_eq!(all(&open_os(&restored)), all(&open_os(&data)));
-}
-
-#[test]
-fn a_restore_that_is_cut_off_is_all_or_no_data_directory_and_may_be_repeated() {
-    let (data, target, restored) =
-        (Path::new("/data"), Path::new("/backup"), Path::new("/restored"));
-    let base = FaultyDisk::new();
-    let engine = open(Arc::new(base.clone()), data).unwrap();
-    fill(&engine, 1);
-    flush(&engine).unwrap();
-    let want = all(&engine);
-    engine.close().unwrap();
-    backup::backup(&base, data, target, NOW_MS).unwrap();
-    let mut cut_off = 0;
-    for call in 0.. {
-        let disk = base.crash(0);
-        disk.fail_in(call, Fault::PowerLoss);
-        let done = backup::restore(&disk, target, restored);
-        let after = disk.crash(call);
-        if !after.exists(&restored.join("metricstor.json")) {
-            assert!(done.is_err(), "call {call}: restored, and no data directory");
-            backup::restore(&after, target, restored).unwrap();
-            cut_off += 1;
-        }
-        assert_eq!(all(&open(Arc::new(after), restored).unwrap()), want, "call {call}");
-        if done.is_ok() {
-            break;
-        }
-    }
-    assert!(cut_off > 20, "{cut_off}");
-}
-
-#[test]
-fn a_damaged_backup_is_not_restored_and_a_foreign_directory_is_no_target() {
-    let dirs = Dirs::new();
-    let (data, target) = (dirs.path("data"), dirs.path("backup"));
-    let engine = open_os(&data);
-    fill(&engine, 1);
-    flush(&engine).unwrap();
-    engine.close().unwrap();
-    backup::backup(&OsDisk, &data, &target, NOW_MS).unwrap();
-    for file in files_under(&target) {
-        let bytes = std::fs::read(&file).unwrap();
-        let mut bad = bytes.clone();
-        bad[bytes.len() / 2] ^= 1;
-        std::fs::write(&file, &bad).unwrap();
-        let error = backup::restore(&OsDisk, &target, &dirs.path("restored")).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Corruption, "{}", file.display());
-        std::fs::write(&file, &bytes).unwrap();
-    }
-    // Those that failed are no hindrance.
-    backup::restore(&OsDisk, &target, &dirs.path("restored")).unwrap();
-    let error = backup::backup(&OsDisk, &data, &data, NOW_MS).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::BadData);
-}
-
-fn files_under(dir: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(files_under(&path)) } else { files.push(path) }
-    }
-    files
-}
-
-#[test]
-fn a_backup_that_is_cut_off_leaves_the_one_before() {
-    let (data, target) = (Path::new("/data"), Path::new("/backup"));
-    for call in (0..120).step_by(3) {
-        let disk = FaultyDisk::new();
-        let engine = open(Arc::new(disk.clone()), data).unwrap();
-        fill(&engine, 1);
-        flush(&engine).unwrap();
-        let old = all(&engine);
-        engine.close().unwrap();
-        backup::backup(&disk, data, target, NOW_MS).unwrap();
-        let engine = open(Arc::new(disk.clone()), data).unwrap();
-        fill(&engine, 2);
-        flush(&engine).unwrap();
-        let new = all(&engine);
-        engine.close().unwrap();
-        disk.fail_in(call, Fault::PowerLoss);
-        let done = backup::backup(&disk, data, target, NOW_MS);
-        let after = disk.crash(call);
-        backup::restore(&after, target, Path::new("/restored")).unwrap();
-        let restored = all(&open(Arc::new(after), Path::new("/restored")).unwrap());
-        let wanted =
-            if done.is_ok() { restored == new } else { restored == old || restored == new };
-        assert!(wanted, "call {call}: {done:?}");
-    }
-}
-
-#[test]
-fn a_manifest_cannot_lead_out_of_the_backup() {
-    let dirs = Dirs::new();
-    let target = dirs.path("backup");
-    std::fs::create_dir(&target).unwrap();
-    let json = "{\n  \"version\": 1,\n  \"format\": \"{}\",\n  \"createdMs\": 0,\n  \"blocks\": [\n    \
-                {\"ulid\": \"../../etc\", \"files\": []}\n  ]\n}";
-    let text = metricstor_engine::block::meta::seal(json).unwrap();
-    std::fs::write(target.join(MANIFEST_FILE), text).unwrap();
-    let error = backup::restore(&OsDisk, &target, &dirs.path("restored")).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Corruption);
-    assert!(error.message().contains("is not a name"), "{error}");
-}
 
 #[test]
 fn blocks_of_prometheus_come_back_bit_for_bit() {
@@ -475,6 +175,33 @@ fn verify_finds_damage_and_reads_the_log_unless_it_is_in_use() {
     assert_eq!(damaged.findings[0].code, "corruption");
     let error = inspect::verify(&disk, &dirs.path("nothing")).unwrap_err();
     assert_eq!(error.code(), ErrorCode::NotFound);
+}
+
+#[test]
+fn a_block_that_cannot_be_described_is_named_and_the_others_are_listed_and_counted() {
+    let dirs = Dirs::new();
+    let data = dirs.path("data");
+    let engine = open_os(&data);
+    fill(&engine, 1);
+    flush(&engine).unwrap();
+    engine.close().unwrap();
+    let sound = inspect::list(&OsDisk, &data).unwrap();
+    assert!(sound.blocks.len() > 1 && sound.findings.is_empty(), "{sound:?}");
+    let meta = data.join("blocks").join(&sound.blocks[0].ulid).join("meta.json");
+    std::fs::write(&meta, "{}").unwrap();
+    let damaged = inspect::list(&OsDisk, &data).unwrap();
+    assert_eq!(damaged.blocks, sound.blocks[1..]);
+    let path = meta.display().to_string();
+    let names_it = |findings: &[inspect::Finding]| {
+        findings.len() == 1
+            && findings[0].code == "corruption"
+            && findings[0].message.contains(&path)
+    };
+    assert!(names_it(&damaged.findings), "{:?}", damaged.findings);
+    let analysis = inspect::analyze(&(Arc::new(OsDisk) as _), &data, 2).unwrap();
+    assert!(names_it(&analysis.findings), "{:?}", analysis.findings);
+    assert_eq!(analysis.blocks, sound.blocks[1..]);
+    assert_eq!(analysis.series, 1);
 }
 
 #[test]

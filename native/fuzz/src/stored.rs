@@ -152,7 +152,7 @@ pub fn small_files(data: &[u8]) {
         disk.create_dir(dir).unwrap();
     }
     put(&disk, &layout.format_file(), format);
-    let _ = layout.check_format(&disk);
+    let _ = layout.read_format(&disk);
     put(&disk, &layout.wal.join("cut"), cut);
     let _ = accepting_any(|| wal::first_position(&disk, &layout.wal));
     put(&disk, &Path::new("/backup").join(backup::MANIFEST_FILE), sealed(manifest).as_bytes());

@@ -3,7 +3,16 @@
  */
 import { type Analysis, analyzeDirectory } from '../../native/tools.js';
 import { UsageError } from '../arguments.js';
-import { bytesText, grouped, print, readArguments, table, timeText, type Verb } from './verb.js';
+import {
+  bytesText,
+  grouped,
+  print,
+  readArguments,
+  reportFindings,
+  table,
+  timeText,
+  type Verb,
+} from './verb.js';
 
 const usage = `Usage: metricstor tsdb analyze <dir> [--top n] [--json]
 
@@ -12,7 +21,7 @@ with the most series, the labels with the most values, the pairs of label and va
 series, and how many of each block's series no earlier block had; also how many samples are deleted
 and wait for their blocks to be written anew, which the other counts have, too. Lists have 10 entries
 unless --top says otherwise. Changes nothing; may be used beside a running server. What is in the log
-alone is not counted.
+alone is not counted. Damaged blocks are left out and named on standard error; the exit code is 1.
 `;
 
 export const verb: Verb = {
@@ -26,7 +35,7 @@ export const verb: Verb = {
     }
     const analysis = await analyzeDirectory(paths[0] as string, top);
     print(analysis, values.json, describe(analysis));
-    return 0;
+    return reportFindings(analysis.findings);
   },
 };
 

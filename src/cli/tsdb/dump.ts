@@ -16,6 +16,7 @@ const usage = `Usage: metricstor tsdb dump <dir> [options]
 Writes samples to standard output as JSON lines: a series and up to 8192 of its samples a line, as
 \`import --json\`, /api/v1/import and VictoriaMetrics read them. Values come back bit for bit: JSON
 has no NaN, so a NaN is null, and "nan_bits" has the bits of those that are not the usual one.
+Changes nothing, and needs no permission to write.
 
 Options:
 ${selectionUsage}`;

@@ -19,8 +19,8 @@ const usage = `Usage: metricstor tsdb export <dir> --prometheus <outdir> [option
        metricstor tsdb export <dir> --json <file | -> [options]
 
 Writes what is in a data directory as blocks of Prometheus, into a directory that is empty or not
-there, or as JSON lines; a file called .gz is compressed. Put the blocks into the data directory of a
-Prometheus that is stopped.
+there, or as JSON lines; a file called .gz is compressed. Changes nothing in <dir>. Put the blocks
+into the data directory of a Prometheus that is stopped.
 
 Options:
 ${selectionUsage}  --json-report      print the report of --prometheus as JSON

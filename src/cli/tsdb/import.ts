@@ -28,8 +28,8 @@ const usage = `Usage: metricstor tsdb import <dir> --prometheus <promdir> [optio
 Writes into a data directory, which is made if it is not there, what a Prometheus has (its blocks
 and its log, or one block), or JSON lines; a file called .gz is unpacked. Limits are those of the
 configuration; every sample that is not stored is counted, and if one was refused, the exit code is
-1. Importing again changes nothing about what is there. Exemplars and metadata of the log are left
-out, and counted.
+1. Importing again changes nothing about what is there, but takes its space once more until blocks
+are merged. Exemplars and metadata of the log are left out, and counted.
 
 Samples of any age are stored, and nothing that is stored goes. A server drops what is older than
 its retention.days, counted from the newest sample: a warning says how many samples that is.
@@ -71,7 +71,7 @@ export const verb: Verb = {
         kind === 'prometheus'
           ? await importBlocks(engine, path)
           : await importJson(engine, path, config);
-      const newest = Math.max(...(await listBlocks(dir)).map(({ maxt }) => maxt));
+      const newest = Math.max(...(await listBlocks(dir)).blocks.map(({ maxt }) => maxt));
       const expired = await countExpired(engine, retained, { newest, now: Date.now() });
       const all = { ...report, beforeRetention: expired.samples };
       print(all, values['json-report'], lines);

@@ -10,6 +10,7 @@ import { engineOptions } from '../../engine-options.js';
 import { MetricstorError } from '../../errors.js';
 import { maxTimeMs, minTimeMs, parseTime } from '../../http/params.js';
 import { NativeEngine, type NativeEngineOptions } from '../../native/engine.js';
+import type { Finding } from '../../native/tools.js';
 import { parseSelector } from '../../promql/parse.js';
 import type { ExportRequest } from '../../storage/transfer.js';
 import { type Environment, UsageError } from '../arguments.js';
@@ -118,24 +119,34 @@ function timeOption(name: string, text: string | undefined, fallback: number): n
 }
 
 /** Never reached. */
-const noRetentionMs = Number.MAX_SAFE_INTEGER;
+const noLimit = Number.MAX_SAFE_INTEGER;
 
 /** The options of a server that keeps everything: the verbs drop nothing that is stored. */
 export function withoutRetention(options: NativeEngineOptions): NativeEngineOptions {
-  return { ...options, retentionMs: noRetentionMs, retentionBytes: 0, retentionRules: [] };
+  const kept = { maxExemplars: noLimit, maxMetadata: noLimit };
+  return { ...options, ...kept, retentionMs: noLimit, retentionBytes: 0, retentionRules: [] };
 }
 
 /**
- * Opens a data directory that is there, under its lock, in order to read it: its log is replayed as
- * by a server, and nothing is too old.
+ * Opens a data directory that is there in order to read it: its log is replayed as by a server,
+ * nothing is too old, and nothing in the directory changes. Rejects with `read_only` while somebody
+ * else has it open.
  */
 export async function openToRead(dir: string): Promise<NativeEngine> {
+  return await openExisting(dir, { readOnly: true });
+}
+
+/** Opens a data directory that is there, under its lock, as a server without retention does. */
+export async function openExisting(
+  dir: string,
+  how: { readonly readOnly: boolean },
+): Promise<NativeEngine> {
   if (!isDataDirectory(dir)) {
     const message = 'this is no data directory: it has no metricstor.json';
     throw new MetricstorError('not_found', `${message} (${dir})`);
   }
   const { config } = loadConfig({ environment: {} });
-  return await open(withoutRetention({ ...engineOptions(config), dir }));
+  return await open(withoutRetention({ ...engineOptions(config), ...how, dir }));
 }
 
 /** Whether a directory has what every data directory has. */
@@ -160,6 +171,14 @@ export async function open(options: NativeEngineOptions): Promise<NativeEngine> 
 export function print(report: unknown, json: boolean | undefined, lines: readonly string[]): void {
   const text = json === true ? JSON.stringify(report, undefined, 2) : lines.join('\n');
   process.stdout.write(`${text}\n`);
+}
+
+/** Says on standard error what is damaged; returns the exit code. */
+export function reportFindings(findings: readonly Finding[]): number {
+  for (const { code, message } of findings) {
+    process.stderr.write(`metricstor: ${code}: ${message}\n`);
+  }
+  return findings.length === 0 ? 0 : 1;
 }
 
 /** `1,234,567`. */

@@ -3,7 +3,7 @@
  * takes them.
  *
  * Whatever is wrong before the first line is an ordinary error. After that an answer that is cut
- * off is all that says so: HTTP has no status for it any more.
+ * off is all that says so to the client: HTTP has no status for it any more. The log says why.
  */
 import { pipeline, Readable } from 'node:stream';
 import { constants, createGzip } from 'node:zlib';
@@ -11,6 +11,7 @@ import type { FastifyInstance } from 'fastify';
 import { MetricstorError } from '../../errors.js';
 import { parseSelector } from '../../promql/parse.js';
 import type { Exporter } from '../../storage/transfer.js';
+import type { FailureLog } from '../failure-log.js';
 import { maxTimeMs, minTimeMs, Params, timeParam } from '../params.js';
 import { wantedEncoding } from '../result-json.js';
 import { addPath } from './route.js';
@@ -18,15 +19,18 @@ import { addPath } from './route.js';
 /** Exports at once: each holds blocks and the labels of all its series. */
 const maxExports = 4;
 
+const path = '/api/v1/export';
+
 export interface ExportRouteParts {
   readonly exporter: Exporter;
+  readonly failures: FailureLog;
 }
 
 /** Adds the route. */
-export function exportRoutes(app: FastifyInstance, { exporter }: ExportRouteParts): void {
+export function exportRoutes(app: FastifyInstance, { exporter, failures }: ExportRouteParts): void {
   let running = 0;
   const methods = ['GET', 'POST'] as const;
-  addPath(app, { path: '/api/v1/export', methods, needs: 'read' }, async (request, reply) => {
+  addPath(app, { path, methods, needs: 'read' }, async (request, reply) => {
     const params = new Params(request);
     params.refuseProblem();
     const mint = timeParam(params, 'start', minTimeMs);
@@ -43,6 +47,9 @@ export function exportRoutes(app: FastifyInstance, { exporter }: ExportRoutePart
     const ended = (): void => {
       running -= 1;
     };
+    const cutOff = (thrown: unknown): void => {
+      failures.noteOfAnswer(thrown instanceof Error ? thrown : new Error(String(thrown)), path);
+    };
     let first: IteratorResult<Uint8Array>;
     try {
       first = await pieces.next();
@@ -50,7 +57,7 @@ export function exportRoutes(app: FastifyInstance, { exporter }: ExportRoutePart
       ended();
       throw error;
     }
-    const body = Readable.from(withFirst(first, pieces), { objectMode: false });
+    const body = Readable.from(withFirst(first, pieces, cutOff), { objectMode: false });
     body.once('close', ended);
     // Also when the client went away before the first piece was there.
     reply.raw.once('close', () => body.destroy());
@@ -71,11 +78,17 @@ export function exportRoutes(app: FastifyInstance, { exporter }: ExportRoutePart
 async function* withFirst(
   first: IteratorResult<Uint8Array>,
   rest: AsyncIterableIterator<Uint8Array>,
+  cutOff: (thrown: unknown) => void,
 ): AsyncGenerator<Uint8Array> {
   try {
-    if (first.done !== true) {
-      yield first.value;
-      yield* rest;
+    let piece = first;
+    while (piece.done !== true) {
+      yield piece.value;
+      // Not an error that the reader throws in here when it goes away.
+      piece = await rest.next().catch((thrown: unknown) => {
+        cutOff(thrown);
+        throw thrown;
+      });
     }
   } finally {
     // Also when the reader went away before it took the first piece.

@@ -61,11 +61,8 @@ function spellToken(tokens: readonly Token[], index: number, inDuration: boolean
   const called = tokens[index + 1]?.text === '(';
   switch (type) {
     case 'number':
-      return plainNumber.test(text)
-        ? text
-        : text.charAt(0).replace(/[^.]/, '1').padEnd(text.length, '1');
     case 'duration':
-      return plainNumber.test(text) ? text : 's'.padStart(text.length, '1');
+      return plainNumber.test(text) ? text : spellNumber(text, type);
     case 'metric identifier':
       // No word of PromQL has a `z`.
       return text.replaceAll(':', 'z');
@@ -84,6 +81,14 @@ function spellToken(tokens: readonly Token[], index: number, inDuration: boolean
     default:
       return text;
   }
+}
+
+/** Begins with a dot if `text` does, which ends a word in front of it. */
+function spellNumber(text: string, type: 'number' | 'duration'): string {
+  const dot = text.startsWith('.');
+  return type === 'duration' && !dot
+    ? 's'.padStart(text.length, '1')
+    : (dot ? '.' : '1').padEnd(text.length, '1');
 }
 
 /** An open bracket, or the query around all. */

@@ -139,11 +139,14 @@ impl FlushCycle {
         let empty = self.store.head.counters().samples.load(Ordering::Relaxed) == 0
             && !self.is_full_of_other_records();
         if empty && asked {
-            // Writes that were answered before the question are applied, so nothing is missing.
-            self.waiting.drain(..).for_each(|answer| answer(Ok(())));
+            // Writes that were answered before the question are applied, so nothing is missing but
+            // what came beside samples.
+            let saved = self.store.layout.saved.save(&*self.store.disk, &self.store.head);
+            self.waiting.drain(..).for_each(|answer| answer(saved.clone()));
             return (State::Idle, false);
         }
-        if empty || !(asked || self.is_due()) {
+        let unasked = !self.store.options.read_only && self.is_due();
+        if empty || !(asked || unasked) {
             return (State::Idle, false);
         }
         match self.rotate() {

@@ -53,6 +53,7 @@ pub enum Command {
 
 /// The loop of the thread.
 struct Background {
+    read_only: bool,
     commands: Receiver<Command>,
     flush: FlushCycle,
     checkpoints: Checkpoints,
@@ -72,11 +73,15 @@ impl Background {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.flush.step();
-            self.checkpoints.step(self.flush.active());
-            self.retention.step();
+            if !self.read_only {
+                self.checkpoints.step(self.flush.active());
+                self.retention.step();
+            }
         }
-        // Without it the next start has more log to read, and nothing else is lost.
-        self.checkpoints.take_now(self.flush.active(), Box::new(drop));
+        if !self.read_only {
+            // Without it the next start has more log to read, and nothing else is lost.
+            self.checkpoints.take_now(self.flush.active(), Box::new(drop));
+        }
         self.flush.close();
     }
 }
@@ -109,6 +114,7 @@ impl Handle {
         let flushed = found.flushed;
         let (commands, received) = channel::unbounded();
         let background = Background {
+            read_only: store.options.read_only,
             commands: received,
             flush: FlushCycle::new(store.clone(), flushed),
             checkpoints: Checkpoints::new(store.clone(), &found),

@@ -123,6 +123,24 @@ pub struct FileEntry {
     pub crc32c: u32,
 }
 
+impl FileEntry {
+    /// Compares what was read from `path` with the file that this is of.
+    ///
+    /// # Errors
+    /// `corruption` that says what differs.
+    pub fn check(&self, path: &Path, content: &[u8]) -> Result<()> {
+        let (bytes, crc32c) = (content.len() as u64, crc32c::crc32c(content));
+        if (bytes, crc32c) == (self.bytes, self.crc32c) {
+            return Ok(());
+        }
+        let text = format!(
+            "{bytes} bytes with checksum {crc32c:08x}, want {} with {:08x}",
+            self.bytes, self.crc32c
+        );
+        Err(Error::corruption(path, 0, text))
+    }
+}
+
 /// What the maker of a block knows and its writer does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetaSeed {

@@ -494,6 +494,10 @@ impl Disk for FaultyDisk {
         Ok(state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used())))
     }
 
+    fn lock_to_read(&self, dir: &Path) -> Result<Box<dyn DirLock>> {
+        self.lock(dir)
+    }
+
     fn lock(&self, dir: &Path) -> Result<Box<dyn DirLock>> {
         let mut state = self.state();
         state.enter("lock", dir)?;

@@ -4,6 +4,7 @@
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 pub mod os;
+pub mod overlay;
 pub mod publish;
 pub mod sections;
 
@@ -159,6 +160,13 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// `read_only` when another process has it, naming that process.
     fn lock(&self, dir: &Path) -> Result<Box<dyn DirLock>>;
+
+    /// Keeps others from taking the directory while it is read, without writing to it. Where there
+    /// is no lock file nobody has it, and nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Disk::lock`]; also when the lock file may not be read.
+    fn lock_to_read(&self, dir: &Path) -> Result<Box<dyn DirLock>>;
 }
 
 /// Sees to it that there is room for `bytes` before they are begun: a file that cannot be finished

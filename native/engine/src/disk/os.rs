@@ -44,9 +44,9 @@ impl WriteFile for OsFile {
     }
 }
 
-/// The lock: dropping the descriptor releases it.
+/// The lock: dropping the descriptor releases it. Without one nothing is locked.
 struct OsLock {
-    _file: File,
+    _file: Option<File>,
 }
 
 impl DirLock for OsLock {}
@@ -166,7 +166,7 @@ impl Disk for OsDisk {
             .truncate(false)
             .open(&path)
             .map_err(|e| failed(&e))?;
-        if let Err(e) = flock(&file) {
+        if let Err(e) = flock(&file, libc::LOCK_EX) {
             if e.kind() != io::ErrorKind::WouldBlock {
                 return Err(failed(&e));
             }
@@ -180,7 +180,30 @@ impl Disk for OsDisk {
         match own_id() {
             // The lock holds without the id, and reading must be possible on a full disk.
             Err(e) if e.raw_os_error() != Some(libc::ENOSPC) => Err(failed(&e)),
-            _ => Ok(Box::new(OsLock { _file: file })),
+            _ => Ok(Box::new(OsLock { _file: Some(file) })),
+        }
+    }
+
+    fn lock_to_read(&self, dir: &Path) -> Result<Box<dyn DirLock>> {
+        let path = dir.join(LOCK_FILE);
+        let failed = |e: &io::Error| match e.raw_os_error() {
+            Some(libc::EACCES | libc::EPERM) => {
+                let text = "this user may not look whether another process has the data directory";
+                Error::new(ErrorCode::ReadOnly, format!("{text} ({e})")).at(&path, None)
+            }
+            _ => Error::io("take the lock file", &path, e),
+        };
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Ok(Box::new(OsLock { _file: None }));
+            }
+            Err(e) => return Err(failed(&e)),
+        };
+        match flock(&file, libc::LOCK_SH) {
+            Ok(()) => Ok(Box::new(OsLock { _file: Some(file) })),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(taken(&mut file, dir)),
+            Err(e) => Err(failed(&e)),
         }
     }
 }
@@ -211,9 +234,9 @@ fn unwritable(dir: &Path, cause: &io::Error) -> Option<Error> {
     Some(Error::new(ErrorCode::ReadOnly, message).at(dir, None))
 }
 
-fn flock(file: &File) -> io::Result<()> {
+fn flock(file: &File, how: libc::c_int) -> io::Result<()> {
     // SAFETY: the descriptor is open for as long as `file` is borrowed.
-    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
+    match unsafe { libc::flock(file.as_raw_fd(), how | libc::LOCK_NB) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
@@ -293,6 +316,22 @@ mod tests {
         assert!(error.message().contains(&format!("(pid {})", std::process::id())), "{error}");
         drop(lock);
         OsDisk.lock(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_read_by_many_while_nobody_has_it_and_nothing_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(OsDisk.lock_to_read(dir.path()).unwrap());
+        assert_eq!(OsDisk.list(dir.path()).unwrap(), []);
+        drop(OsDisk.lock(dir.path()).unwrap());
+        let readers = [(); 2].map(|()| OsDisk.lock_to_read(dir.path()).unwrap());
+        assert_eq!(OsDisk.lock(dir.path()).err().unwrap().code(), ErrorCode::ReadOnly);
+        drop(readers);
+        let lock = OsDisk.lock(dir.path()).unwrap();
+        let error = OsDisk.lock_to_read(dir.path()).err().unwrap();
+        assert_eq!(error.code(), ErrorCode::ReadOnly);
+        assert!(error.message().contains("has the data directory open"), "{error}");
+        drop(lock);
     }
 
     #[test]

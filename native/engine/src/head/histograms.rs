@@ -109,6 +109,7 @@ impl Histograms {
     /// Stores a sample that is not newer than all before it.
     pub fn append_late(&mut self, at: Times, value: Value) -> (Appended, usize) {
         let at_newest = self.newest() == Some(at.t);
+        let in_a_chunk = self.chunks_may_have(at.t);
         let grown = match &value {
             Value::Float(_) => size_of::<LateSample>(),
             Value::Histogram(h) => size_of::<LateSample>() + h.bytes(),
@@ -127,9 +128,20 @@ impl Histograms {
                 if self.buffer.len() >= LATE_BUFFER_SAMPLES {
                     self.seal_late();
                 }
-                (if at_newest { Appended::Replaced } else { Appended::Late }, grown)
+                let replaced = at_newest && !in_a_chunk;
+                (if replaced { Appended::Replaced } else { Appended::Late }, grown)
             }
         }
+    }
+
+    /// Whether the buffer of late samples has one of the time `t`.
+    pub(super) fn buffers(&self, t: TimestampMs) -> bool {
+        self.buffer.binary_search_by_key(&t, |sample| sample.0.t).is_ok()
+    }
+
+    /// Whether a full late chunk may have a sample of the time `t`.
+    pub(super) fn chunks_may_have(&self, t: TimestampMs) -> bool {
+        self.late.iter().any(|chunk| chunk.range.contains(t))
     }
 
     /// Whether the newest sample is `value` and no late chunk may have replaced it.
@@ -137,7 +149,7 @@ impl Histograms {
         let Value::Histogram(h) = value else { return false };
         self.last.as_ref() == Some(h)
             && self.open.as_ref().is_none_or(|open| open.last_start() == at.start)
-            && self.newest().is_some_and(|t| self.late.iter().all(|c| !c.range.contains(t)))
+            && self.newest().is_some_and(|t| !self.chunks_may_have(t))
     }
 
     /// Makes chunks of the buffer, one for each kind of samples in it: their times differ, so their

@@ -16,9 +16,13 @@ use crate::codec::checksum;
 use crate::disk::{Disk, publish};
 use crate::error::{Error, Result};
 use crate::head::Head;
+use crate::head::exemplars::Exemplars;
+use crate::head::metadata::MetadataTable;
 use crate::sync::Mutex;
-use crate::wal::record::{exemplars, metadata};
+use crate::wal::record;
 
+/// The names of the two files.
+pub const SAVED_FILES: [&str; 2] = ["exemplars", "metadata"];
 const EXEMPLARS_MAGIC: [u8; 8] = *b"MSTRexmp";
 const METADATA_MAGIC: [u8; 8] = *b"MSTRmeta";
 /// The version of both files.
@@ -39,7 +43,7 @@ pub struct SavedFiles {
 impl SavedFiles {
     /// The files in the data directory `root`.
     pub fn new(root: &Path) -> Self {
-        let (exemplars, metadata) = (root.join("exemplars"), root.join("metadata"));
+        let [exemplars, metadata] = SAVED_FILES.map(|name| root.join(name));
         Self { exemplars, metadata, saved: Mutex::new((0, 0)) }
     }
 
@@ -74,14 +78,35 @@ impl SavedFiles {
     /// # Errors
     /// `corruption` with the file, those of the disk.
     pub fn restore(&self, disk: &dyn Disk, head: &Head) -> Result<()> {
-        read(disk, &self.exemplars, EXEMPLARS_MAGIC, |content| {
-            exemplars::decode(content, |record| head.exemplars().restore(&record))
-        })?;
-        read(disk, &self.metadata, METADATA_MAGIC, |content| {
-            metadata::decode(content, |record| head.metadata().restore(&record))
-        })?;
+        self.read_into(disk, head.exemplars(), head.metadata())?;
         *self.saved.lock() = (head.exemplars().version(), head.metadata().version());
         Ok(())
+    }
+
+    /// The names and bytes of the files that are there, each decoded to its end.
+    ///
+    /// # Errors
+    /// As [`SavedFiles::restore`].
+    pub fn contents(&self, disk: &dyn Disk) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        // Tables without room keep nothing and refuse what the head would.
+        let found = self.read_into(disk, &Exemplars::new(0), &MetadataTable::new(0))?;
+        let named = SAVED_FILES.into_iter().zip(found);
+        Ok(named.filter_map(|(name, bytes)| Some((name, bytes?))).collect())
+    }
+
+    fn read_into(
+        &self,
+        disk: &dyn Disk,
+        exemplars: &Exemplars,
+        metadata: &MetadataTable,
+    ) -> Result<[Option<Vec<u8>>; 2]> {
+        let found = read(disk, &self.exemplars, EXEMPLARS_MAGIC, |content| {
+            record::exemplars::decode(content, |record| exemplars.restore(&record))
+        })?;
+        let families = read(disk, &self.metadata, METADATA_MAGIC, |content| {
+            record::metadata::decode(content, |record| metadata.restore(&record))
+        })?;
+        Ok([found, families])
     }
 }
 
@@ -100,14 +125,15 @@ fn read(
     path: &Path,
     magic: [u8; 8],
     decode: impl FnOnce(&[u8]) -> Result<()>,
-) -> Result<()> {
+) -> Result<Option<Vec<u8>>> {
     if !disk.exists(path) {
-        return Ok(());
+        return Ok(None);
     }
     let bytes = disk.read(path)?;
     let content = unframe(&bytes, magic)
         .map_err(|(offset, text)| Error::corruption(path, offset as u64, text))?;
-    decode(content).map_err(|error| error.at(path, None))
+    decode(content).map_err(|error| error.at(path, None))?;
+    Ok(Some(bytes))
 }
 
 /// The content, or where what is wrong with the frame.

@@ -199,6 +199,19 @@ impl Parts<'_> {
 }
 
 impl Late {
+    /// Whether a late sample may have the time `t`.
+    fn may_have(&self, t: TimestampMs) -> bool {
+        self.buffer.binary_search_by_key(&t, |sample| sample.t).is_ok()
+            || self.histograms.as_ref().is_some_and(|histograms| histograms.buffers(t))
+            || self.chunks_may_have(t)
+    }
+
+    /// Whether a full late chunk may have a sample of the time `t`.
+    fn chunks_may_have(&self, t: TimestampMs) -> bool {
+        self.sealed.iter().any(|chunk| chunk.range.contains(t))
+            || self.histograms.as_ref().is_some_and(|histograms| histograms.chunks_may_have(t))
+    }
+
     fn seal(&mut self) {
         let mut appender = gorilla::Appender::new();
         for sample in self.buffer.drain(..) {
@@ -316,14 +329,17 @@ impl Series {
         let is_newest = at_newest
             && self.open.last_value().to_bits() == v.to_bits()
             && self.open.last_start() == at.start;
-        if is_newest && self.rest.as_ref().is_none_or(|rest| rest.late.is_none()) {
+        let late = self.rest.as_ref().and_then(|rest| rest.late.as_ref());
+        if is_newest && late.is_none_or(|late| !late.may_have(t)) {
             return (Appended::Duplicate, 0);
         }
+        // Behind a full late chunk it is not known which value stands.
+        let in_its_place = at_newest && late.is_none_or(|late| !late.chunks_may_have(t));
         let late = self.rest.get_or_insert_default().late.get_or_insert_default();
         if at.start != NO_START || late.histograms.is_some() {
             let histograms = late.histograms.get_or_insert_default();
             let (what, grown) = histograms.append_late(at, Value::Float(v));
-            let replaced = at_newest && what == Appended::Late;
+            let replaced = in_its_place && what == Appended::Late;
             return (if replaced { Appended::Replaced } else { what }, grown);
         }
         match late.buffer.binary_search_by_key(&t, |s| s.t) {
@@ -337,7 +353,8 @@ impl Series {
                 if late.buffer.len() >= LATE_BUFFER_SAMPLES {
                     late.seal();
                 }
-                (if at_newest { Appended::Replaced } else { Appended::Late }, size_of::<Sample>())
+                let what = if in_its_place { Appended::Replaced } else { Appended::Late };
+                (what, size_of::<Sample>())
             }
         }
     }
@@ -513,6 +530,26 @@ mod tests {
                 model.insert(*t, *v);
             }
             prop_assert_eq!(read(&series, 1, 2), model.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_newest_sample_again_is_a_duplicate_whatever_came_late() {
+        for start in [NO_START, 1] {
+            let mut series = Series::default();
+            let mut append = |t, v| series.append(Generation(1), Times { t, start }, v).0;
+            assert_eq!(append(1000, 1.0), Appended::InOrder);
+            assert_eq!(append(1, 2.0), Appended::Late);
+            assert_eq!(append(1000, 1.0), Appended::Duplicate);
+            assert_eq!(append(1000, 3.0), Appended::Replaced);
+            assert_eq!(append(1000, 3.0), Appended::Duplicate);
+            assert_eq!(append(1000, 1.0), Appended::Replaced);
+            // In a full late chunk nobody looks, and nothing is said of what is there.
+            for t in 2..1 + LATE_BUFFER_SAMPLES as i64 {
+                assert_eq!(append(t, 2.0), Appended::Late, "{t}");
+            }
+            assert_eq!(append(1000, 1.0), Appended::Late);
+            assert_eq!(append(1000, 1.0), Appended::Duplicate);
         }
     }
 

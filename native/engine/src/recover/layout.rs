@@ -5,12 +5,22 @@ use std::path::{Path, PathBuf};
 use crate::disk::{Disk, publish};
 use crate::error::{Error, ErrorCode, Result};
 use crate::head::saved::SavedFiles;
+use crate::sync::random;
 
 /// The version of the directory's layout that this engine writes, and the newest it opens. Version
 /// 2 has checkpoints: its log alone is not everything any more.
 const FORMAT_VERSION: u32 = 2;
 /// The file that names it.
 const FORMAT_FILE: &str = "metricstor.json";
+
+/// What the format file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    /// The version of the layout.
+    pub version: u64,
+    /// Which store this is; copies of it have the same. Older builds wrote none.
+    pub store: Option<String>,
+}
 
 /// The places inside a data directory.
 #[derive(Debug)]
@@ -55,17 +65,25 @@ impl Layout {
         self.prepare_format(disk)
     }
 
-    /// Writes the format version if none or an older one is there, and checks the one that is.
+    /// Writes the format version if none or an older one is there, and checks the one that is; a
+    /// store without an identity gets one.
     ///
     /// # Errors
     /// As [`Layout::prepare`].
     pub fn prepare_format(&self, disk: &dyn Disk) -> Result<()> {
         let file = self.format_file();
-        if disk.exists(&file) && self.check_format(disk)? == u64::from(FORMAT_VERSION) {
-            return Ok(());
+        let found = if disk.exists(&file) { Some(self.read_format(disk)?) } else { None };
+        let is_current = found.as_ref().is_some_and(|f| f.version == u64::from(FORMAT_VERSION));
+        let store = match found.and_then(|format| format.store) {
+            Some(_) if is_current => return Ok(()),
+            store => store.unwrap_or_else(|| format!("{:016x}{:016x}", random(), random())),
+        };
+        let text = format!("{{\"formatVersion\":{FORMAT_VERSION},\"store\":\"{store}\"}}\n");
+        match publish::publish_file(disk, &file, text.as_bytes()) {
+            // It is nothing that a start would need.
+            Err(error) if is_current && error.code() == ErrorCode::DiskFull => Ok(()),
+            published => published,
         }
-        let text = format!("{{\"formatVersion\":{FORMAT_VERSION}}}\n");
-        publish::publish_file(disk, &file, text.as_bytes())
     }
 
     /// The file that names the format version.
@@ -73,25 +91,30 @@ impl Layout {
         self.root.join(FORMAT_FILE)
     }
 
-    /// Checks that this build reads the directory's format, and returns its version.
+    /// Checks that this build reads the directory's format, and returns what its file says.
     ///
     /// # Errors
     /// `not_found` when the directory is no data directory, `corruption` when a newer version wrote
     /// it.
-    pub fn check_format(&self, disk: &dyn Disk) -> Result<u64> {
-        self.check_format_text(&disk.read(&self.format_file())?)
+    pub fn read_format(&self, disk: &dyn Disk) -> Result<Format> {
+        self.parse_format(&disk.read(&self.format_file())?)
     }
 
     /// Checks the text of a format file, this directory's or the one that it is to have.
     ///
     /// # Errors
-    /// As [`Layout::check_format`], `corruption`.
-    pub fn check_format_text(&self, text: &[u8]) -> Result<u64> {
+    /// As [`Layout::read_format`], `corruption`.
+    pub fn parse_format(&self, text: &[u8]) -> Result<Format> {
         let file = self.format_file();
         let found: serde_json::Value = serde_json::from_slice(text)
             .map_err(|e| Error::corruption(&file, 0, format!("want a JSON object: {e}")))?;
+        let store = match found.get("store") {
+            None => None,
+            Some(serde_json::Value::String(store)) => Some(store.clone()),
+            Some(_) => return Err(Error::corruption(&file, 0, "want a text in \"store\"")),
+        };
         match found.get("formatVersion").and_then(serde_json::Value::as_u64) {
-            Some(version) if version <= u64::from(FORMAT_VERSION) => Ok(version),
+            Some(version) if version <= u64::from(FORMAT_VERSION) => Ok(Format { version, store }),
             Some(version) => Err(Error::new(
                 ErrorCode::Corruption,
                 format!(

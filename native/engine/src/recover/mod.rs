@@ -18,7 +18,7 @@ mod settle;
 
 use std::path::Path;
 
-pub use layout::{Layout, create_durably};
+pub use layout::{Format, Layout, create_durably};
 
 use crate::block::Block;
 use crate::block::tombstones::TombstoneList;

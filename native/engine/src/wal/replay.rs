@@ -17,7 +17,7 @@
 //! Every step leaves a log that reads the same, so recovery may itself be interrupted and repeated.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cut;
 use super::segment::{self, HEADER_BYTES, Header, NewSegment, SegmentFile, Tail};
@@ -39,6 +39,8 @@ pub struct Recovered {
     pub end: Position,
     /// Bytes cut off the end, because the write of them had not finished.
     pub torn_bytes: u64,
+    /// The segment that they were cut off, and its length now; none where nothing was.
+    pub torn_at: Option<(PathBuf, u64)>,
     /// Frames that were visited.
     pub frames: u64,
     /// The segment files, ascending.
@@ -68,14 +70,16 @@ pub fn replay(
     let mut scan = Scan::new(disk, dir, &chain, from);
     let end = scan.run(visit)?;
     let torn_bytes = end.as_ref().map_or(0, |end| end.torn_bytes);
-    if let Some(end) = end.as_ref().filter(|end| end.torn_bytes > 0) {
-        disk.truncate(&end.link.file.path(dir), end.position - end.link.file.start)?;
+    let torn = end.as_ref().filter(|end| end.torn_bytes > 0);
+    let torn_at = torn.map(|end| (end.link.file.path(dir), end.position - end.link.file.start));
+    if let Some((file, len)) = &torn_at {
+        disk.truncate(file, *len)?;
     }
     let tail = scan.make_durable(end.as_ref(), &files)?;
     let segments = segment::list(disk, dir)?;
     let past_files = segments.last().map_or(0, SegmentFile::end);
     let end = Position(past_files.max(from));
-    Ok(Recovered { end, torn_bytes, frames: scan.frames, segments, tail })
+    Ok(Recovered { end, torn_bytes, torn_at, frames: scan.frames, segments, tail })
 }
 
 /// What a [`check`] saw.
