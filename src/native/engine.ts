@@ -12,12 +12,12 @@ import type { DeleteCount, DeleteRequest, Deleter } from '../storage/deleter.js'
 import type { Maintenance } from '../storage/maintenance.js';
 import type {
   Aggregation,
+  AggregationPart,
   ExemplarRequest,
   LabelAnswer,
   LabelMatcher,
   LabelRequest,
   MetadataRequest,
-  NativeAggregateOp,
   Querier,
   QuerySession,
   Rollup,
@@ -256,12 +256,8 @@ class NativeSession implements QuerySession {
     return newRollup(request, this.#cancelToken);
   }
 
-  aggregation(
-    op: NativeAggregateOp,
-    groups: Uint32Array,
-    size: { readonly count: number; readonly steps: number },
-  ): Aggregation {
-    return newAggregation(op, groups, size);
+  aggregation(parts: readonly AggregationPart[]): Aggregation {
+    return newAggregation(parts);
   }
 
   regex(pattern: string): SessionRegex {

@@ -7,6 +7,7 @@ import type { PackedHistograms } from '../model/histogram.js';
 import type { LabelTable } from '../model/labels.js';
 import type {
   Aggregation,
+  AggregationPart,
   Evaluated,
   EvaluatedRows,
   NativeAggregateOp,
@@ -52,14 +53,13 @@ interface AddonRollup {
 }
 
 interface AddonAggregation {
-  select(
-    rollup: AddonRollup,
-    selection: AddonSelection,
-    first: number,
-    samples: number,
-    counts: Uint32Array,
-  ): number;
-  finish(values: Float64Array, present: Uint8Array): void;
+  add(op: NativeAggregateOp, rollup: AddonRollup, groups: Uint32Array, count: number): void;
+  select(selection: AddonSelection, first: number, samples: number, counts: Uint32Array): number;
+  finish(part: number, values: Float64Array, present: Uint8Array): void;
+  /** Of the last call on a selection. */
+  readonly samples: number;
+  readonly longest: number;
+  readonly histogram: boolean;
 }
 
 interface Addon {
@@ -70,12 +70,7 @@ interface Addon {
     cancelToken: number,
     timeoutMs: number,
   ) => AddonRollup;
-  Aggregation: new (
-    op: NativeAggregateOp,
-    steps: number,
-    groups: Uint32Array,
-    count: number,
-  ) => AddonAggregation;
+  Aggregation: new () => AddonAggregation;
 }
 
 const addon = loadAddon() as Addon;
@@ -93,8 +88,8 @@ export function guarded<T>(call: () => T): T {
 }
 
 /** How far the last call on a selection came. */
-function evaluated(series: number, rollup: AddonRollup): Evaluated {
-  const { samples, longest, histogram } = rollup;
+function evaluated(series: number, last: Omit<Evaluated, 'series'>): Evaluated {
+  const { samples, longest, histogram } = last;
   return { series, samples, longest, histogram };
 }
 
@@ -137,18 +132,16 @@ class NativeAggregation implements Aggregation {
 
   evaluate(
     selection: Selection,
-    rollup: Rollup,
     { first, samples }: { readonly first: number; readonly samples: number },
     counts: Uint32Array,
   ): Evaluated {
-    const { inner } = rollup as NativeRollup;
     const found = (selection as NativeSelection).inner;
-    const series = guarded(() => this.#inner.select(inner, found, first, samples, counts));
-    return evaluated(series, inner);
+    const series = guarded(() => this.#inner.select(found, first, samples, counts));
+    return evaluated(series, this.#inner);
   }
 
-  finish(values: Float64Array, present: Uint8Array): void {
-    guarded(() => this.#inner.finish(values, present));
+  finish(part: number, values: Float64Array, present: Uint8Array): void {
+    guarded(() => this.#inner.finish(part, values, present));
   }
 }
 
@@ -204,10 +197,12 @@ export class NativeSelection implements Selection {
 }
 
 /** Sums of the series of groups. */
-export function newAggregation(
-  op: NativeAggregateOp,
-  groups: Uint32Array,
-  { count, steps }: { readonly count: number; readonly steps: number },
-): Aggregation {
-  return guarded(() => new NativeAggregation(new addon.Aggregation(op, steps, groups, count)));
+export function newAggregation(parts: readonly AggregationPart[]): Aggregation {
+  return guarded(() => {
+    const inner = new addon.Aggregation();
+    for (const { op, rollup, groups, count } of parts) {
+      inner.add(op, (rollup as NativeRollup).inner, groups, count);
+    }
+    return new NativeAggregation(inner);
+  });
 }

@@ -41,7 +41,7 @@ export interface ExplainedNode {
 
 /** Describes a plan, with what its nodes took where it was evaluated. */
 export function explainPlan(
-  { root, shared }: QueryPlan,
+  { root, shared, together }: QueryPlan,
   query: string,
   figuresOf: (node: Plan) => NodeFigures | undefined,
 ): ExplainedNode {
@@ -53,6 +53,7 @@ export function explainPlan(
       ...(node.kind === 'number' && node.folded === true ? ['fold'] : []),
       ...(node.kind === 'binary' && node.narrowed !== undefined ? ['narrow'] : []),
       ...(node.kind === 'aggregate' && node.streamed === true ? ['stream'] : []),
+      ...(node.kind === 'aggregate' && together.has(shareKey(node, query)) ? ['together'] : []),
       ...(node.kind === 'call' && node.presence === true ? ['presence'] : []),
     ];
     const figures = figuresOf(node);

@@ -14,6 +14,7 @@ import { lookForPresence } from './plan/presence.js';
 import { allRewrites, type RewriteName } from './plan/rewrites.js';
 import { sharedParts, shareKey } from './plan/shared.js';
 import { streamRanks } from './plan/stream.js';
+import { findTogether, type Together } from './plan/together.js';
 import type { TimeGrid } from './time-grid.js';
 
 export * from './plan/nodes.js';
@@ -29,6 +30,8 @@ export interface QueryPlan {
   readonly root: Plan;
   /** Keys (see `shareKey`) of the parts that occur more than once. */
   readonly shared: ReadonlySet<string>;
+  /** Aggregations that are evaluated in one go, by the keys of each. */
+  readonly together: Together;
 }
 
 /** Plans a query over `grid`. Throws `bad_data` for a duration that has no value. */
@@ -39,7 +42,12 @@ export function plan(expr: Expr, grid: TimeGrid, options: PlanOptions): QueryPla
   if (rewrites.has('fold')) {
     root = foldConstants(root);
   }
-  const shared = rewrites.has('share') ? sharedParts(root, query) : new Set<string>();
+  const keyOf = (node: Plan): string => shareKey(node, query);
+  const togetherIn = (all: Plan): Together =>
+    rewrites.has('together') ? findTogether(all, keyOf) : new Map();
+  const found = togetherIn(root);
+  const goesTogether = (node: Plan): boolean => node.kind === 'aggregate' && found.has(keyOf(node));
+  const shared = rewrites.has('share') ? sharedParts(root, query, goesTogether) : new Set<string>();
   const isShared = (node: Plan): boolean =>
     node.type === 'vector' && shared.size > 0 && shared.has(shareKey(node, query));
   if (rewrites.has('narrow')) {
@@ -51,5 +59,5 @@ export function plan(expr: Expr, grid: TimeGrid, options: PlanOptions): QueryPla
   if (rewrites.has('presence')) {
     root = lookForPresence(root, isShared);
   }
-  return { root, shared };
+  return { root, shared, together: togetherIn(root) };
 }

@@ -117,21 +117,32 @@ export const nativeAggregateOps = [
 
 export type NativeAggregateOp = (typeof nativeAggregateOps)[number];
 
-/** Groups of series whose rows are added up, in the order of the series, as they are made. */
+/** One of the aggregations of an {@link Aggregation}: series `i` goes to group `groups[i]`. */
+export interface AggregationPart {
+  readonly op: NativeAggregateOp;
+  readonly rollup: Rollup;
+  readonly groups: Uint32Array;
+  /** How many groups there are. */
+  readonly count: number;
+}
+
+/**
+ * Groups of series whose rows are added up, in the order of the series, as they are made. Samples
+ * are decoded once for all parts.
+ */
 export interface Aggregation {
   /**
    * Evaluates series of a selection from `first` on and adds up their rows, until about `samples`
-   * are decoded. `counts`, with an element for each series of the selection, gets how many values
-   * each has.
+   * are decoded. `counts`, with an element for each part and series of the selection, part after
+   * part, gets how many values each series has.
    */
   evaluate(
     selection: Selection,
-    rollup: Rollup,
     from: { readonly first: number; readonly samples: number },
     counts: Uint32Array,
   ): Evaluated;
-  /** Cell `group * steps + k` of both columns. */
-  finish(values: Float64Array, present: Uint8Array): void;
+  /** Cell `group * steps + k` of both columns, of the part of this index. */
+  finish(part: number, values: Float64Array, present: Uint8Array): void;
 }
 
 /** The series that a selector found, merged over head and blocks as of one instant. */
@@ -184,12 +195,8 @@ export interface QuerySession {
   text(id: number): string;
   select(request: SelectRequest): Selection;
   rollup(request: RollupRequest): Rollup;
-  /** Series `i` goes to group `groups[i]` of `count`. Absent where nothing is added up natively. */
-  aggregation?(
-    op: NativeAggregateOp,
-    groups: Uint32Array,
-    size: { readonly count: number; readonly steps: number },
-  ): Aggregation;
+  /** Absent where nothing is added up natively. */
+  aggregation?(parts: readonly AggregationPart[]): Aggregation;
   labelNames(request: LabelRequest): LabelAnswer;
   labelValues(name: string, request: LabelRequest): LabelAnswer;
   /**

@@ -7,6 +7,7 @@ import { loadConfig } from '../../src/config/load.js';
 import { engineOptions } from '../../src/engine-options.js';
 import { NativeEngine } from '../../src/native/engine.js';
 import { PromqlEngine } from '../../src/promql/engine.js';
+import { allRewrites, type RewriteName, rewriteNames } from '../../src/promql/plan/rewrites.js';
 import { nativeAggregateOps, type QuerySession } from '../../src/storage/querier.js';
 import { type ApiEnvelope, compareAnswers } from '../support/compare-results.js';
 import { errorEnvelope } from '../support/envelope.js';
@@ -121,16 +122,22 @@ afterAll(async () => {
   data.remove();
 });
 
-const promql = new PromqlEngine({
-  lookbackMs: 300_000,
-  subqueryStepMs: 60_000,
-  limits: { maxSamples: 1e8, maxBytes: 1e9, maxPoints: 1e7 },
-});
+function engineWith(rewrites: ReadonlySet<RewriteName>): PromqlEngine {
+  return new PromqlEngine({
+    lookbackMs: 300_000,
+    subqueryStepMs: 60_000,
+    limits: { maxSamples: 1e8, maxBytes: 1e9, maxPoints: 1e7 },
+    rewrites,
+  });
+}
+
+const whole = engineWith(allRewrites);
+const apart = engineWith(new Set(rewriteNames.filter((name) => name !== 'together')));
 
 /** How a session gets at values. */
 type View = (session: QuerySession) => QuerySession;
 
-function ask(query: string, steps: number, view: View): ApiEnvelope {
+function ask(query: string, steps: number, view: View, promql = whole): ApiEnvelope {
   const session = engine.openSession(everything, {});
   const deadlineMs = Date.now() + 60_000;
   try {
@@ -235,6 +242,83 @@ test('what is not added up natively is the same as well', () => {
     `max_over_time(sum(${metric})[10m:1m])`,
   ]);
   expect(expectSame(queries)).toBeGreaterThan(queries.length);
+});
+
+describe('aggregations of one selector that go together', () => {
+  const ratios = metrics.flatMap((metric) => [
+    `sum(rate(${metric}[2m])) / sum(rate(${metric}[20m]))`,
+    `sum by (job) (increase(${metric}[2m])) - on (job) avg by (job) (delta(${metric}[9m] offset 1m))`,
+    `max(${metric}) - min(min_over_time(${metric}[1h]))`,
+    `count(${metric}) / count(count_over_time(${metric}[30m])) / sum(rate(${metric}[10m]))`,
+    `sum(rate(${metric}[2m])) / sum(rate(${metric}[20m])) + sum(rate(${metric}[2m]))`,
+    `topk(2, sum by (instance) (${metric})) / on () group_left stddev(idelta(${metric}[5m]))`,
+    `sum(${metric}) - sum(${metric} offset 20m)`,
+    `max by (job) (rate(${metric}[5m])) - min by (job) (rate(${metric}[5m]))`,
+    `(sum(${metric}) / count(${metric})) or ${metric}`,
+    `sum_over_time((sum(${metric}) / sum(max_over_time(${metric}[3m])))[10m:1m])`,
+    `sum(rate({__name__=~"${metric}|level"}[2m])) / sum(rate({__name__=~"${metric}|level"}[20m]))`,
+  ]);
+
+  test.each(ratios)('%s', (query) => {
+    for (const steps of [1, 29]) {
+      const got = ask(query, steps, (session) => session);
+      const want = ask(query, steps, (session) => session, apart);
+      expect(compareAnswers(want, got, { tolerance: 0 })).toEqual([]);
+    }
+    expectSame([query], 'engine');
+  });
+
+  const samplesOf = (query: string, promql: PromqlEngine): number => {
+    const session = engine.openSession(everything, {});
+    const deadlineMs = Date.now() + 60_000;
+    const { stats } = promql.instant(session, { query, timeMs: endMs, deadlineMs });
+    session.close();
+    return stats.samples;
+  };
+
+  test('samples are decoded once, for the longest windows', () => {
+    const long = samplesOf('sum(rate(level[20m]))', whole);
+    const both = 'sum(rate(level[2m])) / sum(rate(level[20m]))';
+    expect(samplesOf(both, whole)).toBe(long);
+    expect(samplesOf(both, apart)).toBeGreaterThan(long);
+    expect(samplesOf('avg(level) / sum(rate(level[20m])) > max(level)', whole)).toBe(long);
+  });
+
+  test('what several of them take is not kept', () => {
+    const pointsOf = (promql: PromqlEngine): number => {
+      const session = engine.openSession(everything, {});
+      const range = { startMs, endMs, stepMs: 5_000, deadlineMs: Date.now() + 60_000 };
+      const query = 'max(rate(level[2m])) - min(rate(level[2m]))';
+      const { stats } = promql.range(session, { query, ...range });
+      session.close();
+      return stats.peakPoints;
+    };
+    expect(pointsOf(whole)).toBeLessThan(pointsOf(apart) / 2);
+    const session = engine.openSession(everything, {});
+    const query = 'rate(level[2m]) / on () group_left sum(rate(level[2m])) > max(rate(level[2m]))';
+    const at = { query, timeMs: endMs, deadlineMs: Date.now() + 60_000 };
+    const { plan } = whole.explain(session, at, { analyze: false });
+    session.close();
+    expect(plan.inputs?.[0].inputs?.[0].rewrites).toEqual(['share']);
+  });
+
+  test('what lies outside of the longest is read by itself', () => {
+    const query = 'sum(rate(level[20m])) - sum(rate(level[5m] offset 30m))';
+    expect(samplesOf(query, whole)).toBe(samplesOf(query, apart));
+  });
+
+  test('the plan says so', () => {
+    const session = engine.openSession(everything, {});
+    const query = 'sum(rate(level[2m])) / sum(rate(level[20m])) / sum(rate(rough[2m]))';
+    const at = { query, timeMs: endMs, deadlineMs: Date.now() + 60_000 };
+    const { plan } = whole.explain(session, at, { analyze: true });
+    session.close();
+    expect(plan.inputs?.[0].inputs?.map(({ rewrites }) => rewrites)).toEqual([
+      ['together'],
+      ['together'],
+    ]);
+    expect(plan.inputs?.[1].rewrites).toBeUndefined();
+  });
 });
 
 test('histograms end the native evaluation, and nothing else does', () => {

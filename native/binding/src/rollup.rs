@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use metricstor_engine::error::{Error, Result as EngineResult};
-use metricstor_engine::read::evaluate::{Evaluated, Evaluation};
+use metricstor_engine::read::evaluate::{Evaluated, Evaluation, Rows};
 use metricstor_engine::read::selection::Selection;
 use metricstor_engine::rollup::windows::Windows;
 use metricstor_engine::rollup::{AggregateOp, Aggregation, Evaluator, Function, Rollup};
@@ -160,31 +160,50 @@ impl JsRollup {
     }
 }
 
-/// Groups of series whose rows are added up as they are made.
+/// One aggregation, and what of.
+struct Part {
+    rollup: Arc<Rollup>,
+    inner: Aggregation,
+}
+
+/// Groups of series whose rows are added up as they are made. It may have several parts, each with
+/// its own function, windows and groups: series are decoded once for all of them.
 #[napi(js_name = "Aggregation")]
 pub struct JsAggregation {
-    inner: Aggregation,
+    parts: Vec<Part>,
+    last: Evaluated,
 }
 
 #[napi]
 impl JsAggregation {
-    /// Aggregates series `i` into group `groups[i]` of `count`.
+    /// An aggregation without parts.
     #[napi(constructor)]
-    pub fn new(op: String, steps: u32, groups: &[u32], count: u32) -> Result<Self> {
+    #[allow(clippy::new_without_default, reason = "made by JavaScript alone")]
+    pub fn new() -> Self {
+        Self { parts: Vec::new(), last: Evaluated::default() }
+    }
+
+    /// Adds a part: the rows of `rollup` of series `i` go into group `groups[i]` of `count`.
+    #[napi]
+    pub fn add(&mut self, op: String, rollup: &JsRollup, groups: &[u32], count: u32) -> Result<()> {
+        let parts = &mut self.parts;
         guarded(|| {
             let known = AggregateOp::named(&op);
             let known = known.ok_or_else(|| Error::internal(format!("no aggregation {op}")))?;
+            let rollup = rollup.rollup.clone();
             let groups = groups.to_vec();
-            Ok(Self { inner: Aggregation::new(known, steps as usize, groups, count as usize)? })
+            let inner = Aggregation::new(known, rollup.steps(), groups, count as usize)?;
+            parts.push(Part { rollup, inner });
+            Ok(())
         })
     }
 
     /// Evaluates series of a selection from `first` on, as [`JsRollup::select`], and adds their
-    /// rows. `counts` has an element for every series of the selection.
+    /// rows. `counts` has an element for every series of the selection and each part, part after
+    /// part: how many values the series has there.
     #[napi]
     pub fn select(
         &mut self,
-        rollup: &mut JsRollup,
         selection: &mut JsSelection,
         first: u32,
         samples: u32,
@@ -192,33 +211,45 @@ impl JsAggregation {
     ) -> Result<u32> {
         // SAFETY: the call is synchronous, so JavaScript cannot reach the memory meanwhile.
         let counts = unsafe { counts.as_mut() };
-        let inner = &mut self.inner;
+        let Self { parts, last } = self;
         guarded(|| {
             let selection: &mut Selection = selection.open()?;
             let all = selection.len();
-            row_lengths("groups", [counts.len(), inner.series()], all)?;
+            row_lengths("groups", [counts.len(); 2], all * parts.len())?;
+            for part in &*parts {
+                row_lengths("groups", [part.inner.series(); 2], all)?;
+            }
+            let rollup = all_of(parts)?;
             let series = (first as usize, all);
-            let JsRollup { rollup, last, .. } = rollup;
-            let evaluation = Evaluation { rollup, series, samples: samples as usize };
-            *last = selection.evaluate(&evaluation, &mut |rows| {
-                let span = rows.first..rows.first + rows.counts.len();
-                counts[span].copy_from_slice(rows.counts);
-                let cells = rows.values.chunks_exact(rows.steps.max(1));
-                let rows_of = cells.zip(rows.present.chunks_exact(rows.steps.max(1)));
-                for (i, (values, present)) in rows_of.enumerate() {
-                    if rows.counts[i] > 0 {
-                        inner.add(rows.first + i, values, present);
-                    }
-                }
-            })?;
+            let evaluation = Evaluation { rollup: &rollup, series, samples: samples as usize };
+            *last = selection.evaluate(&evaluation, &mut |rows| add_up(parts, rows, counts))?;
             Ok(last.series as u32)
         })
     }
 
-    /// Copies out the results of all cells, and 1 where there is one.
+    /// Samples that the last call decoded.
+    #[napi(getter)]
+    pub fn samples(&self) -> f64 {
+        self.last.samples as f64
+    }
+
+    /// Samples of the series that had most.
+    #[napi(getter)]
+    pub fn longest(&self) -> f64 {
+        self.last.longest as f64
+    }
+
+    /// Whether the call ended before a series with a histogram.
+    #[napi(getter)]
+    pub fn histogram(&self) -> bool {
+        self.last.histogram
+    }
+
+    /// Copies out the results of all cells of a part, and 1 where there is one.
     #[napi]
     pub fn finish(
         &mut self,
+        part: u32,
         mut values: Float64ArraySlice<'_>,
         mut present: Uint8ArraySlice<'_>,
     ) -> Result<()> {
@@ -227,7 +258,41 @@ impl JsAggregation {
         // SAFETY: the call is synchronous, so JavaScript cannot reach the memory meanwhile, and the
         // two do not overlap.
         let (values, present) = unsafe { (values.as_mut(), present.as_mut()) };
-        let inner = &self.inner;
-        guarded(|| inner.finish(values, present))
+        let found = self.parts.get(part as usize);
+        guarded(|| {
+            let part = found.ok_or_else(|| Error::internal(format!("no part {part}")))?;
+            part.inner.finish(values, present)
+        })
+    }
+}
+
+/// The rollups of all parts as one, whose rows have the cells of part after part.
+fn all_of(parts: &[Part]) -> EngineResult<Arc<Rollup>> {
+    let together = parts.iter().rev().fold(None, |behind: Option<Arc<Rollup>>, part| {
+        Some(match behind {
+            Some(behind) => Arc::new(Rollup::clone(&part.rollup).followed_by(behind)),
+            None => part.rollup.clone(),
+        })
+    });
+    together.ok_or_else(|| Error::internal("an aggregation without parts"))
+}
+
+fn add_up(parts: &mut [Part], rows: &Rows<'_>, counts: &mut [u32]) {
+    let series = counts.len() / parts.len().max(1);
+    for (i, total) in rows.counts.iter().enumerate() {
+        if *total == 0 {
+            continue;
+        }
+        let mut at = i * rows.steps;
+        for (number, Part { rollup, inner }) in parts.iter_mut().enumerate() {
+            let span = at..at + rollup.steps();
+            at = span.end;
+            let (values, present) = (&rows.values[span.clone()], &rows.present[span]);
+            let count: u32 = present.iter().map(|flag| u32::from(*flag)).sum();
+            counts[number * series + rows.first + i] = count;
+            if count > 0 {
+                inner.add(rows.first + i, values, present);
+            }
+        }
     }
 }

@@ -95,7 +95,8 @@ pub fn backup_directory(
         let (dir, target) = (Path::new(&dir), Path::new(&target));
         // A snapshot has no log, and nobody changes it.
         let has_log = OsDisk.exists(&Layout::new(dir).wal);
-        let lock: Option<Box<dyn DirLock>> = has_log.then(|| OsDisk.lock_to_read(dir)).transpose()?;
+        let lock: Option<Box<dyn DirLock>> =
+            has_log.then(|| OsDisk.lock_to_read(dir)).transpose()?;
         let done = copy(&OsDisk, dir, target, SystemClock.now_ms());
         drop(lock);
         done

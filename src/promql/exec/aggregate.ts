@@ -35,7 +35,7 @@ export function aggregateRows(ctx: EvalContext, node: AggregatePlan, sink: RowSi
       countValuesRows(ctx, node, sink);
       return;
     default:
-      if (!nativeAggregateRows(ctx, node, op, sink)) {
+      if (!nativeAggregateRows(ctx, node, sink)) {
         streamingRows(ctx, node, op, sink);
       }
   }

@@ -5,8 +5,9 @@ import type { HistogramCells } from '../../model/histogram.js';
 import type { LabelTable } from '../../model/labels.js';
 import type { QuerySession, SampleBatch } from '../../storage/querier.js';
 import type { AnnotationLog } from '../annotations.js';
-import type { Plan, SelectorPlan, SubqueryPlan } from '../plan.js';
+import type { AggregatePlan, Plan, SelectorPlan, SubqueryPlan } from '../plan.js';
 import type { Budget } from './budget.js';
+import type { Aggregated } from './native-aggregate.js';
 import type { NodeFigures } from './node-profile.js';
 import type { Grid, HistogramPolicy, RowSink } from './rows.js';
 
@@ -52,6 +53,10 @@ export interface EvalContext {
   readonly nameLabel: number;
   /** Whether a part occurs more than once, so that it is evaluated once and kept. */
   isShared(node: Plan): boolean;
+  /** The aggregations to evaluate in one go with this one, which is one of them. */
+  togetherWith(node: AggregatePlan): readonly AggregatePlan[];
+  /** Those that were evaluated, or tried, before: those that wait for their turn have a result. */
+  readonly early: Map<AggregatePlan, Aggregated | undefined>;
   /** Does a part of what a node is about; the figures, if anyone counts, are the node's. */
   inNameOf<T>(node: Plan, work: (figures: NodeFigures | undefined) => T): T;
   /** Evaluates a vector row by row. */

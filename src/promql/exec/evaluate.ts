@@ -12,6 +12,7 @@ import { checkEdges } from '../functions/edges.js';
 import { rangeArgument } from '../functions/range.js';
 import { implementationOf } from '../functions/table.js';
 import {
+  type AggregatePlan,
   type CallPlan,
   type Plan,
   type QueryPlan,
@@ -27,6 +28,7 @@ import type { Budget } from './budget.js';
 import type { Buffers, EvalContext, SeriesReader } from './context.js';
 import { operate } from './histogram-operators.js';
 import { droppingNames, mappingRows, policyOf } from './names.js';
+import type { Aggregated } from './native-aggregate.js';
 import type { NodeFigures, NodeProfile } from './node-profile.js';
 import {
   type Grid,
@@ -77,6 +79,7 @@ export class Evaluator implements EvalContext {
   readonly startTimestamps: boolean;
   readonly metadataLabels: ReadonlySet<number>;
   readonly nameLabel: number;
+  readonly early = new Map<AggregatePlan, Aggregated | undefined>();
   private readonly known = new Map<string, Known>();
   private readonly kept = new Set<Grid>();
 
@@ -176,6 +179,12 @@ export class Evaluator implements EvalContext {
   isShared(node: Plan): boolean {
     const { plan, query } = this.parts;
     return plan.shared.size > 0 && node.type === 'vector' && plan.shared.has(shareKey(node, query));
+  }
+
+  togetherWith(node: AggregatePlan): readonly AggregatePlan[] {
+    const { plan, query } = this.parts;
+    const all = plan.together.get(shareKey(node, query));
+    return all?.includes(node) === true ? all : [node];
   }
 
   inNameOf<T>(node: Plan, work: (figures: NodeFigures | undefined) => T): T {

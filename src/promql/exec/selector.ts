@@ -50,15 +50,16 @@ export function isStale(values: Float64Array, bits: Uint32Array, index: number):
   return Number.isNaN(value) && bits[2 * index] === staleLow && bits[2 * index + 1] === staleHigh;
 }
 
-/** Calls `use` with the series of a selector. */
+/** Calls `use` with the series of a selector; with those of a longer time, where one is given. */
 export function withSelection(
   ctx: EvalContext,
   plan: SelectorPlan,
   use: (selection: Selection) => void,
+  range: Pick<SelectorPlan, 'mint' | 'maxt'> = plan,
 ): void {
   const { budget } = ctx;
   budget.check();
-  const selection = select(ctx, plan);
+  const selection = select(ctx, plan, range);
   const tableBytes = labelBytes(selection.labels);
   try {
     budget.hold(tableBytes, 0);
@@ -107,7 +108,7 @@ export function readFrom(
 
 /** The labels of the series that a selector finds; nothing is decoded. */
 export function selectLabels(ctx: EvalContext, plan: SelectorPlan): LabelTable {
-  const selection = select(ctx, plan);
+  const selection = select(ctx, plan, plan);
   try {
     return selection.labels;
   } finally {
@@ -116,8 +117,11 @@ export function selectLabels(ctx: EvalContext, plan: SelectorPlan): LabelTable {
 }
 
 /** Selects; a malformed regular expression is a parse error at its matcher. */
-function select(ctx: EvalContext, plan: SelectorPlan): Selection {
-  const { matchers, mint, maxt } = plan;
+function select(
+  ctx: EvalContext,
+  { matchers }: SelectorPlan,
+  { mint, maxt }: Pick<SelectorPlan, 'mint' | 'maxt'>,
+): Selection {
   try {
     return ctx.session.select({ matchers, mint, maxt });
   } catch (error) {

@@ -65,13 +65,17 @@ pub struct Evaluator {
     /// The samples of a series without its stale markers.
     times: Vec<TimestampMs>,
     values: Vec<f64>,
+    /// That of the rollup that follows.
+    next: Option<Box<Evaluator>>,
 }
 
 impl Evaluator {
     /// An evaluator without memory as yet.
     pub fn new(rollup: Arc<Rollup>) -> Self {
+        let next = rollup.next.clone().map(|next| Box::new(Self::new(next)));
         Self {
             rollup,
+            next,
             timelines: Timelines::default(),
             scratch: Scratch::default(),
             times: Vec::new(),
@@ -91,14 +95,20 @@ impl Evaluator {
         present: &mut [u8],
     ) -> Result<usize> {
         let rollup = Arc::clone(&self.rollup);
+        let steps = rollup.windows.steps;
+        let (cells, cells_behind) = cells.split_at_mut(steps);
+        let (present, present_behind) = present.split_at_mut(steps);
         let mut row = Row { values: cells, present, cancel: &rollup.cancel };
         let count = self.fill(samples, &mut row);
         rollup.cancel.check()?;
-        Ok(count)
+        match &mut self.next {
+            Some(next) => Ok(count + next.evaluate(samples, cells_behind, present_behind)?),
+            None => Ok(count),
+        }
     }
 
     fn fill(&mut self, samples: &RunSlice<'_>, row: &mut Row<'_>) -> usize {
-        let Self { rollup, timelines, scratch, times, values } = self;
+        let Self { rollup, timelines, scratch, times, values, .. } = self;
         let drops = rollup.function.drops_stale() && samples.values.iter().any(|v| is_stale(*v));
         if !drops {
             let samples = (samples.timestamps, samples.values);

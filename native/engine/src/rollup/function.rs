@@ -5,6 +5,7 @@ use super::windows::Windows;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::run::Needs;
+use crate::sync::Arc;
 
 /// The functions, by their names in PromQL unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +155,8 @@ pub struct Rollup {
     /// The arguments one after the other, a value a step.
     parameters: Vec<f64>,
     pub(super) cancel: Cancel,
+    /// What is evaluated with it, from the same samples: its cells follow in a row.
+    pub(super) next: Option<Arc<Rollup>>,
 }
 
 impl Rollup {
@@ -173,17 +176,27 @@ impl Rollup {
             let got = parameters.len();
             return Err(Error::internal(format!("{function:?}: {got} parameters, want {want}")));
         }
-        Ok(Self { function, windows, parameters, cancel })
+        Ok(Self { function, windows, parameters, cancel, next: None })
     }
 
-    /// Number of windows: cells of a row.
+    /// The same with another one, so that samples are decoded once for both: a row has the cells of
+    /// this one, and those of `next` behind them.
+    #[must_use]
+    pub fn followed_by(self, next: Arc<Self>) -> Self {
+        Self { next: Some(next), ..self }
+    }
+
+    /// Number of windows, those of all that follow included: cells of a row.
     pub fn steps(&self) -> usize {
-        self.windows.steps
+        self.windows.steps + self.next.as_ref().map_or(0, |next| next.steps())
     }
 
     /// What it needs to know of values.
     pub fn needs(&self) -> Needs {
-        self.function.needs()
+        match (self.function.needs(), &self.next) {
+            (Needs::Staleness, Some(next)) => next.needs(),
+            (needs, _) => needs,
+        }
     }
 
     /// The values of an argument.

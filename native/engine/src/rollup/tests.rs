@@ -221,3 +221,39 @@ fn every_name_has_its_function() {
     }
     assert_eq!(Function::named("histogram_quantile"), None);
 }
+
+#[test]
+fn rollups_that_follow_each_other_fill_a_row_one_after_the_other() {
+    let short = Windows { first_end: 60_000, stride_ms: 30_000, range_ms: 45_000, steps: 7 };
+    let long = Windows { range_ms: 200_000, steps: 5, ..short };
+    let times: Vec<i64> = (0..20).map(|i| i * 15_000).collect();
+    let mut values: Vec<f64> = (0..20).map(|i| f64::from(i * i % 13)).collect();
+    values[8] = f64::from_bits(STALE_BITS);
+    let series = [(times, values)];
+    let parts = [(Function::Count, short), (Function::Rate, long), (Function::Value, short)];
+    let rollup = |(function, windows): (Function, Windows)| {
+        Rollup::new(function, windows, Vec::new(), Cancel::default()).expect("no parameters")
+    };
+    let all = parts.iter().rev().fold(None, |next: Option<Rollup>, part| {
+        Some(match next {
+            Some(next) => rollup(*part).followed_by(Arc::new(next)),
+            None => rollup(*part),
+        })
+    });
+    let all = all.expect("three parts");
+    assert_eq!((all.steps(), all.needs()), (19, Needs::Values));
+    let (mut cells, mut present) = (vec![0.0; 19], vec![7; 19]);
+    let samples = RunSlice::floats(&series[0].0, &series[0].1);
+    let mut evaluator = Evaluator::new(Arc::new(all));
+    let count = evaluator.evaluate(&samples, &mut cells, &mut present).expect("no cancel");
+    assert_eq!(count, present.iter().filter(|flag| **flag == 1).count());
+    let absent = f64::from_bits(STALE_BITS);
+    let got: Vec<u64> = cells
+        .iter()
+        .zip(&present)
+        .map(|(v, p)| if *p == 1 { v.to_bits() } else { absent.to_bits() })
+        .collect();
+    let want = parts.iter().flat_map(|(function, windows)| rows_of(*function, *windows, &series));
+    let want: Vec<u64> = want.flatten().map(f64::to_bits).collect();
+    assert_eq!(got, want);
+}
