@@ -5,14 +5,14 @@
 //! a tenth of retention. A window is *settled* once the newest sample is a block range past its
 //! end: what is written to it then is late. Late samples are flushed into the widest settled window
 //! around them at once, so that a year of backfill makes tens of blocks and not thousands;
-//! compaction brings what was flushed earlier, and narrower, into the same windows. When all that
-//! may be done is asked for, every window counts as settled, the present one too.
+//! compaction brings what was flushed earlier, and narrower, into the same windows. Not before they
+//! are settled, even when all that may be done is asked for: what is asked most is the newest, and
+//! of a narrow block less is read.
 //!
-//! Blocks of one tenant whose widest settled window is the same form a group. Groups mostly share
-//! no instant, so the blocks of a group that are neighbours in the order of their writes can be
-//! merged without regard to others, and the last write still wins. Widths that changed with the
-//! configuration do not nest, and a window that was asked for before it settled has narrower ones
-//! behind it; a job that would then reorder two writes is not planned.
+//! Blocks of one tenant whose widest settled window is the same form a group. Groups share no
+//! instant, so the blocks of a group that are neighbours in the order of their writes can be merged
+//! without regard to others, and the last write still wins. Widths that changed with the
+//! configuration do not nest; a job that would then reorder two writes is not planned.
 //!
 //! A flush writes Gorilla chunks, a merge the denser cold ones. So that a block with nothing to be
 //! merged with becomes dense too, it is rewritten alone, once, when its window is as wide as
@@ -158,7 +158,7 @@ impl Run<'_> {
 
 impl Rules {
     fn is_settled(&self, window: Window) -> bool {
-        self.urgency == Urgency::Full || is_settled(window, self.newest, self.block_range_ms)
+        is_settled(window, self.newest, self.block_range_ms)
     }
 
     /// The window that a block with this window belongs into now: the widest settled one around it,

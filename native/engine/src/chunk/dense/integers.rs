@@ -254,8 +254,7 @@ fn read_packed(bytes: &[u8], out: &mut [i64]) -> Option<()> {
     let (width, tail) = tail.split_first()?;
     let (patches, tail) = varint::read(tail)?;
     let width = u32::from(*width);
-    let count = out.len() - order;
-    if width > 64 || patches > count as u64 {
+    if width > 64 || patches > (out.len() - order) as u64 {
         return None;
     }
     let mut list = tail;
@@ -264,24 +263,20 @@ fn read_packed(bytes: &[u8], out: &mut [i64]) -> Option<()> {
         after = varint::read(varint::read(after)?.1)?.1;
     }
     let left = &mut out[order..];
-    if divisor == 1 && patches == 0 {
-        let put = |i: usize, x: u64| left[i] = (x as i64).wrapping_add(least);
-        pack::unpack(after, count, width, put).then_some(())?;
-    } else {
-        pack::unpack(after, count, width, |i, x| left[i] = x as i64).then_some(())?;
-        let mut at = 0usize;
-        for _ in 0..patches {
-            let (gap, tail) = varint::read(list)?;
-            let (high, tail) = varint::read(tail)?;
-            at = at.checked_add(usize::try_from(gap).ok()?)?;
-            let slot = left.get_mut(at)?;
-            *slot |= high.checked_shl(width)? as i64;
-            list = tail;
-        }
-        for x in left.iter_mut() {
-            *x = x.wrapping_mul(divisor as i64).wrapping_add(least);
-        }
+    pack::unpack(after, width, left).then_some(())?;
+    let mut at = 0usize;
+    for _ in 0..patches {
+        let (gap, tail) = varint::read(list)?;
+        let (high, tail) = varint::read(tail)?;
+        at = at.checked_add(usize::try_from(gap).ok()?)?;
+        let slot = left.get_mut(at)?;
+        *slot |= high.checked_shl(width)? as i64;
+        list = tail;
     }
+    if divisor != 1 {
+        left.iter_mut().for_each(|x| *x = x.wrapping_mul(divisor as i64));
+    }
+    left.iter_mut().for_each(|x| *x = x.wrapping_add(least));
     add_up(order, heads, out);
     Some(())
 }

@@ -1,7 +1,8 @@
 //! Unsigned integers in a fixed number of bits each.
 //!
 //! Value `i` takes the bits from `i × width` on, counted from the least significant bit of the
-//! first byte: a reader loads eight bytes, shifts and masks, without a branch.
+//! first byte: a reader loads eight bytes, shifts and masks, without a branch. Eight values at a time
+//! begin at a whole byte, so that for each width all shifts are known beforehand.
 
 /// Bytes that `count` values of `width` bits take.
 pub(super) fn packed_len(count: usize, width: u32) -> usize {
@@ -29,39 +30,56 @@ pub(super) fn pack(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<
     }
 }
 
-/// Calls `put` with each place and value. `bytes` must be [`packed_len`] long; false if not.
-#[inline]
-pub(super) fn unpack(
-    bytes: &[u8],
-    count: usize,
-    width: u32,
-    mut put: impl FnMut(usize, u64),
-) -> bool {
-    if bytes.len() != packed_len(count, width) {
+/// Values that are unpacked at a time: they begin and end with whole bytes, whatever their width.
+const GROUP: usize = 8;
+
+/// Fills `out`. `bytes` must be [`packed_len`] long; false if not.
+pub(super) fn unpack(bytes: &[u8], width: u32, out: &mut [i64]) -> bool {
+    if bytes.len() != packed_len(out.len(), width) {
         return false;
     }
-    let mask = mask(width);
-    // Values before `safe` lie in eight whole bytes from the one where they begin.
-    let safe = if width == 0 || width > 57 || bytes.len() < 8 {
-        0
-    } else {
-        count.min((bytes.len() - 8) * 8 / width as usize)
-    };
-    for i in 0..safe {
-        let bit = i * width as usize;
-        let word = bytes.get(bit / 8..).and_then(<[u8]>::first_chunk);
-        let word = word.map_or(0, |eight| u64::from_le_bytes(*eight));
-        put(i, word >> (bit % 8) & mask);
+    // One function a width, so that shifts and places are constants in it. Wider values may lie in
+    // nine bytes.
+    macro_rules! by_width {
+        ($($width:literal)*) => {
+            match width {
+                0 => { out.fill(0); out.len() }
+                $($width => unpack_groups::<$width>(bytes, out),)*
+                _ => 0,
+            }
+        };
     }
-    for i in safe..count {
+    let done = by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28
+        29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57);
+    let mask = mask(width);
+    for (i, value) in out.iter_mut().enumerate().skip(done) {
         let bit = i * width as usize;
         let rest = bytes.get(bit / 8..).unwrap_or_default();
         let mut sixteen = [0; 16];
         let len = rest.len().min(16);
         sixteen[..len].copy_from_slice(&rest[..len]);
-        put(i, (u128::from_le_bytes(sixteen) >> (bit % 8)) as u64 & mask);
+        *value = ((u128::from_le_bytes(sixteen) >> (bit % 8)) as u64 & mask) as i64;
     }
     true
+}
+
+/// Fills what of `out` lies in whole groups with eight bytes behind them; returns how much it is.
+fn unpack_groups<const WIDTH: usize>(bytes: &[u8], out: &mut [i64]) -> usize {
+    let whole = bytes.len().saturating_sub(GROUP) / WIDTH;
+    let groups = whole.min(out.len() / GROUP);
+    for (group, values) in out.chunks_exact_mut(GROUP).take(groups).enumerate() {
+        // The same length for all groups, so that no place in it has to be checked.
+        let Some(window) = bytes.get(group * WIDTH..group * WIDTH + WIDTH + GROUP) else {
+            return group * GROUP;
+        };
+        for (i, value) in values.iter_mut().enumerate() {
+            let bit = i * WIDTH;
+            let word =
+                window[bit / 8..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
+            *value = (word >> (bit % 8) & (u64::MAX >> (64 - WIDTH))) as i64;
+        }
+    }
+    groups * GROUP
 }
 
 #[cfg(test)]
@@ -78,12 +96,12 @@ mod tests {
             let mut bytes = Vec::new();
             pack(values.iter().copied(), width, &mut bytes);
             prop_assert_eq!(bytes.len(), packed_len(values.len(), width));
-            let mut got = vec![0; values.len()];
-            prop_assert!(unpack(&bytes, values.len(), width, |i, v| got[i] = v));
-            let want: Vec<u64> = values.iter().map(|v| v & mask(width)).collect();
-            prop_assert_eq!(got, want);
+            let mut got = vec![-1; values.len()];
+            prop_assert!(unpack(&bytes, width, &mut got));
+            let want: Vec<i64> = values.iter().map(|v| (v & mask(width)) as i64).collect();
+            prop_assert_eq!(&got, &want);
             bytes.push(0);
-            prop_assert!(!unpack(&bytes, values.len(), width, |_, _| ()));
+            prop_assert!(!unpack(&bytes, width, &mut got));
         }
     }
 }

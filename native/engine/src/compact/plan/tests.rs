@@ -119,29 +119,13 @@ fn neighbours_widen_once_their_window_is_settled() {
         (0..4).map(|n| meta(n, n + 1, hours(2 * n as i64, 2 * n as i64 + 2), 100)).collect();
     let metas: Vec<&Meta> = blocks.iter().collect();
     assert_eq!(next_job(&metas, &rules(9, Urgency::Thrifty)), None, "of 8 h, one may be late");
-    let job = next_job(&metas, &rules(10, Urgency::Thrifty)).unwrap();
-    assert_eq!((job.window, numbers(&job)), (hours(0, 8), vec![0, 1, 2, 3]));
-    assert_eq!(job.bytes, 400);
-}
-
-#[test]
-fn when_asked_all_of_the_present_window_is_merged_and_what_comes_later_lies_over_it() {
-    let mut blocks: Vec<Meta> =
-        (0..4).map(|n| meta(n, n + 1, hours(2 * n as i64, 2 * n as i64 + 2), 100)).collect();
-    let full = rules(7, Urgency::Full);
-    let job = next_job(&blocks.iter().collect::<Vec<_>>(), &full).unwrap();
-    assert_eq!((job.window, numbers(&job)), (hours(0, 512), vec![0, 1, 2, 3]));
-
-    let mut present = merged(meta(4, 4, job.window, 400));
-    present.maxt = 7 * HOUR_MS;
-    let late = meta(5, 5, hours(4, 6), 100);
-    let next = meta(6, 6, hours(6, 8), 100);
-    blocks = vec![present, late, next];
-    let metas: Vec<&Meta> = blocks.iter().collect();
-    let job = next_job(&metas, &rules(10, Urgency::Thrifty)).unwrap();
-    assert_eq!((job.window, numbers(&job)), (hours(0, 8), vec![5, 6]), "the wide one stays");
-    assert_eq!(numbers(&next_job(&metas, &rules(10, Urgency::Full)).unwrap()), [4, 5, 6]);
-    assert_eq!(numbers(&next_job(&metas, &rules(514, Urgency::Thrifty)).unwrap()), [4, 5, 6]);
+    let job = next_job(&metas, &rules(9, Urgency::Full)).unwrap();
+    assert_eq!((job.window, numbers(&job)), (hours(0, 2), vec![0]), "each becomes dense alone");
+    for urgency in [Urgency::Thrifty, Urgency::Full] {
+        let job = next_job(&metas, &rules(10, urgency)).unwrap();
+        assert_eq!((job.window, numbers(&job)), (hours(0, 8), vec![0, 1, 2, 3]));
+        assert_eq!(job.bytes, 400);
+    }
 }
 
 #[test]
@@ -196,7 +180,7 @@ fn a_block_alone_becomes_dense_once_its_window_is_final() {
         assert_eq!(plan(block, 10, Urgency::Thrifty), dense);
         assert_eq!(plan(&merged(block.clone()), 10, Urgency::Full), None, "once");
     }
-    assert_eq!(plan(&narrow, 1, Urgency::Full), dense, "when asked, at once");
+    assert_eq!(plan(&narrow, 1, Urgency::Full), Some((hours(0, 2), 100)), "when asked, at once");
     let two = [wide.clone(), meta(2, 2, hours(0, 8), 100)];
     let rules = Rules { retention_ms: 80 * HOUR_MS, ..rules(10, Urgency::Thrifty) };
     assert_eq!(next_job(&[&two[0], &two[1]], &rules), None, "waits for more to merge with");
