@@ -1,8 +1,8 @@
 //! Unsigned integers in a fixed number of bits each.
 //!
 //! Value `i` takes the bits from `i × width` on, counted from the least significant bit of the
-//! first byte: a reader loads eight bytes, shifts and masks, without a branch. Eight values at a time
-//! begin at a whole byte, so that for each width all shifts are known beforehand.
+//! first byte: a reader loads eight bytes, shifts and masks, without a branch. Eight values at a
+//! time begin at a whole byte, so that for each width all shifts are known beforehand.
 
 /// Bytes that `count` values of `width` bits take.
 pub(super) fn packed_len(count: usize, width: u32) -> usize {
